@@ -1,0 +1,13 @@
+//! Loopkey: a web page signs a person in with the desktop client that is already signed in on the same computer.
+
+pub mod clock;
+pub mod crypto;
+#[cfg(any(feature = "agent", feature = "login"))]
+pub mod keyfile;
+#[cfg(feature = "login")]
+pub mod login;
+pub mod protocol;
+#[cfg(feature = "login")]
+pub mod store;
+#[cfg(feature = "verify")]
+pub mod verify;

@@ -1,0 +1,308 @@
+//! The open socket: proofs, logins, actions.
+
+use std::sync::Arc;
+
+use super::{Call, Connection, Input, Output, Pulse, State};
+use crate::protocol::acceptance::AcceptedChallenge;
+use crate::protocol::code::{CloseCode, RefusalCode};
+use crate::protocol::consent::{Consented, SpentConsent};
+use crate::protocol::grant::{Grant, Grants};
+use crate::protocol::id::Epoch;
+use crate::protocol::limits::MAX_PROOFS_IN_FLIGHT;
+use crate::protocol::message::{AgentMessage, PageMessage};
+use crate::protocol::state::{PresenceState, Published};
+use crate::protocol::time::Moment;
+
+/// An open socket.
+#[cfg_attr(test, derive(Clone))]
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) grants: Grants,
+    pub(super) pulse: Pulse,
+    pub(super) login: Login,
+    /// The consent behind the last token, while it might have to serve once more.
+    pub(super) spent: Option<SpentConsent>,
+    pub(super) proofs: Vec<Proving>,
+    pub(super) actions: Vec<(Call, u64)>,
+}
+
+/// The one login of a socket, by what it waits for.
+#[cfg_attr(test, derive(Clone))]
+#[derive(Debug)]
+pub(super) enum Login {
+    Idle,
+    ReadChallenge { asked: Asked },
+    ExpectConsent { asked: Asked, challenge: Box<AcceptedChallenge> },
+    SignToken { asked: Asked },
+}
+
+/// What the page asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) id: u64,
+    pub(super) epoch: Epoch,
+    pub(super) call: Call,
+}
+
+/// A proof in the making.
+#[cfg_attr(test, derive(Clone))]
+#[derive(Debug)]
+pub(super) struct Proving {
+    id: u64,
+    call: Call,
+    epoch: Option<Epoch>,
+}
+
+impl Live {
+    pub(super) fn new(grants: Grants, now: Moment) -> Self {
+        let pulse = Pulse::new(now);
+        Self { grants, pulse, login: Login::Idle, spent: None, proofs: Vec::new(), actions: Vec::new() }
+    }
+
+    /// The call that a prompt may be open for.
+    pub(super) fn prompting(&self) -> Option<Call> {
+        match &self.login {
+            Login::ExpectConsent { asked, .. } => Some(asked.call),
+            _ => None,
+        }
+    }
+}
+
+impl Login {
+    fn asked(&self) -> Option<Asked> {
+        match self {
+            Self::Idle => None,
+            Self::ReadChallenge { asked } | Self::ExpectConsent { asked, .. } | Self::SignToken { asked } => {
+                Some(*asked)
+            }
+        }
+    }
+}
+
+/// Whether a login for the account of `epoch` may go on in this state.
+fn login_obstacle(published: &Published, epoch: Epoch) -> Option<RefusalCode> {
+    match published.state.presence {
+        // Another epoch is another person, or the same one signed in anew: nobody confirms one and signs in another.
+        _ if published.state.epoch != epoch => Some(RefusalCode::Switched),
+        PresenceState::SignedOut => Some(RefusalCode::SignedOut),
+        PresenceState::Locked => Some(RefusalCode::Locked),
+        PresenceState::SignedIn | PresenceState::Away if !published.enrolled => Some(RefusalCode::Unavailable),
+        PresenceState::SignedIn | PresenceState::Away => None,
+    }
+}
+
+impl Connection {
+    pub(super) fn on_request(&mut self, message: PageMessage, now: Moment) {
+        match message {
+            // One answer for each ping; a page that wakes up may owe several.
+            PageMessage::Pong {} => self.live().pulse.pong(now),
+            PageMessage::Prove { id, challenge } => self.on_prove(id, challenge),
+            PageMessage::Login { id, epoch, challenge } => self.on_login(id, epoch, challenge),
+            PageMessage::Cancel { id } => {
+                if self.live().login.asked().is_some_and(|asked| asked.id == id) {
+                    self.refuse_login(RefusalCode::Cancelled);
+                }
+            }
+            PageMessage::Action { id, name, params } => self.on_action(id, name, params),
+            PageMessage::Open { .. } => self.close(CloseCode::Unexpected),
+        }
+    }
+
+    fn on_prove(&mut self, id: u64, challenge: String) {
+        let signed_out = self.published.state.presence == PresenceState::SignedOut;
+        let enrolled = self.published.enrolled;
+        let call = self.next_call();
+        let live = self.live();
+        let obstacle = if !live.grants.has(&Grant::Presence) {
+            Some(RefusalCode::NotGranted)
+        } else if signed_out {
+            Some(RefusalCode::SignedOut)
+        } else if !enrolled || live.pulse.missed() || live.proofs.len() >= MAX_PROOFS_IN_FLIGHT {
+            Some(RefusalCode::Unavailable)
+        } else {
+            None
+        };
+        if let Some(code) = obstacle {
+            return self.outputs.push(Output::Send(AgentMessage::Refused { id, code }));
+        }
+        live.proofs.push(Proving { id, call, epoch: None });
+        self.outputs.push(Output::ReadChallenge(call, challenge));
+    }
+
+    fn on_login(&mut self, id: u64, epoch: Epoch, challenge: String) {
+        let call = self.next_call();
+        let obstacle = login_obstacle(&self.published, epoch);
+        let live = self.live();
+        let obstacle = if !live.grants.has(&Grant::Login) {
+            Some(RefusalCode::NotGranted)
+        } else if !matches!(live.login, Login::Idle) {
+            Some(RefusalCode::Busy)
+        } else if live.pulse.missed() {
+            Some(RefusalCode::Unavailable)
+        } else {
+            obstacle
+        };
+        if let Some(code) = obstacle {
+            return self.outputs.push(Output::Send(AgentMessage::Refused { id, code }));
+        }
+        live.login = Login::ReadChallenge { asked: Asked { id, epoch, call } };
+        self.outputs.push(Output::ReadChallenge(call, challenge));
+    }
+
+    fn on_action(&mut self, id: u64, name: String, params: serde_json::Value) {
+        let call = self.next_call();
+        let shut = matches!(self.published.state.presence, PresenceState::Locked | PresenceState::SignedOut);
+        let live = self.live();
+        let obstacle = if !live.grants.has_action(&name) {
+            Some(RefusalCode::NotGranted)
+        } else if shut {
+            Some(RefusalCode::Denied)
+        } else if live.actions.len() >= MAX_PROOFS_IN_FLIGHT {
+            Some(RefusalCode::Failed)
+        } else {
+            None
+        };
+        if let Some(code) = obstacle {
+            return self.outputs.push(Output::Send(AgentMessage::Refused { id, code }));
+        }
+        live.actions.push((call, id));
+        self.outputs.push(Output::InvokeAction(call, name, params));
+    }
+
+    pub(super) fn on_live_answer(&mut self, answer: Input<'_>, now: Moment) {
+        match answer {
+            Input::ChallengeRead(call, verdict) => self.on_challenge_read(call, verdict, now),
+            Input::ProofSigned(call, proof) => self.on_proof_signed(call, proof),
+            Input::PromptOpened(call, code) => {
+                if self.live().prompting() == Some(call)
+                    && let Some(asked) = self.live().login.asked()
+                {
+                    self.outputs.push(Output::Send(AgentMessage::Consent { id: asked.id, code }));
+                }
+            }
+            Input::ConsentGiven(call, answer) => self.on_consent(call, answer),
+            Input::TokenSigned(call, token) => self.on_token_signed(call, token),
+            Input::ActionDone(call, result) => self.on_action_done(call, result),
+            _ => {}
+        }
+    }
+
+    fn on_challenge_read(&mut self, call: Call, verdict: Option<AcceptedChallenge>, now: Moment) {
+        let published = Arc::clone(&self.published);
+        let live = self.live();
+        let proving = live.proofs.iter().position(|p| p.call == call);
+        let login = matches!(&live.login, Login::ReadChallenge { asked } if asked.call == call);
+        if proving.is_none() && !login {
+            return;
+        }
+        let Some(challenge) = verdict else { return self.close(CloseCode::NotAccepted) };
+        if let Some(at) = proving {
+            let proving = &mut live.proofs[at];
+            proving.epoch = Some(published.state.epoch);
+            if published.state.presence == PresenceState::SignedOut {
+                let id = live.proofs.swap_remove(at).id;
+                let code = RefusalCode::SignedOut;
+                return self.outputs.push(Output::Send(AgentMessage::Refused { id, code }));
+            }
+            return self.outputs.push(Output::SignProof(call, challenge, published));
+        }
+        let Some(asked) = live.login.asked() else { return };
+        if let Some(consented) = live.spent.take().and_then(|spent| spent.renew(challenge.claims(), asked.epoch, now)) {
+            // The person has agreed to this already; the store lost its life before the token was redeemed.
+            live.login = Login::SignToken { asked };
+            return self.outputs.push(Output::SignToken(call, challenge, consented));
+        }
+        live.login = Login::ExpectConsent { asked, challenge: Box::new(challenge) };
+        self.outputs.push(Output::AskConsent(call, asked.epoch));
+    }
+
+    fn on_proof_signed(&mut self, call: Call, proof: Option<String>) {
+        let epoch = self.published.state.epoch;
+        let live = self.live();
+        let Some(at) = live.proofs.iter().position(|p| p.call == call && p.epoch.is_some()) else { return };
+        let proving = live.proofs.swap_remove(at);
+        let current = proving.epoch == Some(epoch) && !live.pulse.missed();
+        let id = proving.id;
+        self.outputs.push(Output::Send(match proof {
+            Some(proof) if current => AgentMessage::Proof { id, proof },
+            _ => AgentMessage::Refused { id, code: RefusalCode::Unavailable },
+        }));
+    }
+
+    fn on_consent(&mut self, call: Call, answer: Result<Consented, RefusalCode>) {
+        let live = self.live();
+        if live.prompting() != Some(call) {
+            return;
+        }
+        let Login::ExpectConsent { asked, challenge } = std::mem::replace(&mut live.login, Login::Idle) else {
+            return;
+        };
+        match answer {
+            Ok(consented) if consented.request().epoch == asked.epoch => {
+                live.login = Login::SignToken { asked };
+                self.outputs.push(Output::SignToken(call, *challenge, consented));
+            }
+            Ok(_) => self.send_login_refusal(asked.id, RefusalCode::Switched),
+            Err(code) => self.send_login_refusal(asked.id, code),
+        }
+    }
+
+    fn on_token_signed(&mut self, call: Call, token: Result<(String, SpentConsent), RefusalCode>) {
+        let live = self.live();
+        let Login::SignToken { asked } = live.login else { return };
+        if asked.call != call {
+            return;
+        }
+        live.login = Login::Idle;
+        let missed = live.pulse.missed();
+        // The last look: nothing may have changed while the key was at work.
+        match (login_obstacle(&self.published, asked.epoch), token) {
+            (Some(code), _) | (None, Err(code)) => self.send_login_refusal(asked.id, code),
+            (None, Ok(_)) if missed => self.send_login_refusal(asked.id, RefusalCode::Unavailable),
+            (None, Ok((token, spent))) => {
+                self.live().spent = Some(spent);
+                self.outputs.push(Output::Send(AgentMessage::Token { id: asked.id, token }));
+            }
+        }
+    }
+
+    fn on_action_done(&mut self, call: Call, result: Result<serde_json::Value, RefusalCode>) {
+        let live = self.live();
+        let Some(at) = live.actions.iter().position(|(c, _)| *c == call) else { return };
+        let (_, id) = live.actions.swap_remove(at);
+        self.outputs.push(Output::Send(match result {
+            Ok(value) => AgentMessage::Result { id, value },
+            Err(code) => AgentMessage::Refused { id, code },
+        }));
+    }
+
+    /// The state changed: a login that it no longer allows is refused, and its prompt taken away.
+    pub(super) fn reconsider_login(&mut self) {
+        let published = Arc::clone(&self.published);
+        if let Some(asked) = self.live().login.asked()
+            && let Some(code) = login_obstacle(&published, asked.epoch)
+        {
+            self.refuse_login(code);
+        }
+    }
+
+    fn refuse_login(&mut self, code: RefusalCode) {
+        let live = self.live();
+        let prompting = live.prompting();
+        let Some(asked) = live.login.asked() else { return };
+        live.login = Login::Idle;
+        self.outputs.extend(prompting.map(Output::WithdrawPrompt));
+        self.send_login_refusal(asked.id, code);
+    }
+
+    fn send_login_refusal(&mut self, id: u64, code: RefusalCode) {
+        self.outputs.push(Output::Send(AgentMessage::Refused { id, code }));
+    }
+
+    fn live(&mut self) -> &mut Live {
+        match &mut self.state {
+            State::Live(live) => live,
+            _ => unreachable!("only called while the socket is open"),
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The agent's machine for one socket of a page (protocol section 4), sans-IO: inputs with the time in, outputs out.
+//!
+//! ```text
+//! ExpectOpen ── open{challenge} ─▶ ReadChallenge ─▶ SignProof ─┐
+//!     │                                  └────────────────────┤
+//!     ├──────── open{resume} ───▶ ReadTicket ─────────────────┼─▶ Live ⟲ login: Idle ─▶ ReadChallenge ─▶ ExpectConsent ─▶ SignToken
+//!     └──────── open{} ───────────────────────────────────────┘
+//! ```
+//! Whatever needs a key, a random number, a person or another process leaves as an [`Output`] with a [`Call`] number and
+//! comes back as an [`Input`] with the same one; an answer to a call that nobody waits for any more is dropped.
+//! The driver moves bytes and timers and decides nothing.
+
+mod live;
+mod opening;
+mod pulse;
+#[cfg(test)]
+mod walk;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::acceptance::AcceptedChallenge;
+use super::code::{CloseCode, RefusalCode};
+use super::consent::{Consented, SpentConsent};
+use super::grant::{Grants, OpenProof};
+use super::id::{Epoch, Nonce};
+use super::limits::{CONTROLS_PER_SECOND, MESSAGES_PER_SECOND, OPEN_TIMEOUT, RATE_BURST};
+use super::message::{AgentMessage, PageMessage, VERSION};
+use super::rate::RateLimit;
+use super::state::Published;
+use super::time::Moment;
+use live::Live;
+use opening::Opening;
+use pulse::Pulse;
+
+/// Numbers the requests that a connection makes of the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Call(u32);
+
+/// What the configuration says of the page's origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// What the origin may ask for.
+    pub grants: Grants,
+    /// What it must show to open a socket.
+    pub proof: OpenProof,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A text message arrived.
+    Text(&'a str),
+    /// A binary message arrived.
+    Binary,
+    /// A ping or pong frame arrived.
+    Control,
+    /// The state changed. Only the newest matters.
+    Published(Arc<Published>),
+    /// [`Output::ReadChallenge`] is done.
+    ChallengeRead(Call, Option<AcceptedChallenge>),
+    /// [`Output::ReadTicket`] is done.
+    TicketRead(Call, Option<Resumption>),
+    /// [`Output::SignProof`] is done.
+    ProofSigned(Call, Option<String>),
+    /// A prompt for [`Output::AskConsent`] is open and shows these two digits.
+    PromptOpened(Call, String),
+    /// [`Output::AskConsent`] is done.
+    ConsentGiven(Call, Result<Consented, RefusalCode>),
+    /// [`Output::SignToken`] is done; the consent comes back used up.
+    TokenSigned(Call, Result<(String, SpentConsent), RefusalCode>),
+    /// [`Output::InvokeAction`] is done.
+    ActionDone(Call, Result<Value, RefusalCode>),
+    /// The origin's grant was withdrawn.
+    Withdrawn,
+    /// The agent stops.
+    Stopping,
+    /// The time of [`Connection::deadline`] has come.
+    Timeout,
+}
+
+/// What the driver is to do, in order.
+#[derive(Debug, PartialEq)]
+#[cfg_attr(test, derive(Clone))]
+pub enum Output {
+    /// Send a message.
+    Send(AgentMessage),
+    /// Send the state, encoded once for all pages.
+    SendState(Arc<Published>),
+    /// Seal a resume ticket and send `ready` with it: the socket is open from here on.
+    Ready(Ready),
+    /// Verify and accept a challenge.
+    ReadChallenge(Call, String),
+    /// Redeem a resume ticket.
+    ReadTicket(Call, String),
+    /// Sign a presence proof for this state.
+    SignProof(Call, AcceptedChallenge, Arc<Published>),
+    /// Get the person's consent for the account of this epoch.
+    AskConsent(Call, Epoch),
+    /// Take the prompt away.
+    WithdrawPrompt(Call),
+    /// Sign a login token.
+    SignToken(Call, AcceptedChallenge, Consented),
+    /// Have the client do something.
+    InvokeAction(Call, String, Value),
+    /// Close; nothing is said after it.
+    Close(CloseCode),
+}
+
+/// The parts of `ready` that the machine decides.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ready {
+    /// What the page may ask for on this socket.
+    pub grants: Grants,
+    /// How things stand.
+    pub published: Arc<Published>,
+    /// P.
+    pub proof: Option<String>,
+    /// Whether this socket continues the one before.
+    pub resumed: bool,
+    /// Whether a challenge stands behind this socket or behind the one that it resumes.
+    pub challenged: bool,
+}
+
+/// What a resume ticket carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resumption {
+    /// The epoch when the ticket was sealed.
+    pub epoch: Epoch,
+    /// Whether a challenge stood behind the socket.
+    pub challenged: bool,
+}
+
+/// One page's socket, from `hello` to its close.
+#[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
+pub struct Connection {
+    terms: Terms,
+    published: Arc<Published>,
+    state: State,
+    messages: RateLimit,
+    controls: RateLimit,
+    calls: u32,
+    outputs: Vec<Output>,
+}
+
+#[cfg_attr(test, derive(Clone))]
+#[derive(Debug)]
+enum State {
+    ExpectOpen { nonce: Nonce, until: Moment },
+    Opening { opening: Opening, until: Moment },
+    Live(Box<Live>),
+    Closed,
+}
+
+impl Connection {
+    /// A socket whose upgrade was just answered. The first output is `hello` with the given fresh nonce.
+    #[must_use]
+    pub fn new(terms: Terms, published: Arc<Published>, nonce: Nonce, now: Moment) -> Self {
+        Self {
+            terms,
+            published,
+            state: State::ExpectOpen { nonce, until: now + OPEN_TIMEOUT },
+            messages: RateLimit::new(MESSAGES_PER_SECOND, RATE_BURST),
+            controls: RateLimit::new(CONTROLS_PER_SECOND, RATE_BURST),
+            calls: 0,
+            outputs: vec![Output::Send(AgentMessage::Hello { v: VERSION, nonce })],
+        }
+    }
+
+    /// What is to be done since the last time this was asked, in order.
+    pub fn take_outputs(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// When [`Input::Timeout`] is due, where nothing happens before.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Moment> {
+        match &self.state {
+            State::ExpectOpen { until, .. } | State::Opening { until, .. } => Some(*until),
+            State::Live(live) => Some(live.pulse.deadline()),
+            State::Closed => None,
+        }
+    }
+
+    /// Whether the socket is open in the protocol's sense: `ready` was said and it is not closed.
+    #[must_use]
+    pub const fn is_live(&self) -> bool {
+        matches!(self.state, State::Live(_))
+    }
+
+    /// Whether [`Output::Close`] was said.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    /// Takes in what happened at `now`.
+    pub fn handle(&mut self, input: Input<'_>, now: Moment) {
+        if self.is_closed() {
+            return;
+        }
+        match input {
+            Input::Text(text) => self.on_text(text, now),
+            Input::Binary => self.close(CloseCode::Unsupported),
+            Input::Control => {
+                if !self.controls.admit(now) {
+                    self.close(CloseCode::OverLimit);
+                }
+            }
+            Input::Published(published) => self.on_published(published),
+            Input::Withdrawn => self.close(CloseCode::Withdrawn),
+            Input::Stopping => self.close(CloseCode::GoingAway),
+            Input::Timeout => self.on_timeout(now),
+            answer => self.on_answer(answer, now),
+        }
+    }
+
+    fn on_text(&mut self, text: &str, now: Moment) {
+        if !self.messages.admit(now) {
+            return self.close(CloseCode::OverLimit);
+        }
+        let Ok(message) = PageMessage::parse(text) else {
+            return self.close(CloseCode::Unexpected);
+        };
+        match (&mut self.state, message) {
+            (State::ExpectOpen { nonce, until }, PageMessage::Open { nonce: echoed, challenge, resume, seq })
+                if *nonce == echoed =>
+            {
+                let until = *until;
+                self.on_open(challenge, resume, seq, until, now);
+            }
+            (State::Live(_), message) => self.on_request(message, now),
+            _ => self.close(CloseCode::Unexpected),
+        }
+    }
+
+    fn on_published(&mut self, published: Arc<Published>) {
+        // While the socket is opening the newest state is only noted: `ready` will carry it.
+        self.published = published;
+        if self.is_live() {
+            self.outputs.push(Output::SendState(Arc::clone(&self.published)));
+            self.reconsider_login();
+        }
+    }
+
+    fn on_timeout(&mut self, now: Moment) {
+        match &mut self.state {
+            State::ExpectOpen { until, .. } | State::Opening { until, .. } if now >= *until => {
+                self.close(CloseCode::TimedOut);
+            }
+            State::Live(live) => match live.pulse.tick(now) {
+                pulse::Tick::Nothing => {}
+                pulse::Tick::Ping => self.outputs.push(Output::Send(AgentMessage::Ping {})),
+                pulse::Tick::Dead => self.close(CloseCode::TimedOut),
+            },
+            _ => {}
+        }
+    }
+
+    fn on_answer(&mut self, answer: Input<'_>, now: Moment) {
+        match &self.state {
+            State::Opening { .. } => self.on_opening_answer(answer, now),
+            State::Live(_) => self.on_live_answer(answer, now),
+            State::ExpectOpen { .. } | State::Closed => {}
+        }
+    }
+
+    fn next_call(&mut self) -> Call {
+        self.calls += 1;
+        Call(self.calls)
+    }
+
+    fn close(&mut self, code: CloseCode) {
+        if let State::Live(live) = &self.state
+            && let Some(call) = live.prompting()
+        {
+            self.outputs.push(Output::WithdrawPrompt(call));
+        }
+        self.state = State::Closed;
+        self.outputs.push(Output::Close(code));
+    }
+}

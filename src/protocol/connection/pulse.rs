@@ -1,0 +1,74 @@
+//! Whether the page's script is alive. Browsers answer WebSocket pings for frozen pages, so the script is asked.
+
+use crate::protocol::limits::{PING_INTERVAL, PONG_TIMEOUT};
+use crate::protocol::time::Moment;
+
+/// The heartbeat of one open socket.
+#[derive(Debug, Clone)]
+pub(super) struct Pulse {
+    heard: Moment,
+    next_ping: Moment,
+    /// Pings since the last answer.
+    unanswered: u32,
+}
+
+/// What the time brings.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Tick {
+    Nothing,
+    Ping,
+    Dead,
+}
+
+impl Pulse {
+    pub(super) fn new(now: Moment) -> Self {
+        Self { heard: now, next_ping: now + PING_INTERVAL, unanswered: 0 }
+    }
+
+    pub(super) fn deadline(&self) -> Moment {
+        self.next_ping.min(self.heard + PONG_TIMEOUT)
+    }
+
+    pub(super) fn tick(&mut self, now: Moment) -> Tick {
+        if now.since(self.heard) >= PONG_TIMEOUT {
+            Tick::Dead
+        } else if now >= self.next_ping {
+            self.next_ping = now + PING_INTERVAL;
+            self.unanswered += 1;
+            Tick::Ping
+        } else {
+            Tick::Nothing
+        }
+    }
+
+    pub(super) fn pong(&mut self, now: Moment) {
+        self.heard = now;
+        self.unanswered = 0;
+    }
+
+    /// Whether a whole interval went by without an answer: no proof and no token goes to such a socket.
+    pub(super) const fn missed(&self) -> bool {
+        self.unanswered > 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn asks_every_thirty_seconds_and_gives_up_after_seventy_five() {
+        let start = Moment(Duration::from_secs(100));
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut pulse = Pulse::new(start);
+        assert_eq!((pulse.deadline(), pulse.tick(at(29))), (at(30), Tick::Nothing));
+        assert_eq!((pulse.tick(at(30)), pulse.missed()), (Tick::Ping, false));
+        assert_eq!((pulse.tick(at(60)), pulse.missed()), (Tick::Ping, true));
+        assert_eq!((pulse.deadline(), pulse.tick(at(74))), (at(75), Tick::Nothing));
+        assert_eq!(pulse.clone().tick(at(75)), Tick::Dead);
+        pulse.pong(at(74));
+        assert_eq!((pulse.missed(), pulse.tick(at(90))), (false, Tick::Ping));
+    }
+}

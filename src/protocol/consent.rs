@@ -1,0 +1,94 @@
+//! Consent: no login token is signed without a [`Consented`], and only this module makes one (protocol section 4.3).
+
+use super::grant::ConsentMode;
+use super::id::{Epoch, Incarnation, Sid, Subject};
+use super::issuer::Issuer;
+use super::limits::SECOND_TOKEN_WINDOW;
+use super::origin::Origin;
+use super::statement::{Challenge, UserVerification};
+use super::time::Moment;
+
+/// What the person is asked to agree to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsentRequest {
+    /// Where the person would be signed in.
+    pub origin: Origin,
+    /// The login server of that origin.
+    pub issuer: Issuer,
+    /// Who would be signed in.
+    pub subject: Subject,
+    /// The epoch of the state that the person saw on the card.
+    pub epoch: Epoch,
+}
+
+/// Proof that the person agreed to exactly one request.
+#[derive(Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Clone))]
+pub struct Consented {
+    request: ConsentRequest,
+    how: UserVerification,
+    /// Whether it may serve once more after it has had its token.
+    renewable: bool,
+}
+
+impl Consented {
+    /// Consent that needs no prompt: the mode trusts the click in the page, or the person agreed for good earlier.
+    #[must_use]
+    pub fn without_prompt(request: &ConsentRequest, mode: ConsentMode, remembered: bool) -> Option<Self> {
+        let enough = match mode {
+            ConsentMode::Page => true,
+            ConsentMode::Prompt => remembered,
+            ConsentMode::Always => false,
+        };
+        enough.then(|| Self { request: request.clone(), how: UserVerification::Page, renewable: true })
+    }
+
+    /// The person's answer in a prompt outside the page.
+    #[must_use]
+    pub fn from_answer(request: &ConsentRequest, allow: bool) -> Option<Self> {
+        allow.then(|| Self { request: request.clone(), how: UserVerification::Prompt, renewable: true })
+    }
+
+    /// What was agreed to.
+    #[must_use]
+    pub const fn request(&self) -> &ConsentRequest {
+        &self.request
+    }
+
+    /// How.
+    #[must_use]
+    pub const fn how(&self) -> UserVerification {
+        self.how
+    }
+
+    /// Uses the consent up for one token.
+    #[must_use]
+    pub fn spend(self, challenge: &Challenge, now: Moment) -> SpentConsent {
+        SpentConsent { consent: self, sid: challenge.sid, incarnation: challenge.inc.clone(), at: now }
+    }
+}
+
+/// A consent that has had its token. It is good for one more, where the login server's store lost its life in between
+/// and could not tell whether the first was used (protocol section 6.4).
+#[derive(Debug, PartialEq, Eq)]
+#[cfg_attr(test, derive(Clone))]
+pub struct SpentConsent {
+    consent: Consented,
+    sid: Sid,
+    incarnation: Incarnation,
+    at: Moment,
+}
+
+impl SpentConsent {
+    /// The same consent once more: within a minute, for the same browser, origin and epoch, and another store life.
+    #[must_use]
+    pub fn renew(self, challenge: &Challenge, epoch: Epoch, now: Moment) -> Option<Consented> {
+        let renewable = self.consent.renewable
+            && now.since(self.at) <= SECOND_TOKEN_WINDOW
+            && self.sid == challenge.sid
+            && self.consent.request.origin == challenge.org
+            && self.consent.request.epoch == epoch
+            && self.incarnation != challenge.inc;
+        renewable.then_some(Consented { renewable: false, ..self.consent })
+    }
+}

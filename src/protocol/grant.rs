@@ -1,0 +1,109 @@
+//! What an origin may ask for.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+/// One thing that an origin may ask for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Grant {
+    /// To know the state, and have it proved.
+    Presence,
+    /// To get login tokens.
+    Login,
+    /// To invoke the client's action of that name.
+    Action(String),
+}
+
+/// The text names no grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a grant is \"presence\", \"login\" or \"action:NAME\" (NAME: up to 64 letters, digits, - . _)")]
+pub struct BadGrant;
+
+impl TryFrom<String> for Grant {
+    type Error = BadGrant;
+
+    fn try_from(text: String) -> Result<Self, BadGrant> {
+        match text.as_str() {
+            "presence" => Ok(Self::Presence),
+            "login" => Ok(Self::Login),
+            other => match other.strip_prefix("action:") {
+                Some(name) if is_action_name(name) => Ok(Self::Action(name.to_owned())),
+                _ => Err(BadGrant),
+            },
+        }
+    }
+}
+
+impl From<Grant> for String {
+    fn from(grant: Grant) -> Self {
+        match grant {
+            Grant::Presence => "presence".to_owned(),
+            Grant::Login => "login".to_owned(),
+            Grant::Action(name) => format!("action:{name}"),
+        }
+    }
+}
+
+/// Whether the text can name an action: 1 to 64 letters, digits, hyphens, dots or underscores.
+#[must_use]
+pub fn is_action_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    (1..=64).contains(&name.len()) && name.bytes().all(plain)
+}
+
+/// What one origin may ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Grants(BTreeSet<Grant>);
+
+impl Grants {
+    /// Whether the grant is among them.
+    #[must_use]
+    pub fn has(&self, grant: &Grant) -> bool {
+        self.0.contains(grant)
+    }
+
+    /// Whether the action of that name is among them.
+    #[must_use]
+    pub fn has_action(&self, name: &str) -> bool {
+        self.0.iter().any(|grant| matches!(grant, Grant::Action(granted) if granted == name))
+    }
+
+    /// What is left of them for a page that gave no challenge: the state, unproved, at most.
+    #[must_use]
+    pub fn without_challenge(&self) -> Self {
+        Self(self.0.iter().filter(|grant| **grant == Grant::Presence).cloned().collect())
+    }
+}
+
+impl FromIterator<Grant> for Grants {
+    fn from_iter<I: IntoIterator<Item = Grant>>(grants: I) -> Self {
+        Self(grants.into_iter().collect())
+    }
+}
+
+/// How the person is asked before a login token is signed for an origin (protocol section 4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConsentMode {
+    /// In a prompt the first time, and not again where the person says so.
+    #[default]
+    Prompt,
+    /// In a prompt each time.
+    Always,
+    /// By the click in the page: for origins that the administrator or the embedding application trusts.
+    Page,
+}
+
+/// What a page must show to open a socket (protocol section 4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OpenProof {
+    /// A challenge of its issuer.
+    #[default]
+    Challenge,
+    /// Its origin will do, for the unproved state only.
+    Origin,
+}

@@ -1,0 +1,169 @@
+//! The request head of a browser's connection, parsed strictly (protocol section 3, point 1).
+//!
+//! [`httparse`] knows the grammar; what it forgives (lone line feeds, folded lines, bodies, bytes after the head) is
+//! refused here, because two readers of a lenient form can disagree about it.
+
+use super::limits::HEAD_MAX_LEN;
+
+/// Headers that an honest browser's head may hold.
+const MAX_HEADERS: usize = 64;
+
+/// Why a head was refused. For the log only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadHead {
+    /// Longer than [`HEAD_MAX_LEN`].
+    #[error("the request head is too long")]
+    TooLong,
+    /// Not HTTP/1.1 by the strict reading.
+    #[error("the request head is not strict HTTP/1.1")]
+    Syntax,
+    /// Another method than `GET`.
+    #[error("the request method is not GET")]
+    Method,
+    /// A body, or bytes after the head.
+    #[error("the request carries more than a head")]
+    Excess,
+}
+
+/// One request head. Header values are kept as bytes: they are compared, never interpreted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestHead {
+    target: String,
+    headers: Vec<(String, Vec<u8>)>,
+}
+
+impl RequestHead {
+    /// Reads what has arrived so far; `None` where the head is not complete yet.
+    ///
+    /// # Errors
+    /// [`BadHead`] as soon as the bytes cannot become an acceptable head any more.
+    pub fn parse(bytes: &[u8]) -> Result<Option<Self>, BadHead> {
+        require_clean_lines(bytes)?;
+        let mut storage = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut request = httparse::Request::new(&mut storage);
+        let end = match request.parse(bytes).map_err(|_| BadHead::Syntax)? {
+            httparse::Status::Partial if bytes.len() >= HEAD_MAX_LEN => return Err(BadHead::TooLong),
+            httparse::Status::Partial => return Ok(None),
+            httparse::Status::Complete(end) => end,
+        };
+        if end > HEAD_MAX_LEN {
+            return Err(BadHead::TooLong);
+        }
+        if end != bytes.len() {
+            return Err(BadHead::Excess);
+        }
+        if request.version != Some(1) {
+            return Err(BadHead::Syntax);
+        }
+        if request.method != Some("GET") {
+            return Err(BadHead::Method);
+        }
+        let head = Self {
+            target: request.path.unwrap_or_default().to_owned(),
+            headers: request.headers.iter().map(|h| (h.name.to_ascii_lowercase(), h.value.to_vec())).collect(),
+        };
+        if head.all("content-length").next().is_some() || head.all("transfer-encoding").next().is_some() {
+            return Err(BadHead::Excess);
+        }
+        Ok(Some(head))
+    }
+
+    /// The request target, in whatever form it was sent.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// Every value of a header, in order; `name` in lower case.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.headers.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_slice())
+    }
+
+    /// The value of a header that stands exactly once.
+    #[must_use]
+    pub fn only<'a>(&'a self, name: &'a str) -> Option<&'a [u8]> {
+        let mut values = self.all(name);
+        values.next().filter(|_| values.next().is_none())
+    }
+}
+
+/// Lines end in CRLF, none is a continuation of the one before, and no control byte stands anywhere else.
+fn require_clean_lines(bytes: &[u8]) -> Result<(), BadHead> {
+    let mut previous = 0_u8;
+    for (at, &byte) in bytes.iter().enumerate() {
+        let sound = match byte {
+            b'\n' => previous == b'\r',
+            b'\t' | b' ' => at != 0 && previous != b'\n',
+            b'\r' => previous != b'\r' && at != 0,
+            0x00..=0x1f | 0x7f => false,
+            _ => true,
+        };
+        if !sound || (previous == b'\r' && byte != b'\n') {
+            return Err(BadHead::Syntax);
+        }
+        previous = byte;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_browsers_head() {
+        let head = RequestHead::parse(b"GET /v1 HTTP/1.1\r\nHost: 127.0.0.1:28970\r\nX: a\r\nx:b\r\n\r\n");
+        let head = head.expect("sound").expect("complete");
+        assert_eq!((head.target(), head.only("host")), ("/v1", Some(&b"127.0.0.1:28970"[..])));
+        assert_eq!((head.only("x"), head.all("x").count()), (None, 2));
+        assert_eq!(RequestHead::parse(b"GET /v1 HTTP/1.1\r\nHost:"), Ok(None));
+    }
+
+    #[test]
+    fn everything_else() {
+        let long = format!("GET /v1 HTTP/1.1\r\nX: {}", "a".repeat(HEAD_MAX_LEN));
+        let many = format!("GET /v1 HTTP/1.1\r\n{}\r\n", "X: a\r\n".repeat(130));
+        let cases: [&[u8]; 26] = [
+            b"GET /v1 HTTP/1.0\r\n\r\n",
+            b"GET /v1\r\n",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            b"POST /v1 HTTP/1.1\r\n\r\n",
+            b"OPTIONS /v1 HTTP/1.1\r\n\r\n",
+            b"CONNECT a:1 HTTP/1.1\r\n\r\n",
+            b"get /v1 HTTP/1.1\r\n\r\n",
+            b"GET /v1 HTTP/1.1\nHost: a\n\n",
+            b"GET /v1 HTTP/1.1\r\nHost: a\n\r\n",
+            b"GET /v1 HTTP/1.1\r\nHost: a\r\n b\r\n\r\n",
+            b"GET /v1 HTTP/1.1\r\nHost : a\r\n\r\n",
+            b"GET /v1 HTTP/1.1\r\nHost: a\0b\r\n\r\n",
+            b"GET /v1 HTTP/1.1\r\nHost: a\x7f\r\n\r\n",
+            b"GET /v1 HTTP/1.1\r\nHost: a\x01\r\n\r\n",
+            b"GET /v1 HTTP/1.1\r\nHost: a\r\r\n\r\n",
+            b"GET /v1 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"GET /v1 HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
+            b"GET /v1 HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello",
+            b"GET /v1 HTTP/1.1\r\n\r\n\x81\x80",
+            b"\r\nGET /v1 HTTP/1.1\r\n\r\n",
+            b" GET /v1 HTTP/1.1\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\x01",
+            b"\xff\xfe\xfd\x00",
+            b"GET /v1 HTTP/1.1\r\n: a\r\n\r\n",
+            long.as_bytes(),
+            many.as_bytes(),
+        ];
+        for bytes in cases {
+            assert!(RequestHead::parse(bytes).is_err(), "{}", String::from_utf8_lossy(&bytes[..bytes.len().min(60)]));
+        }
+    }
+
+    proptest! {
+        /// No byte string panics, and every prefix of a sound head is incomplete, never refused.
+        #[test]
+        fn total(bytes in prop::collection::vec(any::<u8>(), 0..200), cut in 0_usize..60) {
+            let _ = RequestHead::parse(&bytes);
+            let sound = b"GET /v1/probe HTTP/1.1\r\nHost: 127.0.0.1:28970\r\nOrigin: https://a.example\r\n\r\n";
+            prop_assert_eq!(RequestHead::parse(&sound[..cut]), Ok(None));
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The values of `Host` that mean this agent (protocol section 3, point 2). Anything else is DNS rebinding or a mistake.
+
+use std::net::IpAddr;
+
+/// The two spellings of one listening port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostSet([String; 2]);
+
+impl HostSet {
+    /// The hosts of an agent that listens on `port` of both loopback addresses.
+    #[must_use]
+    pub fn for_port(port: u16) -> Self {
+        Self([format!("127.0.0.1:{port}"), format!("[::1]:{port}")])
+    }
+
+    /// Whether the header is one of them, byte for byte.
+    #[must_use]
+    pub fn has(&self, header: &[u8]) -> bool {
+        self.0.iter().any(|host| host.as_bytes() == header)
+    }
+}
+
+/// Whether the address is one that an agent may be reached at.
+#[must_use]
+pub fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_spellings_and_no_third() {
+        let hosts = HostSet::for_port(28970);
+        assert!(hosts.has(b"127.0.0.1:28970") && hosts.has(b"[::1]:28970"));
+        for other in [
+            "",
+            "127.0.0.1",
+            "localhost:28970",
+            "localhost.:28970",
+            "0.0.0.0:28970",
+            "127.1:28970",
+            "2130706433:28970",
+            "127.0.0.1:28971",
+            "[::ffff:127.0.0.1]:28970",
+            "user@127.0.0.1:28970",
+            "evil.example",
+            "127.0.0.1:28970 ",
+            "[0:0:0:0:0:0:0:1]:28970",
+            "127.0.0.1:028970",
+        ] {
+            assert!(!hosts.has(other.as_bytes()), "{other:?}");
+        }
+    }
+}

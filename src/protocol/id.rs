@@ -1,0 +1,203 @@
+//! Identifiers that travel on the wire, each a type of its own so that none can be passed for another.
+
+use serde::{Deserialize, Serialize};
+
+use super::base64url;
+
+/// The text is not such an identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid {0}")]
+pub struct BadId(pub(crate) &'static str);
+
+/// Makes an identifier of exactly `$bytes` bytes, written as base64url.
+macro_rules! fixed_id {
+    ($(#[$doc:meta])* $name:ident, $bytes:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name([u8; $bytes]);
+
+        impl $name {
+            /// Wraps bytes that the caller drew or hashed.
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; $bytes]) -> Self {
+                Self(bytes)
+            }
+
+            /// The bytes themselves.
+            #[must_use]
+            pub const fn as_bytes(&self) -> &[u8; $bytes] {
+                &self.0
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = BadId;
+
+            fn from_str(text: &str) -> Result<Self, BadId> {
+                base64url::decode_array(text).map(Self).map_err(|_| BadId(stringify!($name)))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = BadId;
+
+            fn try_from(text: String) -> Result<Self, BadId> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.to_string()
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&base64url::encode(self.0))
+            }
+        }
+
+        fixed_id!(@debug $name);
+    };
+    // Single-use values are as good as secrets until they are used: a log must not hold them.
+    (@debug $name:ident) => {
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "([redacted])"))
+            }
+        }
+    };
+}
+
+fixed_id!(
+    /// A challenge's `jti`: 256 random bits; what the single-use mark is keyed by.
+    ChallengeId, 32
+);
+fixed_id!(
+    /// Binds statements to one browser: SHA-256 over a label and the pre-login cookie's secret (protocol section 5).
+    Sid, 32
+);
+fixed_id!(
+    /// A login token's own `jti`: 128 random bits, for the audit record only.
+    TokenId, 16
+);
+fixed_id!(
+    /// The nonce of `hello`: fresh for each socket, echoed by the page.
+    Nonce, 32
+);
+fixed_id!(
+    /// An enrolment ticket: 256 random bits, valid five minutes, consumed by its first use.
+    EnrolmentTicket, 32
+);
+
+/// Makes an identifier that its issuer chooses: printable ASCII without blanks, quotes or backslashes, bounded in length.
+macro_rules! opaque_id {
+    ($(#[$doc:meta])* $name:ident, $max:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Longest accepted length in bytes.
+            pub const MAX_LEN: usize = $max;
+
+            /// The identifier as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = BadId;
+
+            fn from_str(text: &str) -> Result<Self, BadId> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = BadId;
+
+            fn try_from(text: String) -> Result<Self, BadId> {
+                let sound = (1..=Self::MAX_LEN).contains(&text.len())
+                    && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\'));
+                sound.then_some(Self(text)).ok_or(BadId(stringify!($name)))
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+opaque_id!(
+    /// Pairwise identifier of an account for one issuer: what signed statements carry instead of the account.
+    Subject, 128
+);
+opaque_id!(
+    /// The issuer's name for one enrolled device key.
+    DeviceId, 128
+);
+opaque_id!(
+    /// Identity of the single-use store's current life (protocol section 6.9).
+    Incarnation, 128
+);
+
+/// The `iss` of every statement that a device signs: `loopkey:` and the device id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct DeviceIssuer(pub DeviceId);
+
+impl TryFrom<String> for DeviceIssuer {
+    type Error = BadId;
+
+    fn try_from(text: String) -> Result<Self, BadId> {
+        let device = text.strip_prefix("loopkey:").ok_or(BadId("DeviceIssuer"))?;
+        device.parse().map(Self)
+    }
+}
+
+impl From<DeviceIssuer> for String {
+    fn from(issuer: DeviceIssuer) -> Self {
+        format!("loopkey:{}", issuer.0)
+    }
+}
+
+/// Counts sign-outs and account switches of one agent at one issuer (protocol section 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// The epoch after a sign-out or a switch.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// Counts changes of state for one issuer and one run of the agent; never reset on a switch (protocol section 4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// The number of the next change.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}

@@ -1,0 +1,30 @@
+//! What both sides say and the machines that decide. Pure: no socket, no `async`, no clock, no randomness, no file.
+//!
+//! Follow one connection through the modules:
+//! [`head`] takes the request head apart, [`gate`] admits it, [`connection`] speaks the agent's half of the messages in
+//! [`message`] (and [`page`] the page's), and the [`statement`]s are what gets signed on the way. [`limits`] and [`code`]
+//! hold every number and every code once.
+
+pub mod acceptance;
+pub mod base64url;
+pub mod code;
+pub mod connection;
+pub mod consent;
+pub mod framing;
+pub mod gate;
+pub mod grant;
+pub mod head;
+pub mod host;
+pub mod id;
+pub mod issuer;
+pub mod json;
+pub mod limits;
+pub mod message;
+pub mod metadata;
+pub mod origin;
+pub mod page;
+pub mod peer;
+pub mod rate;
+pub mod state;
+pub mod statement;
+pub mod time;

@@ -1,0 +1,291 @@
+//! Web origins in their serialized form (RFC 6454 section 6.2), and the list of those that are admitted.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use serde::{Deserialize, Serialize};
+
+/// Longest accepted origin in bytes: a host name of 253, a scheme and a port.
+pub const ORIGIN_MAX_LEN: usize = 280;
+
+/// What is wrong with a text that should be an origin. Each message says how to mend it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadOrigin {
+    /// Neither `https://` nor, for development, `http://`.
+    #[error("an origin starts with https://")]
+    Scheme,
+    /// `http://` is only for loopback hosts.
+    #[error("http:// is accepted for localhost and 127.0.0.1 only, and only with development = true; use https://")]
+    Insecure,
+    /// Has something after the host and port.
+    #[error("an origin ends after host and port: remove the slash and what follows it")]
+    Path,
+    /// Upper case, which browsers never send.
+    #[error("write the origin in lower case, as browsers send it")]
+    UpperCase,
+    /// `*` is no host.
+    #[error("there are no wildcards: list each origin by itself")]
+    Wildcard,
+    /// A name and password before the host.
+    #[error("an origin has no user name: remove what stands before the @")]
+    UserInfo,
+    /// `example.com.`
+    #[error("remove the dot at the end of the host")]
+    TrailingDot,
+    /// `:443` for https, `:80` for http.
+    #[error("leave out the scheme's own port, as browsers do")]
+    DefaultPort,
+    /// No number from 1 to 65535, or one with leading zeros.
+    #[error("the port is a number from 1 to 65535 without leading zeros")]
+    Port,
+    /// Not a host name in ASCII (for others, its punycode form), nor an address.
+    #[error("the host is not a lower-case ASCII host name or IP address (for other scripts, write its xn-- form)")]
+    Host,
+}
+
+/// A web origin exactly as a browser serializes it, so that equal origins are equal bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Origin(String);
+
+impl Origin {
+    /// The origin as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the origin is `http://`, which [`Origin`] admits for loopback hosts only.
+    #[must_use]
+    pub fn is_insecure(&self) -> bool {
+        self.0.starts_with("http://")
+    }
+
+    /// The host, without the port.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let authority = self.0.split_once("://").map_or(self.0.as_str(), |(_, rest)| rest);
+        split_port(authority).0
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<Origin> for String {
+    fn from(origin: Origin) -> Self {
+        origin.0
+    }
+}
+
+impl TryFrom<String> for Origin {
+    type Error = BadOrigin;
+
+    fn try_from(text: String) -> Result<Self, BadOrigin> {
+        require_serialized(&text)?;
+        Ok(Self(text))
+    }
+}
+
+impl std::str::FromStr for Origin {
+    type Err = BadOrigin;
+
+    fn from_str(text: &str) -> Result<Self, BadOrigin> {
+        Self::try_from(text.to_owned())
+    }
+}
+
+fn require_serialized(text: &str) -> Result<(), BadOrigin> {
+    let lower = text.to_ascii_lowercase();
+    let (authority, default_port, secure) = if let Some(rest) = lower.strip_prefix("https://") {
+        (rest, 443, true)
+    } else if let Some(rest) = lower.strip_prefix("http://") {
+        (rest, 80, false)
+    } else {
+        return Err(BadOrigin::Scheme);
+    };
+    if authority.contains('@') {
+        return Err(BadOrigin::UserInfo);
+    }
+    if authority.contains(['/', '?', '#']) {
+        return Err(BadOrigin::Path);
+    }
+    if authority.contains('*') {
+        return Err(BadOrigin::Wildcard);
+    }
+    let (host, port) = split_port(authority);
+    if host.ends_with('.') {
+        return Err(BadOrigin::TrailingDot);
+    }
+    if text.len() > ORIGIN_MAX_LEN || !(is_host_name(host) || is_address(host)) {
+        return Err(BadOrigin::Host);
+    }
+    if lower != text {
+        return Err(BadOrigin::UpperCase);
+    }
+    match port.map(parse_port) {
+        Some(None) => return Err(BadOrigin::Port),
+        Some(Some(port)) if port == default_port => return Err(BadOrigin::DefaultPort),
+        _ => {}
+    }
+    if secure || matches!(host, "localhost" | "127.0.0.1") { Ok(()) } else { Err(BadOrigin::Insecure) }
+}
+
+fn split_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rsplit_once(':') {
+        // The colons of a bracketed address are not a port's.
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    }
+}
+
+fn parse_port(text: &str) -> Option<u16> {
+    let port: u16 = text.parse().ok()?;
+    (port != 0 && port.to_string() == text).then_some(port)
+}
+
+/// Host names as browsers serialize them: dot-separated labels of letters, digits, hyphens and underscores, the last one
+/// not a number (the URL standard would read that as an IPv4 address).
+fn is_host_name(host: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+    };
+    let numeric = |label: &str| {
+        label.bytes().all(|b| b.is_ascii_digit())
+            || label.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
+    };
+    host.len() <= 253 && host.split('.').all(label) && !host.rsplit('.').next().is_some_and(numeric)
+}
+
+fn is_address(host: &str) -> bool {
+    if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return inner.parse::<Ipv6Addr>().is_ok_and(|address| address.to_string() == inner);
+    }
+    host.parse::<Ipv4Addr>().is_ok_and(|address| address.to_string() == host)
+}
+
+/// Proof that an origin is on the list. Only [`AllowedOrigins::admit`] makes one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AdmittedOrigin(Origin);
+
+impl AdmittedOrigin {
+    /// The origin that was admitted.
+    #[must_use]
+    pub const fn origin(&self) -> &Origin {
+        &self.0
+    }
+}
+
+/// The origins whose pages may speak to the agent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AllowedOrigins(BTreeSet<Origin>);
+
+impl AllowedOrigins {
+    /// Admits exactly the listed origins, byte for byte; there are no patterns (protocol section 3, point 3).
+    #[must_use]
+    pub fn admit(&self, header: &[u8]) -> Option<AdmittedOrigin> {
+        let text = std::str::from_utf8(header).ok()?;
+        self.0.iter().find(|allowed| allowed.as_str() == text).cloned().map(AdmittedOrigin)
+    }
+}
+
+impl FromIterator<Origin> for AllowedOrigins {
+    fn from_iter<I: IntoIterator<Item = Origin>>(origins: I) -> Self {
+        Self(origins.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn serialized_origins_parse() {
+        for sound in [
+            "https://app.example.com",
+            "https://app.example.com:8443",
+            "https://xn--bcher-kva.example",
+            "https://a_b.example",
+            "https://10.0.0.7",
+            "https://[2001:db8::1]:444",
+            "http://localhost:28980",
+            "http://127.0.0.1:8080",
+            "http://localhost",
+        ] {
+            assert_eq!(sound.parse::<Origin>().map(String::from).as_deref(), Ok(sound));
+        }
+    }
+
+    #[test]
+    fn each_wrong_spelling_gets_its_own_cure() {
+        for (text, cure) in [
+            ("", BadOrigin::Scheme),
+            ("null", BadOrigin::Scheme),
+            ("ftp://a.example", BadOrigin::Scheme),
+            ("chrome-extension://abc", BadOrigin::Scheme),
+            ("http://app.example.com", BadOrigin::Insecure),
+            ("http://localhost.evil.example", BadOrigin::Insecure),
+            ("http://127.0.0.2:80", BadOrigin::DefaultPort),
+            ("http://[::1]:8080", BadOrigin::Insecure),
+            ("https://app.example.com/", BadOrigin::Path),
+            ("https://app.example.com/x", BadOrigin::Path),
+            ("https://app.example.com?x", BadOrigin::Path),
+            ("https://app.example.com#x", BadOrigin::Path),
+            ("https://App.example.com", BadOrigin::UpperCase),
+            ("HTTPS://app.example.com", BadOrigin::UpperCase),
+            ("https://*.example.com", BadOrigin::Wildcard),
+            ("https://*", BadOrigin::Wildcard),
+            ("https://user@app.example.com", BadOrigin::UserInfo),
+            ("https://app.example.com.", BadOrigin::TrailingDot),
+            ("https://app.example.com:443", BadOrigin::DefaultPort),
+            ("https://app.example.com:0", BadOrigin::Port),
+            ("https://app.example.com:0443", BadOrigin::Port),
+            ("https://app.example.com:", BadOrigin::Port),
+            ("https://app.example.com:65536", BadOrigin::Port),
+            ("https://", BadOrigin::Host),
+            ("https://-a.example", BadOrigin::Host),
+            ("https://a..example", BadOrigin::Host),
+            ("https://bücher.example", BadOrigin::Host),
+            ("https://a example", BadOrigin::Host),
+            ("https://127.1", BadOrigin::Host),
+            ("https://0x7f000001", BadOrigin::Host),
+            ("https://[::ffff:127.0.0.1", BadOrigin::Host),
+            ("https://[0:0::1]", BadOrigin::Host),
+            ("https://a%2eexample", BadOrigin::Host),
+        ] {
+            assert_eq!(text.parse::<Origin>(), Err(cure), "{text:?}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is changed in an allowed origin, the result is not admitted.
+        #[test]
+        fn a_mutated_origin_is_never_admitted(at in 0_usize..30, byte in any::<u8>(), kind in 0..3) {
+            let allowed = "https://app.example.com:8443";
+            let list = AllowedOrigins::from_iter([allowed.parse().expect("origin")]);
+            let mut mutated = allowed.as_bytes().to_vec();
+            let at = at % mutated.len();
+            match kind {
+                0 => mutated[at] = byte,
+                1 => mutated.insert(at, byte),
+                _ => { mutated.remove(at); }
+            }
+            prop_assert_eq!(list.admit(&mutated).is_some(), mutated == allowed.as_bytes());
+        }
+
+        /// What parses is its own serialization; nothing panics.
+        #[test]
+        fn parsing_is_total(text in "\\PC{0,40}") {
+            if let Ok(origin) = text.parse::<Origin>() {
+                prop_assert_eq!(origin.as_str(), text.as_str());
+            }
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! S: the sign-out. It carries no time: it is idempotent, kept on disk, and sent until it is answered.
+
+use serde::{Deserialize, Serialize};
+
+use super::Statement;
+use crate::protocol::id::{DeviceIssuer, Epoch, Subject};
+use crate::protocol::issuer::Issuer;
+
+/// Claims of a sign-out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignOut {
+    /// `loopkey:` and the device id.
+    pub iss: DeviceIssuer,
+    /// The issuer.
+    pub aud: Issuer,
+    /// Who signed out.
+    pub sub: Subject,
+    /// The new epoch: the device's sessions below it end.
+    pub epo: Epoch,
+}
+
+impl Statement for SignOut {
+    const TYP: &'static str = "loopkey-signout+jwt";
+}
