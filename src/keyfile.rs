@@ -28,6 +28,14 @@ pub enum KeyFileError {
         /// Its mode bits.
         mode: u32,
     },
+    /// Others than its owner may put files into the folder, or swap them.
+    #[error("{path}: others can write in this folder (mode {mode:03o}); run: chmod 700 {path}")]
+    FolderTooOpen {
+        /// The folder.
+        path: PathBuf,
+        /// Its mode bits.
+        mode: u32,
+    },
     /// Another user owns it.
     #[error("{path}: belongs to user {owner}, not to this one; move it away")]
     ForeignOwner {
@@ -92,10 +100,11 @@ pub fn read(path: &Path) -> Result<Secret<Vec<u8>>, KeyFileError> {
     Ok(Secret::new(secret))
 }
 
-/// Makes a folder that only this user can enter, and its parents.
+/// Makes a folder that only this user can enter, and its parents. One that is there already is left as it is, but must be
+/// this user's, and nobody else's to write in.
 ///
 /// # Errors
-/// [`KeyFileError`] where it cannot be made, or exists and is open to others.
+/// [`KeyFileError`] where it cannot be made, or is open to others.
 pub fn private_folder(path: &Path) -> Result<(), KeyFileError> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -106,10 +115,9 @@ pub fn private_folder(path: &Path) -> Result<(), KeyFileError> {
     require_owner(path, &metadata)?;
     #[cfg(unix)]
     {
-        // A folder that this user made with the usual mask is narrowed rather than refused: nothing secret was in it yet.
-        use std::os::unix::fs::PermissionsExt as _;
-        if metadata.permissions().mode() & 0o077 != 0 {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(io_error(path))?;
+        let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
+        if mode & 0o022 != 0 {
+            return Err(KeyFileError::FolderTooOpen { path: path.to_owned(), mode });
         }
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! Loopkey: a web page signs a person in with the desktop client that is already signed in on the same computer.
 
+#[cfg(feature = "agent")]
+pub mod agent;
 pub mod clock;
 pub mod crypto;
 #[cfg(any(feature = "agent", feature = "login"))]

@@ -1,0 +1,154 @@
+//! Asking the person (protocol section 4.3): one prompt at a time in all, three in ten minutes for an origin, a minute to
+//! answer. What an answer is good for is [`crate::protocol::consent`]'s to say.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use super::hub::{Hub, HubError};
+use crate::clock::Clock;
+use crate::crypto;
+use crate::protocol::code::RefusalCode;
+use crate::protocol::consent::Consented;
+use crate::protocol::grant::ConsentMode;
+use crate::protocol::id::{Epoch, Subject};
+use crate::protocol::limits::{CONSENT_TIMEOUT, PROMPT_WINDOW, PROMPTS_PER_WINDOW};
+use crate::protocol::origin::Origin;
+use crate::protocol::time::Moment;
+
+/// What a prompt shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt {
+    /// Where the person would be signed in.
+    pub origin: Origin,
+    /// Who would be signed in: the issuer's name for the account.
+    pub subject: Subject,
+    /// The person's name.
+    pub name: String,
+    /// Two digits that the page shows too.
+    pub code: String,
+}
+
+/// What came of a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The person agreed; `remember`: for this origin from now on.
+    Allow {
+        /// Whether to ask again next time.
+        remember: bool,
+    },
+    /// The person did not agree.
+    Deny,
+    /// Nobody could be asked.
+    Unavailable,
+}
+
+/// Somebody who can ask the person: a connected client, or the embedding application.
+///
+/// A prompt is open for as long as the future of [`Asker::ask`] is; dropping it takes the prompt away. A prompt should
+/// ignore input for its first half second, so that nobody answers it by accident.
+#[async_trait]
+pub trait Asker: Send + Sync {
+    /// Whether there is somebody to show a prompt just now.
+    fn is_available(&self) -> bool;
+
+    /// Shows a prompt and waits for the answer.
+    async fn ask(&self, prompt: Prompt) -> Answer;
+}
+
+/// Gets consents.
+pub(super) struct Consents {
+    askers: Vec<Arc<dyn Asker>>,
+    clock: Arc<dyn Clock>,
+    prompting: AtomicBool,
+    recent: Mutex<HashMap<Origin, Vec<Moment>>>,
+}
+
+impl Consents {
+    /// Asks through the first of `askers` that is available.
+    pub(super) fn new(askers: Vec<Arc<dyn Asker>>, clock: Arc<dyn Clock>) -> Self {
+        Self { askers, clock, prompting: AtomicBool::new(false), recent: Mutex::default() }
+    }
+
+    /// Gets the consent for signing the account of `epoch` in at `origin`; `opened` is told the digits once a prompt is open.
+    pub(super) async fn obtain(
+        &self,
+        hub: &Hub,
+        mode: ConsentMode,
+        origin: &Origin,
+        epoch: Epoch,
+        opened: impl FnOnce(String) + Send,
+    ) -> Result<Consented, RefusalCode> {
+        let (request, account) = hub.consent_request(origin, epoch).map_err(|error| code_of(&error))?;
+        if let Some(consented) = Consented::without_prompt(&request, mode, hub.is_remembered(&request)) {
+            return Ok(consented);
+        }
+        let asker = self.askers.iter().find(|asker| asker.is_available()).ok_or(RefusalCode::Unavailable)?;
+        let _place = self.take_place(origin)?;
+        let code = two_digits();
+        opened(code.clone());
+        let prompt = Prompt { origin: origin.clone(), subject: account.subject, name: account.name, code };
+        let answer =
+            tokio::time::timeout(CONSENT_TIMEOUT, asker.ask(prompt)).await.map_err(|_| RefusalCode::Timeout)?;
+        tracing::info!(%origin, ?answer, "the person was asked");
+        let (allow, remember) = match answer {
+            Answer::Allow { remember } => (true, remember && mode == ConsentMode::Prompt),
+            Answer::Deny => (false, false),
+            Answer::Unavailable => return Err(RefusalCode::Unavailable),
+        };
+        let consented = Consented::from_answer(&request, allow).ok_or(RefusalCode::Denied)?;
+        if remember && let Err(error) = hub.remember(&request) {
+            tracing::warn!(%error, "the consent could not be remembered; the person will be asked again");
+        }
+        Ok(consented)
+    }
+
+    fn take_place(&self, origin: &Origin) -> Result<Place<'_>, RefusalCode> {
+        if self.prompting.swap(true, Ordering::AcqRel) {
+            return Err(RefusalCode::Busy);
+        }
+        let place = Place(&self.prompting);
+        let now = self.clock.now();
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.retain(|_, times| {
+            times.retain(|at| now.since(*at) < PROMPT_WINDOW);
+            !times.is_empty()
+        });
+        let times = recent.entry(origin.clone()).or_default();
+        if times.len() >= PROMPTS_PER_WINDOW {
+            return Err(RefusalCode::Busy);
+        }
+        times.push(now);
+        Ok(place)
+    }
+}
+
+/// The place of the one open prompt.
+struct Place<'a>(&'a AtomicBool);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// How a page hears of what the hub could not do.
+pub(super) const fn code_of(error: &HubError) -> RefusalCode {
+    match error {
+        HubError::Changed => RefusalCode::Switched,
+        HubError::SignedOut => RefusalCode::SignedOut,
+        _ => RefusalCode::Unavailable,
+    }
+}
+
+/// Two digits, each pair from 10 to 99 as likely as the other.
+fn two_digits() -> String {
+    loop {
+        let [byte] = crypto::random::<1>();
+        if byte < 180 {
+            return (10 + byte % 90).to_string();
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Drives one page's socket: bytes and timers in, outputs out. Every decision is the machine's.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use futures::future::{AbortHandle, Abortable, BoxFuture};
+use futures::stream::FuturesUnordered;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, watch};
+
+use super::census;
+use super::core::{Core, Stop};
+use super::hub::Hub;
+use super::peer::PeerFault;
+use super::settings::OriginSettings;
+use super::wire::{Event, Wire};
+use crate::crypto;
+use crate::protocol::code::{CloseCode, RefusalCode};
+use crate::protocol::connection::{Call, Connection, Input, Output, Ready, Resumption, Terms};
+use crate::protocol::id::Nonce;
+use crate::protocol::message::AgentMessage;
+use crate::protocol::peer::OwnUser;
+use crate::protocol::time::Moment;
+
+/// Everything that one socket needs besides its stream.
+pub(super) struct Page {
+    pub(super) core: Arc<Core>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) origin: OriginSettings,
+    /// The peer as it was when the connection was admitted, and how to look again.
+    pub(super) peer: OwnUser,
+    pub(super) look_again: Arc<dyn Fn() -> Result<OwnUser, PeerFault> + Send + Sync>,
+    /// The place among those that are not open yet; given back at `ready`.
+    pub(super) opening: Option<census::Opening>,
+    pub(super) socket: census::Socket,
+}
+
+/// Speaks with one page until either side ends it.
+pub(super) async fn drive<S: AsyncRead + AsyncWrite + Unpin>(stream: S, page: Page, mut stop: watch::Receiver<Stop>) {
+    let mut wire = Wire::new(stream).await;
+    let mut driver = Driver::new(page);
+    let mut states = driver.page.hub.subscribe();
+    let mut revoked = driver.page.core.revocations();
+    let (notes, mut noted) = mpsc::unbounded_channel();
+    let code = loop {
+        if let Some(code) = driver.perform(&mut wire, &notes) {
+            break Some(code);
+        }
+        let clock = &driver.page.core.clock;
+        let due = driver.machine.deadline().map(|at| at.since(clock.now()));
+        tokio::select! {
+            event = wire.event() => match event {
+                Event::Text(text) => driver.handle(Input::Text(text.as_str())),
+                Event::Binary => driver.handle(Input::Binary),
+                Event::Control => driver.handle(Input::Control),
+                Event::Gone => break None,
+                Event::Broken(code) => break Some(code),
+            },
+            Ok(()) = states.changed() => {
+                let published = Arc::clone(&states.borrow_and_update());
+                driver.handle(Input::Published(published));
+            }
+            Some(done) = driver.work.next() => if let Ok(input) = done { driver.handle(input) },
+            Some(note) = noted.recv() => driver.handle(note),
+            () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => driver.handle(Input::Timeout),
+            Ok(origin) = revoked.recv() => if origin == driver.page.origin.origin { driver.handle(Input::Withdrawn) },
+            () = Stop::wait(&mut stop) => driver.handle(Input::Stopping),
+        }
+    };
+    drop(driver);
+    if let Some(code) = code {
+        tracing::debug!(code = code.number(), "closing the socket");
+        wire.close(code).await;
+    }
+}
+
+type Work = Abortable<BoxFuture<'static, Input<'static>>>;
+
+struct Driver {
+    page: Page,
+    machine: Connection,
+    work: FuturesUnordered<Work>,
+    /// How to take an open prompt away again.
+    prompts: HashMap<Call, AbortHandle>,
+}
+
+impl Driver {
+    fn new(page: Page) -> Self {
+        let terms = Terms { grants: page.origin.grants.clone(), proof: page.origin.proof };
+        let nonce = Nonce::from_bytes(crypto::random());
+        let machine = Connection::new(terms, page.hub.published(), nonce, page.core.clock.now());
+        Self { page, machine, work: FuturesUnordered::new(), prompts: HashMap::new() }
+    }
+
+    fn now(&self) -> Moment {
+        self.page.core.clock.now()
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        let now = self.now();
+        self.machine.handle(input, now);
+    }
+
+    /// Does what the machine says; returns the code where it says to close.
+    fn perform<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        wire: &mut Wire<S>,
+        notes: &mpsc::UnboundedSender<Input<'static>>,
+    ) -> Option<CloseCode> {
+        for output in self.machine.take_outputs() {
+            let sent = match output {
+                Output::Send(message) => {
+                    tracing::debug!(?message, "to the page");
+                    wire.send(&message.encode())
+                }
+                Output::SendState(published) => wire.send(&published.frame),
+                Output::Ready(ready) => wire.send(&self.ready(ready).encode()),
+                Output::Close(code) => Err(code),
+                Output::ReadTicket(call, ticket) => {
+                    let Page { core, hub, origin, .. } = &self.page;
+                    let read = core.tickets.redeem(&ticket, &origin.origin, hub.issuer(), self.now());
+                    self.work(async move { Input::TicketRead(call, read) });
+                    Ok(())
+                }
+                Output::ReadChallenge(call, challenge) => {
+                    let (hub, origin) = (Arc::clone(&self.page.hub), self.page.origin.origin.clone());
+                    self.work(async move {
+                        let read = hub.client.accept(&challenge, &origin).await;
+                        if let Err(error) = &read {
+                            tracing::warn!(%error, "a challenge was not accepted");
+                        }
+                        Input::ChallengeRead(call, read.ok())
+                    });
+                    Ok(())
+                }
+                Output::SignProof(call, challenge, published) => {
+                    let proof = self.page.hub.sign_proof(&challenge, &published);
+                    if let Err(error) = &proof {
+                        tracing::warn!(%error, "no presence proof");
+                    }
+                    self.work(async move { Input::ProofSigned(call, proof.ok()) });
+                    Ok(())
+                }
+                Output::AskConsent(call, epoch) => {
+                    let (core, hub) = (Arc::clone(&self.page.core), Arc::clone(&self.page.hub));
+                    let (origin, notes) = (self.page.origin.clone(), notes.clone());
+                    let handle = self.work(async move {
+                        let opened = move |code| drop(notes.send(Input::PromptOpened(call, code)));
+                        let given = core.consents.obtain(&hub, origin.consent, &origin.origin, epoch, opened).await;
+                        Input::ConsentGiven(call, given)
+                    });
+                    self.prompts.insert(call, handle);
+                    Ok(())
+                }
+                Output::WithdrawPrompt(call) => {
+                    if let Some(prompt) = self.prompts.remove(&call) {
+                        prompt.abort();
+                    }
+                    Ok(())
+                }
+                Output::SignToken(call, challenge, consented) => {
+                    // Asked again right before the signature: the connection must still be the very one that was admitted.
+                    let token = match (self.page.look_again)() {
+                        Ok(again) => self.page.peer.require_same(again).map_err(PeerFault::from),
+                        Err(fault) => Err(fault),
+                    };
+                    let token = match token {
+                        Ok(()) => self.page.hub.sign_token(&challenge, consented).map_err(|error| {
+                            tracing::warn!(%error, "no login token");
+                            super::consent::code_of(&error)
+                        }),
+                        Err(fault) => {
+                            tracing::warn!(%fault, "no login token: the peer is not the one that was admitted");
+                            Err(RefusalCode::Unavailable)
+                        }
+                    };
+                    if token.is_ok() {
+                        tracing::info!("login token issued");
+                    }
+                    self.prompts.remove(&call);
+                    self.work(async move { Input::TokenSigned(call, token) });
+                    Ok(())
+                }
+                Output::InvokeAction(call, ..) => {
+                    // No client can register an action yet.
+                    self.work(async move { Input::ActionDone(call, Err(RefusalCode::UnknownAction)) });
+                    Ok(())
+                }
+            };
+            if let Err(code) = sent {
+                return Some(code);
+            }
+        }
+        None
+    }
+
+    fn ready(&mut self, ready: Ready) -> AgentMessage {
+        let Page { core, hub, origin, socket, .. } = &self.page;
+        let state = ready.published.state;
+        let resumption = Resumption { epoch: state.epoch, challenged: ready.challenged };
+        let resume = core.tickets.seal(resumption, &origin.origin, hub.issuer(), self.now());
+        tracing::debug!(resumed = ready.resumed, proof = ready.proof.is_some(), "socket open");
+        socket.opened();
+        self.page.opening = None;
+        AgentMessage::Ready {
+            seq: ready.published.seq,
+            grants: ready.grants,
+            state,
+            proof: ready.proof,
+            resume,
+            resumed: ready.resumed,
+        }
+    }
+
+    fn work(&self, future: impl Future<Output = Input<'static>> + Send + 'static) -> AbortHandle {
+        let (handle, registration) = AbortHandle::new_pair();
+        self.work.push(Abortable::new(Box::pin(future), registration));
+        handle
+    }
+}

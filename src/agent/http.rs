@@ -1,0 +1,108 @@
+//! How the agent calls a login server: rustls with ring, the system's root certificates, no redirects, no proxy tricks,
+//! bounded answers.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+/// From the connection to the last byte of an answer. Shorter than the time a page has to open its socket.
+const TIMEOUT: Duration = Duration::from_secs(4);
+/// Longest accepted answer in bytes: metadata, keys, or an enrolled person's picture.
+const ANSWER_MAX_LEN: usize = 256 * 1024;
+
+/// Why there is no client for a login server.
+#[derive(Debug, thiserror::Error)]
+pub enum NoClient {
+    /// The extra root certificates.
+    #[error("cannot read root certificates from {path}: {reason}")]
+    CaFile {
+        /// The configured file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// rustls or reqwest could not be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(String),
+}
+
+/// Why a call came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CallFailed {
+    /// No answer, or an incomplete one.
+    #[error("{0}")]
+    Unreachable(String),
+    /// An answer longer than any honest one.
+    #[error("the answer is longer than {ANSWER_MAX_LEN} bytes")]
+    TooLong,
+}
+
+/// An answer, whatever its status.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) date: Option<String>,
+    pub(super) body: Vec<u8>,
+}
+
+/// A client for one login server.
+///
+/// # Errors
+/// [`NoClient`] where the extra root certificates cannot be read, or TLS not be set up.
+pub(super) fn client(ca_file: Option<&Path>) -> Result<reqwest::Client, NoClient> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier =
+        rustls_platform_verifier::Verifier::new_with_extra_roots(extra_roots(ca_file)?, Arc::clone(&provider))
+            .map_err(|error| NoClient::Tls(error.to_string()))?;
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| NoClient::Tls(error.to_string()))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(TIMEOUT)
+        .user_agent(concat!("loopkey-agent/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| NoClient::Tls(error.to_string()))
+}
+
+fn extra_roots(ca_file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, NoClient> {
+    let Some(path) = ca_file else { return Ok(Vec::new()) };
+    let fault = |reason: String| NoClient::CaFile { path: path.display().to_string(), reason };
+    let roots: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))?.collect();
+    match roots {
+        Ok(roots) if roots.is_empty() => Err(fault("there is no certificate in it".to_owned())),
+        Ok(roots) => Ok(roots),
+        Err(error) => Err(fault(error.to_string())),
+    }
+}
+
+/// Sends a request and reads the whole answer.
+///
+/// # Errors
+/// [`CallFailed`] where there is none, or one too long.
+pub(super) async fn call(request: reqwest::RequestBuilder) -> Result<Answer, CallFailed> {
+    // reqwest's own message names the address; its source says what happened.
+    let unreachable = |error: reqwest::Error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        CallFailed::Unreachable(format!("{error}{cause}"))
+    };
+    let mut response = request.send().await.map_err(unreachable)?;
+    let status = response.status().as_u16();
+    let date = response.headers().get("date").and_then(|date| date.to_str().ok()).map(str::to_owned);
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        if body.len() + chunk.len() > ANSWER_MAX_LEN {
+            return Err(CallFailed::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { status, date, body })
+}

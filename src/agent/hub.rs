@@ -1,0 +1,389 @@
+//! One issuer's truth inside the agent: who is signed in, how things stand, and telling every page of it.
+//!
+//! A state is numbered and encoded once and put into one slot; every socket reads the newest from there, so a slow page
+//! skips states and never gets a backlog (protocol sections 3.2 and 4.2).
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, watch};
+
+use super::issuer::{Enrolled, IssuerClient};
+use super::keystore::{KeyStore, KeyStoreError};
+use super::record::{Account, Consent, PendingSignOut, Record, RecordError};
+use crate::clock::Clock;
+use crate::crypto::{SignError, Signer};
+use crate::protocol::acceptance::AcceptedChallenge;
+use crate::protocol::consent::{ConsentRequest, Consented, SpentConsent};
+use crate::protocol::id::{DeviceIssuer, Epoch, Seq, Subject, TokenId};
+use crate::protocol::issuer::Issuer;
+use crate::protocol::origin::Origin;
+use crate::protocol::state::{PresenceState, Published, State};
+use crate::protocol::statement::{self, LOGIN_LIFE_SECONDS, Login, PRESENCE_LIFE_SECONDS, Presence, SignOut};
+
+/// Why the hub could not do as it was told.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// No account of that name is enrolled here.
+    #[error("no such account is enrolled; enrol it first")]
+    NoSuchAccount,
+    /// Nobody is signed in.
+    #[error("nobody is signed in")]
+    SignedOut,
+    /// The state that was to be signed for is over.
+    #[error("the state has changed in the meantime")]
+    Changed,
+    /// `signed_out` is reached by signing out.
+    #[error("use presence.signOut to sign out: it also ends the web sessions")]
+    NotAPresence,
+    /// The disk.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The device key.
+    #[error(transparent)]
+    Key(#[from] KeyStoreError),
+    /// The signature.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
+/// One issuer inside the agent.
+pub(super) struct Hub {
+    pub(super) client: IssuerClient,
+    issuer: Issuer,
+    folder: PathBuf,
+    keys: Arc<dyn KeyStore>,
+    clock: Arc<dyn Clock>,
+    inner: Mutex<Inner>,
+    slot: watch::Sender<Arc<Published>>,
+    /// Rings when a sign-out waits for delivery.
+    pub(super) bell: Notify,
+}
+
+struct Inner {
+    record: Record,
+    /// The current account's key.
+    signer: Option<Arc<dyn Signer>>,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+impl Hub {
+    /// Loads what is on disk. Whoever was signed in then counts as signed in behind a lock until the client says more: a
+    /// restart is no sign-out, and no token is issued on hearsay.
+    pub(super) fn load(
+        client: IssuerClient,
+        issuer: Issuer,
+        folder: PathBuf,
+        keys: Arc<dyn KeyStore>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, HubError> {
+        let mut record = Record::load(&folder, &issuer)?;
+        let current = record.current.clone().and_then(|subject| record.account(&subject).cloned());
+        let signer = match &current {
+            Some(account) => Some(keys.load(account.key)?),
+            None => None,
+        };
+        record.current = current.map(|account| account.subject);
+        let presence = if signer.is_some() { PresenceState::Locked } else { PresenceState::SignedOut };
+        let state = State { presence, since: clock.wall(), epoch: record.epoch };
+        let (slot, _) = watch::channel(Arc::new(Published::new(Seq(1), state, signer.is_some())));
+        let bell = Notify::new();
+        if !record.sign_outs.is_empty() {
+            bell.notify_one();
+        }
+        Ok(Self { client, issuer, folder, keys, clock, inner: Mutex::new(Inner { record, signer }), slot, bell })
+    }
+
+    pub(super) const fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// The newest state, and a way to wait for the next.
+    pub(super) fn subscribe(&self) -> watch::Receiver<Arc<Published>> {
+        self.slot.subscribe()
+    }
+
+    pub(super) fn published(&self) -> Arc<Published> {
+        Arc::clone(&self.slot.borrow())
+    }
+
+    pub(super) fn accounts(&self) -> Vec<Account> {
+        self.lock().record.accounts.clone()
+    }
+
+    pub(super) fn current(&self) -> Option<Account> {
+        let inner = self.lock();
+        inner.record.current.as_ref().and_then(|subject| inner.record.account(subject)).cloned()
+    }
+
+    /// Sets how the person stands to the client. Another account than the current one is a switch: the epoch rises, and
+    /// the account before is signed out.
+    pub(super) fn set_presence(&self, subject: &Subject, presence: PresenceState) -> Result<Seq, HubError> {
+        if presence == PresenceState::SignedOut {
+            return Err(HubError::NotAPresence);
+        }
+        let mut inner = self.lock();
+        if inner.record.current.as_ref() != Some(subject) {
+            let account = inner.record.account(subject).cloned().ok_or(HubError::NoSuchAccount)?;
+            let signer = self.keys.load(account.key)?;
+            let mut next = inner.record.clone();
+            if let Some(pending) = self.leave(&inner, inner.record.epoch.next())? {
+                next.epoch = next.epoch.next();
+                next.sign_outs.push(pending);
+            }
+            next.current = Some(account.subject);
+            next.save(&self.folder)?;
+            *inner = Inner { record: next, signer: Some(signer) };
+            self.bell.notify_one();
+        }
+        Ok(self.publish(&inner, presence))
+    }
+
+    /// The person's profile, as the client shows it.
+    pub(super) fn set_profile(
+        &self,
+        subject: &Subject,
+        name: Option<&str>,
+        avatar: Option<&str>,
+    ) -> Result<(), HubError> {
+        let mut inner = self.lock();
+        let mut next = inner.record.clone();
+        let account = next.accounts.iter_mut().find(|a| a.subject == *subject).ok_or(HubError::NoSuchAccount)?;
+        if let Some(name) = name {
+            account.name = plain_name(name);
+        }
+        if let Some(avatar) = avatar {
+            account.avatar = Some(avatar.to_owned());
+        }
+        next.save(&self.folder)?;
+        inner.record = next;
+        Ok(())
+    }
+
+    /// Signs the account out: pages learn it first, the issuer as soon as it can be reached.
+    pub(super) fn sign_out(&self, subject: &Subject) -> Result<Epoch, HubError> {
+        let mut inner = self.lock();
+        if inner.record.account(subject).is_none() {
+            return Err(HubError::NoSuchAccount);
+        }
+        if inner.record.current.as_ref() != Some(subject) {
+            return Ok(inner.record.epoch);
+        }
+        let mut next = inner.record.clone();
+        next.epoch = next.epoch.next();
+        next.sign_outs.extend(self.leave(&inner, next.epoch)?);
+        next.current = None;
+        next.save(&self.folder)?;
+        let epoch = next.epoch;
+        *inner = Inner { record: next, signer: None };
+        self.publish(&inner, PresenceState::SignedOut);
+        self.bell.notify_one();
+        Ok(epoch)
+    }
+
+    /// Takes in a key that the issuer enrolled: its account is signed in from now on.
+    pub(super) fn enrolled(&self, enrolled: Enrolled, signer: Arc<dyn Signer>) -> Result<Account, HubError> {
+        let mut inner = self.lock();
+        let mut next = inner.record.clone();
+        // Whoever was signed in before, be it the same account under an older key, is signed out by this.
+        if let Some(pending) = self.leave(&inner, next.epoch.next())? {
+            next.epoch = next.epoch.next();
+            next.sign_outs.push(pending);
+        }
+        next.epoch = next.epoch.max(enrolled.epoch);
+        let account = Account {
+            subject: enrolled.subject,
+            device: enrolled.device,
+            key: signer.public().id(),
+            name: plain_name(&enrolled.name),
+            avatar: enrolled.avatar,
+        };
+        let replaced = next.account(&account.subject).map(|old| old.key);
+        next.accounts.retain(|old| old.subject != account.subject);
+        next.accounts.push(account.clone());
+        next.current = Some(account.subject.clone());
+        next.save(&self.folder)?;
+        *inner = Inner { record: next, signer: Some(signer) };
+        self.publish(&inner, PresenceState::SignedIn);
+        self.bell.notify_one();
+        if let Some(replaced) = replaced {
+            self.keys.remove(replaced)?;
+        }
+        Ok(account)
+    }
+
+    /// Forgets an account with its key and its consents; signs it out first.
+    pub(super) fn remove(&self, subject: &Subject) -> Result<(), HubError> {
+        self.sign_out(subject)?;
+        let mut inner = self.lock();
+        let Some(account) = inner.record.account(subject).cloned() else { return Err(HubError::NoSuchAccount) };
+        let mut next = inner.record.clone();
+        next.accounts.retain(|old| old.subject != *subject);
+        next.consents.retain(|consent| consent.subject != *subject);
+        next.save(&self.folder)?;
+        inner.record = next;
+        Ok(self.keys.remove(account.key)?)
+    }
+
+    /// Signs a presence proof, if the state is still the one that it is asked for.
+    pub(super) fn sign_proof(&self, challenge: &AcceptedChallenge, published: &Published) -> Result<String, HubError> {
+        let (account, signer) = self.signer_for(published.state.epoch)?;
+        let iat = challenge.timestamp(self.clock.now());
+        let claims = challenge.claims();
+        let proof = Presence {
+            iss: DeviceIssuer(account.device),
+            aud: self.issuer.clone(),
+            sub: account.subject,
+            org: claims.org.clone(),
+            nonce: claims.jti,
+            sid: claims.sid,
+            pst: published.state.presence,
+            seq: published.seq,
+            epo: published.state.epoch,
+            iat,
+            exp: iat.plus(PRESENCE_LIFE_SECONDS),
+        };
+        Ok(statement::sign(&proof, signer.as_ref())?)
+    }
+
+    /// Signs a login token for exactly what the person agreed to.
+    pub(super) fn sign_token(
+        &self,
+        challenge: &AcceptedChallenge,
+        consented: Consented,
+    ) -> Result<(String, SpentConsent), HubError> {
+        let agreed = consented.request();
+        let (account, signer) = self.signer_for(agreed.epoch)?;
+        let claims = challenge.claims();
+        if account.subject != agreed.subject || claims.org != agreed.origin || self.issuer != agreed.issuer {
+            return Err(HubError::Changed);
+        }
+        let now = self.clock.now();
+        let iat = challenge.timestamp(now);
+        let token = Login {
+            iss: DeviceIssuer(account.device),
+            aud: claims.rdm.clone(),
+            sub: account.subject,
+            org: claims.org.clone(),
+            nonce: claims.jti,
+            sid: claims.sid,
+            jti: TokenId::from_bytes(crate::crypto::random()),
+            epo: agreed.epoch,
+            uv: consented.how(),
+            iat,
+            exp: iat.plus(LOGIN_LIFE_SECONDS),
+        };
+        let signed = statement::sign(&token, signer.as_ref())?;
+        Ok((signed, consented.spend(claims, now)))
+    }
+
+    /// What the person is to be asked, if the epoch is still the one of the card.
+    pub(super) fn consent_request(&self, origin: &Origin, epoch: Epoch) -> Result<(ConsentRequest, Account), HubError> {
+        let (account, _) = self.signer_for(epoch)?;
+        let subject = account.subject.clone();
+        Ok((ConsentRequest { origin: origin.clone(), issuer: self.issuer.clone(), subject, epoch }, account))
+    }
+
+    pub(super) fn is_remembered(&self, request: &ConsentRequest) -> bool {
+        self.lock().record.consents.iter().any(|c| c.subject == request.subject && c.origin == request.origin)
+    }
+
+    pub(super) fn remember(&self, request: &ConsentRequest) -> Result<(), HubError> {
+        let mut inner = self.lock();
+        let mut next = inner.record.clone();
+        next.consents.insert(Consent { subject: request.subject.clone(), origin: request.origin.clone() });
+        next.save(&self.folder)?;
+        inner.record = next;
+        Ok(())
+    }
+
+    pub(super) fn consents(&self) -> Vec<Consent> {
+        self.lock().record.consents.iter().cloned().collect()
+    }
+
+    /// Forgets every consent for an origin; true where there was one.
+    pub(super) fn revoke_consents(&self, origin: &Origin) -> Result<bool, HubError> {
+        let mut inner = self.lock();
+        let mut next = inner.record.clone();
+        next.consents.retain(|consent| consent.origin != *origin);
+        let some = next.consents.len() != inner.record.consents.len();
+        next.save(&self.folder)?;
+        inner.record = next;
+        Ok(some)
+    }
+
+    /// The oldest sign-out that the issuer has not answered yet.
+    pub(super) fn pending_sign_out(&self) -> Option<PendingSignOut> {
+        self.lock().record.sign_outs.first().cloned()
+    }
+
+    pub(super) fn pending_sign_outs(&self) -> usize {
+        self.lock().record.sign_outs.len()
+    }
+
+    /// The issuer answered: the sign-out need not be sent again.
+    pub(super) fn delivered(&self, sign_out: &PendingSignOut) -> Result<(), HubError> {
+        let mut inner = self.lock();
+        let mut next = inner.record.clone();
+        next.sign_outs.retain(|pending| pending != sign_out);
+        next.save(&self.folder)?;
+        inner.record = next;
+        Ok(())
+    }
+
+    /// The sign-out of whoever is signed in now, for the epoch that follows.
+    fn leave(&self, inner: &Inner, epoch: Epoch) -> Result<Option<PendingSignOut>, HubError> {
+        let current = inner.record.current.as_ref().and_then(|subject| inner.record.account(subject));
+        let (Some(account), Some(signer)) = (current, &inner.signer) else { return Ok(None) };
+        let statement = SignOut {
+            iss: DeviceIssuer(account.device.clone()),
+            aud: self.issuer.clone(),
+            sub: account.subject.clone(),
+            epo: epoch,
+        };
+        Ok(Some(PendingSignOut(statement::sign(&statement, signer.as_ref())?)))
+    }
+
+    fn signer_for(&self, epoch: Epoch) -> Result<(Account, Arc<dyn Signer>), HubError> {
+        let inner = self.lock();
+        if inner.record.epoch != epoch {
+            return Err(HubError::Changed);
+        }
+        let account = inner.record.current.as_ref().and_then(|subject| inner.record.account(subject));
+        match (account, &inner.signer) {
+            (Some(account), Some(signer)) => Ok((account.clone(), Arc::clone(signer))),
+            _ => Err(HubError::SignedOut),
+        }
+    }
+
+    /// Called with the lock held, so that states go out in the order in which they came about.
+    fn publish(&self, inner: &Inner, presence: PresenceState) -> Seq {
+        let last = self.published();
+        let state = State { presence, since: self.clock.wall(), epoch: inner.record.epoch };
+        if last.state.presence == presence && last.state.epoch == state.epoch {
+            return last.seq;
+        }
+        let seq = last.seq.next();
+        tracing::info!(issuer = %self.issuer, %presence, epoch = state.epoch.0, seq = seq.0, "state changed");
+        self.slot.send_replace(Arc::new(Published::new(seq, state, inner.signer.is_some())));
+        seq
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A name as it may be shown: no control or direction-changing characters, at most 64 letters.
+fn plain_name(name: &str) -> String {
+    let deceptive = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    name.chars().filter(|c| !deceptive(*c)).take(64).collect()
+}

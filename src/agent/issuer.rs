@@ -1,0 +1,242 @@
+//! The agent's side of one login server: its keys, its clock, enrolment and sign-outs (protocol sections 4.1 and 6).
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::http::{self, Answer, CallFailed, NoClient};
+use crate::clock::Clock;
+use crate::crypto::PublicKey;
+use crate::protocol::acceptance::{self, AcceptedChallenge, ChallengeFault, Expected, IssuerTime, SeenChallenges};
+use crate::protocol::id::{DeviceId, Epoch, Subject};
+use crate::protocol::issuer::Issuer;
+use crate::protocol::metadata::Metadata;
+use crate::protocol::origin::Origin;
+use crate::protocol::statement::jwk::JwkSet;
+use crate::protocol::time::{Moment, Timestamp};
+
+/// Keys older than this are fetched anew before they are used.
+const KEYS_MAX_AGE: Duration = Duration::from_secs(24 * 3600);
+/// An unknown key is looked for at most this often.
+const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(60);
+/// The issuer is asked for its time at most this often.
+const TIME_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Why the login server could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum IssuerFault {
+    /// The call came to nothing.
+    #[error("{issuer} cannot be reached: {source}")]
+    Unreachable {
+        /// The login server.
+        issuer: Issuer,
+        /// What happened.
+        source: CallFailed,
+    },
+    /// It answered, but not as a Loopkey login server does.
+    #[error("{issuer} does not answer as a Loopkey login server: {reason}")]
+    Misbehaved {
+        /// The login server.
+        issuer: Issuer,
+        /// What is wrong with its answer.
+        reason: String,
+    },
+    /// It refused.
+    #[error("{issuer} refused ({status}): {code}")]
+    Refused {
+        /// The login server.
+        issuer: Issuer,
+        /// HTTP status.
+        status: u16,
+        /// Its error code.
+        code: String,
+    },
+}
+
+/// What a login server says when a device key is enrolled (protocol section 6.6).
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Enrolled {
+    /// Its name for the device key.
+    pub device: DeviceId,
+    /// Its pairwise name for the account.
+    pub subject: Subject,
+    /// The person's name.
+    pub name: String,
+    /// The person's picture.
+    #[serde(default)]
+    pub avatar: Option<String>,
+    /// The lowest epoch that it accepts.
+    pub epoch: Epoch,
+}
+
+/// One login server, as the agent knows it.
+pub(super) struct IssuerClient {
+    issuer: Issuer,
+    http: reqwest::Client,
+    clock: Arc<dyn Clock>,
+    known: Mutex<Known>,
+    /// One fetch at a time: whoever comes second finds what the first one brought.
+    fetching: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Known {
+    keys: Vec<PublicKey>,
+    time: Option<IssuerTime>,
+    fetched: Option<Moment>,
+    seen: SeenChallenges,
+}
+
+impl std::fmt::Debug for IssuerClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IssuerClient").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+impl IssuerClient {
+    pub(super) fn new(issuer: Issuer, ca_file: Option<&Path>, clock: Arc<dyn Clock>) -> Result<Self, NoClient> {
+        let http = http::client(ca_file)?;
+        Ok(Self { issuer, http, clock, known: Mutex::default(), fetching: tokio::sync::Mutex::default() })
+    }
+
+    /// Accepts a challenge for a page of `origin`, asking the issuer anew where its keys or its time may be out of date.
+    pub(super) async fn accept(&self, compact: &str, origin: &Origin) -> Result<AcceptedChallenge, RefusedChallenge> {
+        let known_for_long = self.fetched().is_none_or(|at| self.clock.now().since(at) > KEYS_MAX_AGE);
+        if known_for_long {
+            self.fetch(Duration::ZERO).await?;
+        }
+        let fault = match self.try_accept(compact, origin) {
+            Err(fault @ ChallengeFault::UnknownKey(_)) => (fault, UNKNOWN_KEY_INTERVAL),
+            Err(fault @ ChallengeFault::Time) => (fault, TIME_INTERVAL),
+            other => return Ok(other?),
+        };
+        let (fault, interval) = fault;
+        tracing::debug!(issuer = %self.issuer, %fault, "asking the issuer once more");
+        if self.fetch(interval).await? { Ok(self.try_accept(compact, origin)?) } else { Err(fault.into()) }
+    }
+
+    fn try_accept(&self, compact: &str, origin: &Origin) -> Result<AcceptedChallenge, ChallengeFault> {
+        let now = self.clock.now();
+        let mut known = self.lock();
+        let Known { keys, time, seen, .. } = &mut *known;
+        let Some(time) = *time else { return Err(ChallengeFault::Time) };
+        acceptance::accept(compact, keys, Expected { issuer: &self.issuer, origin, time }, seen, now)
+    }
+
+    /// Fetches metadata and keys, and with them the issuer's time; false where that was done within `interval`.
+    pub(super) async fn fetch(&self, interval: Duration) -> Result<bool, IssuerFault> {
+        let asked = self.clock.now();
+        let _one = self.fetching.lock().await;
+        if self.fetched().is_some_and(|at| at >= asked) {
+            return Ok(true);
+        }
+        if self.fetched().is_some_and(|at| asked.since(at) < interval) {
+            return Ok(false);
+        }
+        let (_, metadata): (_, Metadata) = self.get(&self.issuer.endpoint("/.well-known/loopkey.json")).await?;
+        if metadata.issuer != self.issuer {
+            return Err(self.misbehaved(format!("its metadata names another issuer: {}", metadata.issuer)));
+        }
+        let same_origin = metadata.jwks_uri.strip_prefix(self.issuer.origin().as_str());
+        if !same_origin.is_some_and(|path| path.starts_with('/')) {
+            return Err(self.misbehaved(format!("its jwks_uri has another origin: {}", metadata.jwks_uri)));
+        }
+        let (date, set): (_, JwkSet) = self.get(&metadata.jwks_uri).await?;
+        let keys: Vec<_> = set.0.iter().filter_map(|jwk| PublicKey::from_jwk(jwk).ok()).collect();
+        if keys.is_empty() {
+            return Err(self.misbehaved("it publishes no usable key".to_owned()));
+        }
+        let now = self.clock.now();
+        let mut known = self.lock();
+        known.keys = keys;
+        known.time = Some(IssuerTime { date, heard: now });
+        known.fetched = Some(now);
+        tracing::debug!(issuer = %self.issuer, keys = known.keys.len(), "fetched the issuer's keys");
+        Ok(true)
+    }
+
+    /// Enrols a device key.
+    pub(super) async fn enrol(&self, enrolment: &str) -> Result<Enrolled, IssuerFault> {
+        #[derive(Serialize)]
+        struct Request<'a> {
+            enrolment: &'a str,
+        }
+        let answer = self.post("/v1/devices", &Request { enrolment }).await?;
+        if answer.status != 201 {
+            return Err(self.refused(&answer));
+        }
+        serde_json::from_slice(&answer.body).map_err(|_| self.misbehaved("its answer to the enrolment".to_owned()))
+    }
+
+    /// Delivers a sign-out. Any other answer than 204 means: later again.
+    pub(super) async fn sign_out(&self, statement: &str) -> Result<(), IssuerFault> {
+        #[derive(Serialize)]
+        struct Request<'a> {
+            statement: &'a str,
+        }
+        let answer = self.post("/v1/sign-outs", &Request { statement }).await?;
+        if answer.status == 204 { Ok(()) } else { Err(self.refused(&answer)) }
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(&self, url: &str) -> Result<(Timestamp, T), IssuerFault> {
+        let answer = http::call(self.http.get(url)).await.map_err(|source| self.unreachable(source))?;
+        if answer.status != 200 {
+            return Err(self.misbehaved(format!("{url} answers {}", answer.status)));
+        }
+        let date = answer.date.as_deref().and_then(parse_http_date);
+        let date = date.ok_or_else(|| self.misbehaved(format!("{url} sends no Date header")))?;
+        let body = serde_json::from_slice(&answer.body).map_err(|error| self.misbehaved(format!("{url}: {error}")))?;
+        Ok((date, body))
+    }
+
+    async fn post<T: Serialize + Sync>(&self, path: &str, body: &T) -> Result<Answer, IssuerFault> {
+        let request = self.http.post(self.issuer.endpoint(path)).json(body);
+        http::call(request).await.map_err(|source| self.unreachable(source))
+    }
+
+    fn fetched(&self) -> Option<Moment> {
+        self.lock().fetched
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unreachable(&self, source: CallFailed) -> IssuerFault {
+        IssuerFault::Unreachable { issuer: self.issuer.clone(), source }
+    }
+
+    fn misbehaved(&self, reason: String) -> IssuerFault {
+        IssuerFault::Misbehaved { issuer: self.issuer.clone(), reason }
+    }
+
+    fn refused(&self, answer: &Answer) -> IssuerFault {
+        #[derive(Deserialize)]
+        struct Body {
+            error: String,
+        }
+        let code = serde_json::from_slice::<Body>(&answer.body).map_or_else(|_| "no reason given".into(), |b| b.error);
+        IssuerFault::Refused {
+            issuer: self.issuer.clone(),
+            status: answer.status,
+            code: code.chars().take(64).collect(),
+        }
+    }
+}
+
+/// Why a challenge was refused, for the log.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RefusedChallenge {
+    #[error(transparent)]
+    Fault(#[from] ChallengeFault),
+    #[error(transparent)]
+    Issuer(#[from] IssuerFault),
+}
+
+/// The `Date` of an answer (RFC 9110 section 5.6.7).
+fn parse_http_date(text: &str) -> Option<Timestamp> {
+    let date = httpdate::parse_http_date(text).ok()?;
+    date.duration_since(std::time::UNIX_EPOCH).ok().map(|since| Timestamp(since.as_secs()))
+}

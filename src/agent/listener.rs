@@ -1,0 +1,92 @@
+//! Where the agent listens: one port, both loopback addresses, nothing else (protocol section 2).
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tokio::net::{TcpListener, TcpStream};
+
+/// No candidate port was free on both loopback addresses.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "none of the ports {ports:?} is free on 127.0.0.1 and [::1] (is another agent running? try `loopkey status`): {source}"
+)]
+pub struct NoFreePort {
+    ports: Vec<u16>,
+    source: io::Error,
+}
+
+/// The listening sockets of one port.
+#[derive(Debug)]
+pub(super) struct LoopbackListener {
+    port: u16,
+    families: Vec<TcpListener>,
+}
+
+impl LoopbackListener {
+    /// Takes the first candidate that is free on both families, or on the only one that this system has.
+    ///
+    /// # Errors
+    /// [`NoFreePort`] with what the system said of the last candidate.
+    pub(super) async fn bind(ports: &[u16]) -> Result<Self, NoFreePort> {
+        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no port is configured");
+        for &port in ports {
+            match bind_both(port).await {
+                Ok(listener) => return Ok(listener),
+                Err(error) => last = error,
+            }
+        }
+        Err(NoFreePort { ports: ports.to_vec(), source: last })
+    }
+
+    /// The port that was taken.
+    #[must_use]
+    pub(super) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The next connection, on whichever family.
+    pub(super) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        match self.families.as_slice() {
+            [only] => only.accept().await,
+            [first, second, ..] => tokio::select! {
+                accepted = first.accept() => accepted,
+                accepted = second.accept() => accepted,
+            },
+            [] => std::future::pending().await,
+        }
+    }
+}
+
+async fn bind_both(port: u16) -> io::Result<LoopbackListener> {
+    let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+    // With port 0 (tests) the second family takes the number that the first was given.
+    let port = v4.as_ref().ok().and_then(|v4| v4.local_addr().ok()).map_or(port, |address| address.port());
+    let v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await;
+    let families = match (v4, v6) {
+        (Ok(v4), Ok(v6)) => vec![v4, v6],
+        (Ok(only), Err(missing)) | (Err(missing), Ok(only)) if is_missing_family(&missing) => vec![only],
+        (Err(error), _) | (_, Err(error)) => return Err(error),
+    };
+    Ok(LoopbackListener { port, families })
+}
+
+/// Half a port is an invitation to squat on the other half, so only a family that does not exist may be missing.
+fn is_missing_family(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn half_a_port_is_passed_over() {
+        let squatter = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.expect("squatter");
+        let taken = squatter.local_addr().expect("address").port();
+        let listener = LoopbackListener::bind(&[taken, 0]).await.expect("the second candidate");
+        assert_ne!(listener.port(), taken);
+        assert_eq!(listener.families.len(), 2);
+        assert!(LoopbackListener::bind(&[taken]).await.is_err());
+    }
+}

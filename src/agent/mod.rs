@@ -1,0 +1,39 @@
+//! The loopback service that knows who is signed in to the desktop client, to run as a daemon or inside another program.
+//!
+//! A connection is received at the [`doorman`], driven by the [`driver`] under the protocol's machine, and told of every
+//! change by its issuer's [`hub`]. The client speaks to the agent over the [`control`] socket, or, where it embeds the
+//! agent, through the [`Handle`]. There is no global state: several agents can live in one process.
+
+mod census;
+mod consent;
+pub mod control;
+mod core;
+mod doorman;
+mod driver;
+mod errands;
+mod handle;
+mod http;
+mod hub;
+mod issuer;
+mod keystore;
+mod listener;
+mod peer;
+mod record;
+mod service;
+mod settings;
+mod status;
+mod ticket;
+mod wire;
+
+pub use consent::{Answer, Asker, Prompt};
+pub use handle::{Handle, HandleError};
+pub use http::NoClient;
+pub use hub::HubError;
+pub use issuer::IssuerFault;
+pub use keystore::{FileKeyStore, KeyStore, KeyStoreError};
+pub use listener::NoFreePort;
+pub use peer::{PeerCheck, PeerFault};
+pub use record::RecordError;
+pub use service::{Agent, Builder, StartError};
+pub use settings::{AgentSettings, IssuerSettings, OriginSettings, SettingFault, port_faults};
+pub use status::{AccountInfo, IssuerStatus, OriginStatus, Status};

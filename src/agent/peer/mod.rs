@@ -1,0 +1,50 @@
+//! Whose process is at the other end of a loopback connection: asking the system (protocol section 3.1).
+//!
+//! Loopback belongs to every user of the computer. The rule is [`crate::protocol::peer`]'s; here is only the question.
+
+#[cfg(target_os = "linux")]
+mod linux;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::protocol::peer::{OwnUser, StrangePeer};
+
+/// Why the peer's user is not known to be the agent's own.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerFault {
+    /// It is known to be another, or nobody.
+    #[error(transparent)]
+    Strange(#[from] StrangePeer),
+    /// The system could not be asked. Nobody passes then.
+    #[error("the system cannot be asked who is connected: {0}")]
+    Unknowable(#[from] std::io::Error),
+}
+
+/// Looks up who owns the page's end of a connection.
+pub trait PeerCheck: Send + Sync + std::fmt::Debug {
+    /// Proof that the connection from `page` to `agent` is the agent's own user's.
+    ///
+    /// # Errors
+    /// [`PeerFault`] where it is not, or cannot be told.
+    fn look_up(&self, page: SocketAddr, agent: SocketAddr) -> Result<OwnUser, PeerFault>;
+}
+
+/// The check of this system, or `None` where there is none yet.
+#[must_use]
+pub(super) fn system() -> Option<Arc<dyn PeerCheck>> {
+    #[cfg(target_os = "linux")]
+    return Some(Arc::new(linux::SockDiag::default()));
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
+/// `peer_check = "off"`: everybody on this computer passes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Off;
+
+impl PeerCheck for Off {
+    fn look_up(&self, _: SocketAddr, _: SocketAddr) -> Result<OwnUser, PeerFault> {
+        Ok(OwnUser::taken_on_trust())
+    }
+}

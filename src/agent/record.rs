@@ -1,0 +1,142 @@
+//! What the agent keeps on disk for one issuer: accounts, epoch, consents, and sign-outs that are still to be delivered.
+//!
+//! Small, and written whole: at every moment the file holds the old or the new record, never half of one.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::crypto::{self, KeyId};
+use crate::keyfile::{self, KeyFileError};
+use crate::protocol::base64url;
+use crate::protocol::id::{DeviceId, Epoch, Subject};
+use crate::protocol::issuer::Issuer;
+use crate::protocol::origin::Origin;
+
+/// Why the record could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The file.
+    #[error(transparent)]
+    File(#[from] KeyFileError),
+    /// Its content.
+    #[error("{path}: this is no record of an agent ({reason}); move it away and enrol anew")]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// An enrolled account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Account {
+    pub(super) subject: Subject,
+    pub(super) device: DeviceId,
+    pub(super) key: KeyId,
+    pub(super) name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) avatar: Option<String>,
+}
+
+/// A consent that the person asked to be remembered: it goes with the account.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Consent {
+    pub(super) subject: Subject,
+    pub(super) origin: Origin,
+}
+
+/// A sign-out that the issuer has not answered yet.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct PendingSignOut(pub(super) String);
+
+impl std::fmt::Debug for PendingSignOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PendingSignOut([redacted])")
+    }
+}
+
+/// Everything that is kept for one issuer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Record {
+    pub(super) issuer: Issuer,
+    pub(super) epoch: Epoch,
+    /// Who is signed in to the client, as far as the agent last heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) current: Option<Subject>,
+    #[serde(default)]
+    pub(super) accounts: Vec<Account>,
+    #[serde(default)]
+    pub(super) consents: BTreeSet<Consent>,
+    #[serde(default)]
+    pub(super) sign_outs: Vec<PendingSignOut>,
+}
+
+impl Record {
+    /// The record of an issuer, empty where there is none yet.
+    pub(super) fn load(folder: &Path, issuer: &Issuer) -> Result<Self, RecordError> {
+        let path = path(folder, issuer);
+        let content = match keyfile::read(&path) {
+            Ok(content) => content,
+            Err(KeyFileError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                let (accounts, consents, sign_outs) = Default::default();
+                return Ok(Self {
+                    issuer: issuer.clone(),
+                    epoch: Epoch::default(),
+                    current: None,
+                    accounts,
+                    consents,
+                    sign_outs,
+                });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let fault = |reason: String| RecordError::Content { path: path.clone(), reason };
+        let record: Self = serde_json::from_slice(content.expose()).map_err(|error| fault(error.to_string()))?;
+        if record.issuer == *issuer { Ok(record) } else { Err(fault("it is another issuer's".to_owned())) }
+    }
+
+    /// Writes the record; it is on the disk when this returns.
+    pub(super) fn save(&self, folder: &Path) -> Result<(), RecordError> {
+        let path = path(folder, &self.issuer);
+        let content = serde_json::to_vec_pretty(self)
+            .map_err(|error| RecordError::Content { path: path.clone(), reason: error.to_string() })?;
+        Ok(keyfile::replace(&path, &content)?)
+    }
+
+    pub(super) fn account(&self, subject: &Subject) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.subject == *subject)
+    }
+}
+
+fn path(folder: &Path, issuer: &Issuer) -> PathBuf {
+    let name = crypto::sha256(&[issuer.as_str().as_bytes()]);
+    folder.join(format!("issuer-{}.json", base64url::encode(&name[..12])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_comes_back_as_it_was() {
+        let folder = tempfile::tempdir().expect("folder");
+        let issuer: Issuer = "https://login.example".parse().expect("issuer");
+        let mut record = Record::load(folder.path(), &issuer).expect("empty");
+        assert!(record.accounts.is_empty());
+        record.epoch = Epoch(7);
+        let origin = "https://a.example".parse().expect("origin");
+        record.consents.insert(Consent { subject: "s".parse().expect("subject"), origin });
+        record.sign_outs.push(PendingSignOut("a.b.c".into()));
+        record.save(folder.path()).expect("saved");
+        assert_eq!(Record::load(folder.path(), &issuer).expect("loaded"), record);
+        std::fs::write(path(folder.path(), &issuer), "{").expect("written");
+        assert!(matches!(Record::load(folder.path(), &issuer), Err(RecordError::Content { .. })));
+    }
+}

@@ -1,0 +1,247 @@
+//! The agent as a whole: built, bound, run, and told things through its handle.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
+
+use super::census::Census;
+use super::consent::{Asker, Consents};
+use super::control::{ControlError, ControlServer};
+use super::core::{Core, Stop};
+use super::doorman::Doorman;
+use super::errands::{deliver_sign_outs, greet};
+use super::handle::Handle;
+use super::http::NoClient;
+use super::hub::{Hub, HubError};
+use super::issuer::IssuerClient;
+use super::keystore::{FileKeyStore, KeyStore, KeyStoreError};
+use super::listener::{LoopbackListener, NoFreePort};
+use super::peer::{self, PeerCheck};
+use super::settings::{AgentSettings, SettingFault};
+use crate::clock::{Clock, SystemClock};
+use crate::keyfile::{self, KeyFileError};
+use crate::protocol::gate::Gate;
+
+/// How long sockets have to say goodbye when the agent stops.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// Why an agent did not start. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Settings that cannot stay as they are.
+    #[error("{}", join(.0))]
+    Settings(Vec<SettingFault>),
+    /// Running as root.
+    #[error(
+        "refusing to run as root: the agent belongs to one person; run it as that user (or, in a container, set allow_root = true)"
+    )]
+    Root,
+    /// There is no peer check for this system yet.
+    #[error(
+        "this system's connections cannot be told apart by user yet; set peer_check = \"off\" if nobody else uses this computer"
+    )]
+    NoPeerCheck,
+    /// The port.
+    #[error(transparent)]
+    Port(#[from] NoFreePort),
+    /// The state folder.
+    #[error(transparent)]
+    Folder(#[from] KeyFileError),
+    /// The keys.
+    #[error(transparent)]
+    Keys(#[from] KeyStoreError),
+    /// What is on disk.
+    #[error(transparent)]
+    State(#[from] HubError),
+    /// The way to an issuer.
+    #[error(transparent)]
+    Client(#[from] NoClient),
+    /// The control socket.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+}
+
+fn join(faults: &[SettingFault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Puts an agent together.
+pub struct Builder {
+    settings: AgentSettings,
+    askers: Vec<Arc<dyn Asker>>,
+    clock: Arc<dyn Clock>,
+    keys: Option<Arc<dyn KeyStore>>,
+    peers: Option<Arc<dyn PeerCheck>>,
+    any_port: bool,
+}
+
+impl Builder {
+    /// Asks the person through the embedding program, before any connected client.
+    #[must_use]
+    pub fn asker(mut self, asker: Arc<dyn Asker>) -> Self {
+        self.askers.push(asker);
+        self
+    }
+
+    /// Keeps device keys elsewhere than in files.
+    #[must_use]
+    pub fn key_store(mut self, keys: Arc<dyn KeyStore>) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// Reads another clock than the system's.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Tells users apart by other means than the system's.
+    #[must_use]
+    pub fn peer_check(mut self, peers: Arc<dyn PeerCheck>) -> Self {
+        self.peers = Some(peers);
+        self
+    }
+
+    /// Listens on whichever port the system gives: for tests, where several agents run at once.
+    #[must_use]
+    pub const fn any_port(mut self) -> Self {
+        self.any_port = true;
+        self
+    }
+
+    /// Binds the port and the control socket. Nothing is bound before every setting is right.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn bind(self) -> Result<Agent, StartError> {
+        let Self { settings, mut askers, clock, keys, peers, any_port } = self;
+        let faults = settings.faults();
+        if !faults.is_empty() {
+            return Err(StartError::Settings(faults));
+        }
+        if is_root() && !settings.allow_root {
+            return Err(StartError::Root);
+        }
+        let peers = match peers {
+            Some(peers) => peers,
+            None if !settings.peer_check => {
+                tracing::warn!("peer_check is off: other users of this computer can reach the agent");
+                Arc::new(peer::Off)
+            }
+            None => peer::system().ok_or(StartError::NoPeerCheck)?,
+        };
+        keyfile::private_folder(&settings.state_dir)?;
+        let keys = match keys {
+            Some(keys) => keys,
+            None => Arc::new(FileKeyStore::new(settings.state_dir.join("keys"), settings.algorithm)?),
+        };
+        let mut hubs = HashMap::new();
+        for issuer in &settings.issuers {
+            let client = IssuerClient::new(issuer.url.clone(), issuer.ca_file.as_deref(), Arc::clone(&clock))?;
+            let folder = settings.state_dir.clone();
+            let hub = Hub::load(client, issuer.url.clone(), folder, Arc::clone(&keys), Arc::clone(&clock))?;
+            hubs.insert(issuer.url.clone(), Arc::new(hub));
+        }
+        // The control socket first: that another agent is running says more than that its port is taken.
+        let control = ControlServer::bind(&settings.control)?;
+        askers.push(control.asker());
+        let listener = if any_port {
+            LoopbackListener::bind(&[0]).await?
+        } else {
+            LoopbackListener::bind(&settings.ports).await?
+        };
+        let origins: HashMap<_, _> = settings.origins.iter().map(|o| (o.origin.clone(), o.clone())).collect();
+        let consents = Consents::new(askers, Arc::clone(&clock));
+        let core = Arc::new(Core::new(clock, Census::new(settings.limits), consents, hubs, origins));
+        let (stop, _) = watch::channel(Stop::No);
+        let handle = Handle { core, keys, settings: Arc::new(settings), port: listener.port(), stop };
+        Ok(Agent { handle, listener, control, peers })
+    }
+}
+
+fn is_root() -> bool {
+    #[cfg(unix)]
+    return rustix::process::geteuid().is_root();
+    #[cfg(not(unix))]
+    false
+}
+
+/// An agent that is bound and ready to run.
+pub struct Agent {
+    handle: Handle,
+    listener: LoopbackListener,
+    control: ControlServer,
+    peers: Arc<dyn PeerCheck>,
+}
+
+impl Agent {
+    /// Starts putting an agent together.
+    #[must_use]
+    pub fn builder(settings: AgentSettings) -> Builder {
+        Builder { settings, askers: Vec::new(), clock: Arc::new(SystemClock), keys: None, peers: None, any_port: false }
+    }
+
+    /// Tells the agent things while it runs.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Runs until `shutdown` completes or [`Handle::stop`] is called; open sockets are told (close code 1001).
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self { handle, listener, control, peers } = self;
+        let origins = handle.core.origins.keys().cloned().collect();
+        let gate = Gate::new(listener.port(), origins);
+        let stop = handle.stop.subscribe();
+        let doorman = Arc::new(Doorman { core: Arc::clone(&handle.core), gate, peers, stop: stop.clone() });
+        tracing::info!(port = listener.port(), origins = handle.core.origins.len(), "the agent listens on loopback");
+        let mut background = JoinSet::new();
+        background.spawn(control.run(handle.clone()));
+        for hub in handle.core.hubs.values() {
+            background.spawn(greet(Arc::clone(hub)));
+            background.spawn(deliver_sign_outs(Arc::clone(hub)));
+        }
+        let mut connections = JoinSet::new();
+        let mut stopped = stop.clone();
+        let mut number = 0_u64;
+        tokio::pin!(shutdown);
+        loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, page)) => {
+                        number += 1;
+                        let span = tracing::info_span!("connection", id = number);
+                        connections.spawn(Arc::clone(&doorman).receive(stream, page).instrument(span));
+                    }
+                    Err(error) => {
+                        // Out of descriptors, most likely: connections that end give some back.
+                        tracing::error!(%error, "cannot accept a connection");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+                Some(ended) = connections.join_next() => report_panic(&ended),
+                () = &mut shutdown => break,
+                () = Stop::wait(&mut stopped) => break,
+            }
+        }
+        drop(listener);
+        tracing::info!("the agent stops");
+        handle.stop.send_replace(Stop::Drain);
+        let draining = async { while connections.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, draining).await;
+    }
+}
+
+/// One connection's fault is its own: the agent lives on.
+fn report_panic(ended: &Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a connection failed inside the agent; please report this");
+    }
+}

@@ -1,0 +1,155 @@
+//! A WebSocket as the driver wants it: small buffers, counted fragments, a bounded queue, one close.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+
+use crate::protocol::code::CloseCode;
+use crate::protocol::framing::{FragmentCounter, TooManyFragments};
+use crate::protocol::limits::{MESSAGE_MAX_LEN, SEND_QUEUE_MAX_LEN};
+
+/// How long a closing socket waits for the page's own close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The library makes its read buffer in full for each socket, so it is small; longer messages still fit.
+const READ_BUFFER_LEN: usize = 512;
+
+/// What came from the page.
+#[derive(Debug)]
+pub(super) enum Event {
+    Text(Utf8Bytes),
+    Binary,
+    Control,
+    /// The page left, or the connection did.
+    Gone,
+    /// The page broke a rule that is the wire's to watch.
+    Broken(CloseCode),
+}
+
+/// One WebSocket on the agent's side.
+pub(super) struct Wire<S> {
+    socket: WebSocketStream<Counted<S>>,
+    unsent: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// Takes over a connection whose upgrade was answered.
+    pub(super) async fn new(stream: S) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_LEN)
+            .write_buffer_size(0)
+            .max_write_buffer_size(SEND_QUEUE_MAX_LEN)
+            .max_message_size(Some(MESSAGE_MAX_LEN))
+            .max_frame_size(Some(MESSAGE_MAX_LEN));
+        let counted = Counted { stream, fragments: FragmentCounter::default() };
+        let socket = WebSocketStream::from_raw_socket(counted, Role::Server, Some(config)).await;
+        Self { socket, unsent: false }
+    }
+
+    /// Queues a text message; `Err` where too much waits already.
+    pub(super) fn send(&mut self, text: &str) -> Result<(), CloseCode> {
+        self.unsent = true;
+        match self.socket.start_send_unpin(Message::text(text)) {
+            Err(Error::WriteBufferFull(_)) => Err(CloseCode::OverLimit),
+            // Any other fault shows itself at the next event.
+            _ => Ok(()),
+        }
+    }
+
+    /// The next thing from the page; what is queued goes out meanwhile. Safe to drop and call again.
+    pub(super) async fn event(&mut self) -> Event {
+        poll_fn(|cx| {
+            if self.unsent {
+                match self.socket.poll_flush_unpin(cx) {
+                    Poll::Ready(Ok(())) => self.unsent = false,
+                    Poll::Ready(Err(error)) => return Poll::Ready(event_of(&error)),
+                    Poll::Pending => {}
+                }
+            }
+            self.socket.poll_next_unpin(cx).map(|message| match message {
+                None | Some(Ok(Message::Close(_))) => Event::Gone,
+                Some(Ok(Message::Text(text))) => Event::Text(text),
+                Some(Ok(Message::Binary(_))) => Event::Binary,
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
+                    // The library has queued the answer to a ping.
+                    self.unsent = true;
+                    Event::Control
+                }
+                Some(Err(error)) => event_of(&error),
+            })
+        })
+        .await
+    }
+
+    /// Closes with a code and no reason, and gives the page a moment to hear it.
+    pub(super) async fn close(mut self, code: CloseCode) {
+        let frame = CloseFrame { code: code.number().into(), reason: Utf8Bytes::from_static("") };
+        let goodbye = async {
+            // After a broken frame the library still writes, but reads no more: what the page goes on sending is drained
+            // below it, because a reset would take the close frame away from the page.
+            if self.socket.close(Some(frame)).await.is_ok() {
+                while self.socket.next().await.is_some_and(|message| message.is_ok()) {}
+            }
+            let stream = &mut self.socket.get_mut().stream;
+            if tokio::io::AsyncWriteExt::shutdown(stream).await.is_ok() {
+                drain(stream).await;
+            }
+        };
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, goodbye).await;
+    }
+}
+
+/// Reads and forgets until the other side closes; the caller bounds the time.
+pub(super) async fn drain(stream: &mut (impl AsyncRead + Unpin)) {
+    let mut waste = [0; 1024];
+    while tokio::io::AsyncReadExt::read(stream, &mut waste).await.is_ok_and(|read| read > 0) {}
+}
+
+fn event_of(error: &Error) -> Event {
+    match error {
+        Error::Io(error) if error.get_ref().is_some_and(|e| e.is::<TooManyFragments>()) => {
+            Event::Broken(CloseCode::Unexpected)
+        }
+        Error::ConnectionClosed | Error::AlreadyClosed | Error::Io(_) => Event::Gone,
+        Error::Capacity(_) => Event::Broken(CloseCode::TooBig),
+        Error::Utf8(_) => Event::Broken(CloseCode::InvalidUtf8),
+        Error::WriteBufferFull(_) => Event::Broken(CloseCode::OverLimit),
+        _ => Event::Broken(CloseCode::ProtocolError),
+    }
+}
+
+/// The stream below the WebSocket, with the fragments in it counted.
+struct Counted<S> {
+    stream: S,
+    fragments: FragmentCounter,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        Poll::Ready(self.fragments.take(&buf.filled()[before..]).map_err(io::Error::other))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
