@@ -1,1 +1,113 @@
-//! (being written)
+//! The login server (protocol section 6): issues challenges, verifies what agents sign, keeps web sessions.
+//!
+//! [`LoginServer`] is a set of HTTP calls over a [`crate::store::Store`]. It can be merged into an application's own
+//! [`axum::Router`], or [`run`](LoginServer::run) by itself. Each call is one file; who may make it is said by the
+//! extractors in `caller`, what it may say by `body`, and every error leaves as one fixed body from `answer`.
+//!
+//! It never logs a body, a query, a cookie or a token, and never trusts a header that a proxy might or might not set:
+//! its own address is the configured issuer.
+
+mod answer;
+mod body;
+mod bus;
+mod caller;
+mod challenge;
+mod config;
+mod cookie;
+mod devices;
+mod envelope;
+mod events;
+mod health;
+mod logout;
+mod metadata;
+mod presence;
+mod redeem;
+mod same_site;
+pub mod sdk;
+pub mod serve;
+mod session;
+mod sign_outs;
+mod state;
+mod tickets;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{delete, get, post};
+use tokio::net::TcpListener;
+
+pub use config::{ConfigFault, LoginConfig, SERVICE_KEY_MIN_LEN};
+pub use serve::{DRAIN_GRACE, ServeError};
+pub use state::StartError;
+
+use crate::clock::Clock;
+use crate::store::SharedStore;
+use answer::Refusal;
+use state::{Shared, State};
+
+/// A login server: configured, with its store and its keys, listening on nothing yet.
+#[derive(Debug, Clone)]
+pub struct LoginServer(Shared);
+
+impl LoginServer {
+    /// Makes a login server. Loads or makes the challenge keys; blocks for that.
+    ///
+    /// # Errors
+    /// [`StartError`] with everything that is wrong with the configuration, or what is wrong with the keys.
+    pub fn new(config: LoginConfig, store: SharedStore, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        State::new(config, store, clock).map(Self)
+    }
+
+    /// Its calls, under the issuer's path. It has no fallback, so that it can be merged with other routes.
+    pub fn router(&self) -> Router {
+        let base = self.0.config.issuer.path();
+        let at = |path: &str| format!("{base}{path}");
+        Router::new()
+            .route(&at("/.well-known/loopkey.json"), get(metadata::metadata))
+            .route(&at("/.well-known/jwks.json"), get(metadata::jwks))
+            .route(&at("/v1/challenge"), post(challenge::issue))
+            .route(&at("/v1/presence"), post(presence::prove))
+            .route(&at("/v1/login"), post(redeem::redeem))
+            .route(&at("/v1/session"), get(session::show))
+            .route(&at("/v1/session/events"), get(events::stream))
+            .route(&at("/v1/logout"), post(logout::log_out))
+            .route(&at("/v1/devices"), get(devices::list).post(devices::enrol))
+            .route(&at("/v1/devices/{device}"), delete(devices::revoke))
+            .route(&at("/v1/enrolment-tickets"), post(tickets::issue))
+            .route(&at("/v1/sign-outs"), post(sign_outs::sign_out))
+            .route(&at("/healthz"), get(health::alive))
+            .route(&at("/readyz"), get(health::ready))
+            .route(&at("/sdk/{file}"), get(sdk::file))
+            .method_not_allowed_fallback(async || Refusal::MethodNotAllowed)
+            .layer(axum::middleware::from_fn_with_state(Arc::clone(&self.0), envelope::wrap))
+            .with_state(Arc::clone(&self.0))
+    }
+
+    /// Ends the event streams, which would otherwise keep a stopping server from draining. [`LoginServer::run`] does it
+    /// by itself; who serves the [`LoginServer::router`] otherwise calls it when it stops.
+    pub fn close(&self) {
+        self.0.closing.send_replace(true);
+    }
+
+    /// Answers its calls, and nothing else, on the given listeners until `shutdown` completes, then drains for
+    /// [`DRAIN_GRACE`] at most.
+    ///
+    /// # Errors
+    /// [`ServeError`] where a listener fails for good.
+    pub async fn run(
+        self,
+        listeners: Vec<TcpListener>,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServeError> {
+        let unknown = Router::new()
+            .fallback(async || Refusal::NotFound)
+            .layer(axum::middleware::from_fn_with_state(Arc::clone(&self.0), envelope::wrap));
+        let router = self.router().merge(unknown);
+        let stop = async {
+            shutdown.await;
+            self.close();
+        };
+        serve::serve(router, listeners, tls, stop).await
+    }
+}

@@ -1,0 +1,117 @@
+//! What the login server answers: JSON, and one fixed body for each error code.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::protocol::time::Timestamp;
+use crate::store::StoreError;
+
+/// The end of the year 9999, the last that an HTTP date can name (RFC 9110 section 5.6.7).
+const LAST_DATE: u64 = 253_402_300_799;
+
+/// Makes the list of error codes with their status and fixed body.
+macro_rules! refusals {
+    ($($(#[$doc:meta])* $name:ident = $status:ident $code:literal,)*) => {
+        /// Every error that a call is answered with. The cause is in the log; this is all that leaves.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Refusal {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Refusal {
+            const fn parts(self) -> (StatusCode, &'static str) {
+                match self {
+                    $(Self::$name => (StatusCode::$status, concat!(r#"{"error":""#, $code, r#""}"#)),)*
+                }
+            }
+        }
+    };
+}
+
+refusals! {
+    /// Not the JSON object that belongs there.
+    BadRequest = BAD_REQUEST "bad_request",
+    /// Any fault of a login token.
+    InvalidToken = UNAUTHORIZED "invalid_token",
+    /// Any fault of a presence proof.
+    InvalidProof = UNAUTHORIZED "invalid_proof",
+    /// Any fault of an enrolment or its ticket.
+    InvalidEnrolment = UNAUTHORIZED "invalid_enrolment",
+    /// Any fault of a sign-out.
+    InvalidStatement = UNAUTHORIZED "invalid_statement",
+    /// No session goes with the request.
+    NoSession = UNAUTHORIZED "no_session",
+    /// Not the application's own backend.
+    Unauthorized = UNAUTHORIZED "unauthorized",
+    /// A page that may not, or a page where none may.
+    Forbidden = FORBIDDEN "forbidden",
+    /// The account may not sign in at present. For its backend only.
+    AccountDisabled = FORBIDDEN "account_disabled",
+    /// Nothing is there.
+    NotFound = NOT_FOUND "not_found",
+    /// Something is there, but not for this method.
+    MethodNotAllowed = METHOD_NOT_ALLOWED "method_not_allowed",
+    /// The body did not arrive in time.
+    Timeout = REQUEST_TIMEOUT "timeout",
+    /// The challenge is of another incarnation of the single-use store: fetch a new one and ask once more.
+    StaleChallenge = CONFLICT "stale_challenge",
+    /// The key is enrolled already: make another.
+    DuplicateKey = CONFLICT "duplicate_key",
+    /// The body is larger than the call takes.
+    TooLarge = PAYLOAD_TOO_LARGE "too_large",
+    /// The body is not `application/json`, or compressed.
+    UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE "unsupported_media_type",
+    /// More event streams than one session needs.
+    TooMany = TOO_MANY_REQUESTS "too_many",
+    /// The store is out of reach, or its answer unknown.
+    Unavailable = SERVICE_UNAVAILABLE "unavailable",
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let (status, body) = self.parts();
+        let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        let extra = match self {
+            Self::Unavailable | Self::TooMany => Some((header::RETRY_AFTER, "1")),
+            Self::Unauthorized => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            Self::TooLarge | Self::Timeout => Some((header::CONNECTION, "close")),
+            _ => None,
+        };
+        if let Some((name, value)) = extra {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+impl From<StoreError> for Refusal {
+    /// Says so in the log: this is the boundary that answers.
+    fn from(error: StoreError) -> Self {
+        tracing::error!("{error}");
+        Self::Unavailable
+    }
+}
+
+/// A JSON answer.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(body).expect("answers serialize: they have string keys only");
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// The headers that every answer has. `Date` is the clock that decides here: agents measure challenges by it.
+pub(super) fn seal(headers: &mut HeaderMap, now: Timestamp) {
+    const ALWAYS: [(HeaderName, &str); 3] = [
+        (header::VARY, "Origin"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-site"),
+    ];
+    for (name, value) in ALWAYS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(now.0.min(LAST_DATE)));
+    headers.insert(header::DATE, HeaderValue::try_from(date).expect("a date is visible ASCII"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}

@@ -1,0 +1,112 @@
+//! Who calls: a page of a listed origin, an agent or backend, or a browser that is signed in. Each is an extractor, so
+//! that a call that needs one cannot go on without it.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+
+use super::answer::Refusal;
+use super::cookie::Cookie;
+use super::state::Shared;
+use crate::crypto;
+use crate::protocol::origin::{AdmittedOrigin, AllowedOrigins, Origin};
+use crate::store::{Session, SessionKey, SessionLookup};
+
+/// A call that changes something, from a page of a listed origin.
+#[derive(Debug)]
+pub(super) struct PageCall(AdmittedOrigin);
+
+impl PageCall {
+    /// The page's origin.
+    pub(super) const fn origin(&self) -> &Origin {
+        self.0.origin()
+    }
+}
+
+impl FromRequestParts<Shared> for PageCall {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Shared) -> Result<Self, Refusal> {
+        if parts.headers.get_all("sec-fetch-site").iter().any(|site| site == "cross-site") {
+            tracing::warn!("refused: a cross-site call");
+            return Err(Refusal::Forbidden);
+        }
+        listed_origin(&parts.headers, &server.origins).map(Self).ok_or_else(|| {
+            tracing::warn!("refused: no Origin of the list");
+            Refusal::Forbidden
+        })
+    }
+}
+
+/// The request's origin, where it names exactly one and that one is on the list.
+pub(super) fn listed_origin(headers: &HeaderMap, list: &AllowedOrigins) -> Option<AdmittedOrigin> {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    match (origins.next(), origins.next()) {
+        (Some(origin), None) => list.admit(origin.as_bytes()),
+        _ => None,
+    }
+}
+
+/// A call of an agent or a backend: pages may not make it, whatever their origin.
+#[derive(Debug)]
+pub(super) struct MachineCall;
+
+impl FromRequestParts<Shared> for MachineCall {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Refusal> {
+        if parts.headers.contains_key(header::ORIGIN) {
+            tracing::warn!("refused: a page made an agent's or backend's call");
+            return Err(Refusal::Forbidden);
+        }
+        Ok(Self)
+    }
+}
+
+/// A call of the application's own backend: a machine's call with the service key.
+#[derive(Debug)]
+pub(super) struct ServiceCall;
+
+impl FromRequestParts<Shared> for ServiceCall {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Shared) -> Result<Self, Refusal> {
+        MachineCall::from_request_parts(parts, server).await?;
+        let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
+        let given = match (values.next(), values.next()) {
+            (Some(value), None) => bearer(value.as_bytes()),
+            _ => None,
+        };
+        // Digests of both: their comparison takes the same time whatever their lengths.
+        let agrees = given
+            .zip(server.service_key)
+            .is_some_and(|(given, own)| crypto::equal_digests(&crypto::sha256(&[given]), &own));
+        if agrees {
+            return Ok(Self);
+        }
+        tracing::warn!("refused: not the service key");
+        Err(Refusal::Unauthorized)
+    }
+}
+
+/// RFC 6750 section 2.1; the scheme's case does not matter (RFC 9110 section 11.1).
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
+}
+
+/// The session of the browser that calls.
+#[derive(Debug)]
+pub(super) struct SignedIn(pub(super) Session);
+
+impl FromRequestParts<Shared> for SignedIn {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Shared) -> Result<Self, Refusal> {
+        let id = Cookie::Session.read(&parts.headers).ok_or(Refusal::NoSession)?;
+        match server.store.use_session(SessionKey::of(&id)).await? {
+            SessionLookup::Open(session) => Ok(Self(*session)),
+            SessionLookup::Over(_) => Err(Refusal::NoSession),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! What a login server is told at its start, and everything that can be wrong with it.
+
+use super::same_site::is_same_site;
+use crate::crypto::{Algorithm, Secret};
+use crate::protocol::issuer::Issuer;
+use crate::protocol::limits::{DEFAULT_PORTS, MAX_PORTS, PORT_RANGE};
+use crate::protocol::origin::Origin;
+use crate::store::Lifetimes;
+
+/// Shortest accepted service key in bytes.
+pub const SERVICE_KEY_MIN_LEN: usize = 16;
+
+/// A login server's configuration.
+#[derive(Debug, Clone)]
+pub struct LoginConfig {
+    /// Its public base address.
+    pub issuer: Issuer,
+    /// The origins of the pages that may call it: its own and same-site ones.
+    pub origins: Vec<Origin>,
+    /// Where pages look for an agent, in order.
+    pub ports: Vec<u16>,
+    /// The bearer secret of the application's own backend. Without one nobody gets enrolment tickets.
+    pub service_key: Option<Secret<String>>,
+    /// Whether the issuer and the origins may be `http://` on loopback.
+    pub development: bool,
+    /// How long sessions live.
+    pub lifetimes: Lifetimes,
+    /// The algorithm of the challenge keys.
+    pub algorithm: Algorithm,
+}
+
+impl LoginConfig {
+    /// A login server for pages of the issuer's own origin, with every default.
+    #[must_use]
+    pub fn new(issuer: Issuer) -> Self {
+        Self {
+            origins: vec![issuer.origin()],
+            issuer,
+            ports: DEFAULT_PORTS.to_vec(),
+            service_key: None,
+            development: false,
+            lifetimes: Lifetimes::default(),
+            algorithm: Algorithm::default(),
+        }
+    }
+
+    /// Everything that is wrong with it; nothing where it can be used.
+    #[must_use]
+    pub fn faults(&self) -> Vec<ConfigFault> {
+        let mut faults = Vec::new();
+        let own = self.issuer.origin();
+        if own.is_insecure() && !self.development {
+            faults.push(ConfigFault::InsecureIssuer(self.issuer.clone()));
+        }
+        if self.origins.is_empty() {
+            faults.push(ConfigFault::NoOrigins);
+        }
+        for origin in &self.origins {
+            if origin.is_insecure() && !self.development {
+                faults.push(ConfigFault::InsecureOrigin(origin.clone()));
+            } else if !is_same_site(&own, origin) {
+                faults.push(ConfigFault::ForeignOrigin { origin: origin.clone(), issuer: self.issuer.clone() });
+            }
+        }
+        if self.ports.is_empty() || self.ports.len() > MAX_PORTS {
+            faults.push(ConfigFault::PortCount(self.ports.len()));
+        }
+        faults.extend(self.ports.iter().filter(|port| !PORT_RANGE.contains(port)).map(|port| ConfigFault::Port(*port)));
+        if self.service_key.as_ref().is_some_and(|key| key.expose().len() < SERVICE_KEY_MIN_LEN) {
+            faults.push(ConfigFault::ShortServiceKey);
+        }
+        if self.lifetimes.absolute.as_secs() == 0 || self.lifetimes.idle.as_secs() == 0 {
+            faults.push(ConfigFault::Lifetime);
+        }
+        faults
+    }
+}
+
+/// One thing that is wrong with a configuration. Each message says how to mend it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigFault {
+    /// The issuer is `http://` and this is no development.
+    #[error("issuer {0}: http:// needs development = true; use https://")]
+    InsecureIssuer(Issuer),
+    /// An origin is `http://` and this is no development.
+    #[error("origin {0}: http:// needs development = true; use https://")]
+    InsecureOrigin(Origin),
+    /// An origin is of another site: browsers would not send it the cookies.
+    #[error(
+        "origin {origin}: not of the same site as the issuer {issuer}; mount the login server under that site's own \
+         origin instead"
+    )]
+    ForeignOrigin {
+        /// The origin.
+        origin: Origin,
+        /// The issuer.
+        issuer: Issuer,
+    },
+    /// There are no origins.
+    #[error("origins: list at least the issuer's own origin")]
+    NoOrigins,
+    /// No ports, or more than browsers put up with.
+    #[error("ports: list one to three, not {0}")]
+    PortCount(usize),
+    /// A port that browsers refuse or systems hand out.
+    #[error("port {0}: choose one from 10240 to 32767")]
+    Port(u16),
+    /// The service key can be guessed.
+    #[error("service key: use at least {SERVICE_KEY_MIN_LEN} bytes; openssl rand -hex 32 makes a good one")]
+    ShortServiceKey,
+    /// Sessions would end as they begin.
+    #[error("session lifetimes: use at least one second")]
+    Lifetime,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn config(issuer: &str) -> LoginConfig {
+        LoginConfig::new(issuer.parse().expect("issuer"))
+    }
+
+    #[test]
+    fn the_defaults_are_sound() {
+        assert_eq!(config("https://app.example.com/loopkey").faults(), []);
+    }
+
+    #[test]
+    fn everything_wrong_is_said_at_once() {
+        let mut wrong = config("http://localhost:28980");
+        wrong.origins.push("https://evil.example.com".parse().expect("origin"));
+        wrong.ports = vec![80, 28970, 28971, 28972];
+        wrong.service_key = Some(Secret::new("hunter2".into()));
+        wrong.lifetimes.idle = Duration::ZERO;
+        let faults = wrong.faults();
+        let count = |is: fn(&ConfigFault) -> bool| faults.iter().filter(|fault| is(fault)).count();
+        assert_eq!(count(|f| matches!(f, ConfigFault::InsecureIssuer(_))), 1);
+        assert_eq!(count(|f| matches!(f, ConfigFault::InsecureOrigin(_))), 1);
+        assert_eq!(count(|f| matches!(f, ConfigFault::ForeignOrigin { .. })), 1);
+        assert_eq!(count(|f| matches!(f, ConfigFault::PortCount(4))), 1);
+        assert_eq!(count(|f| matches!(f, ConfigFault::Port(80))), 1);
+        assert_eq!(count(|f| matches!(f, ConfigFault::ShortServiceKey)), 1);
+        assert_eq!(count(|f| matches!(f, ConfigFault::Lifetime)), 1);
+        assert!(!format!("{wrong:?} {faults:?}").contains("hunter2"));
+        wrong.origins.clear();
+        assert!(wrong.faults().contains(&ConfigFault::NoOrigins));
+    }
+}

@@ -1,0 +1,59 @@
+//! What goes around every call: a span for the log, CORS for the listed origins, and the headers of every answer.
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tracing::Instrument as _;
+
+use super::answer::{self, Refusal};
+use super::caller::listed_origin;
+use super::state::Shared;
+use crate::protocol::origin::Origin;
+
+/// Wraps one request. Neither query nor body nor any header but the origin is logged.
+pub(super) async fn wrap(State(server): State<Shared>, request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str);
+    let span = tracing::info_span!("request", method = %request.method(), path, origin = tracing::field::Empty);
+    let origin = listed_origin(request.headers(), &server.origins);
+    if let Some(origin) = &origin {
+        span.record("origin", origin.origin().as_str());
+    }
+    async move {
+        let mut response = match is_preflight(&request) {
+            true if origin.is_some() => preflight(),
+            true => Refusal::Forbidden.into_response(),
+            false => next.run(request).await,
+        };
+        let status = response.status();
+        let headers = response.headers_mut();
+        answer::seal(headers, server.clock.timestamp());
+        if let Some(origin) = origin {
+            allow(headers, origin.origin());
+        }
+        tracing::debug!(status = status.as_u16(), "answered");
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+fn is_preflight(request: &Request) -> bool {
+    request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+fn preflight() -> Response {
+    let headers = [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "content-type"),
+        (header::ACCESS_CONTROL_MAX_AGE, "600"),
+    ];
+    (StatusCode::NO_CONTENT, headers).into_response()
+}
+
+/// Exact CORS: this origin, with its cookies.
+fn allow(headers: &mut HeaderMap, origin: &Origin) {
+    let origin = HeaderValue::from_str(origin.as_str()).expect("an origin is printable ASCII");
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+}

@@ -1,0 +1,94 @@
+//! `POST /v1/login` (protocol section 6.4): a login token becomes a session, once.
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{AppendHeaders, IntoResponse, Response};
+use serde::Deserialize;
+
+use super::answer::Refusal;
+use super::body::JsonBody;
+use super::caller::PageCall;
+use super::cookie::Cookie;
+use super::state::Shared;
+use crate::protocol::id::Subject;
+use crate::protocol::statement::Login;
+use crate::store::{DeviceRecord, NewSession, SessionKey};
+use crate::verify::mark::MarkError;
+use crate::verify::{Expectations, Presented, Redeemable, Redeemed};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Posted {
+    challenge: String,
+    token: String,
+    /// The person on the card that was clicked. Kept as text: a subject that cannot be one is a fault of the token.
+    subject: String,
+}
+
+/// Redeems a token. Every fault of it is the same answer, and the mark comes last, so that nobody but the one browser
+/// that may redeem a challenge can use it up.
+pub(super) async fn redeem(
+    State(server): State<Shared>,
+    page: PageCall,
+    headers: HeaderMap,
+    JsonBody(posted): JsonBody<Posted>,
+) -> Result<Response, Refusal> {
+    let redeemable = verify(&server, &page, &headers, &posted).await?;
+    let redeemed = take_mark(&server, redeemable).await?;
+    open_session(&server, &redeemed, &headers).await
+}
+
+/// Logs why a token is refused, once, and answers what every refused token is answered with.
+fn refuse(device: Option<&str>, cause: &dyn std::error::Error) -> Refusal {
+    tracing::warn!(device, "refused a login token: {cause}");
+    Refusal::InvalidToken
+}
+
+async fn verify(server: &Shared, page: &PageCall, headers: &HeaderMap, posted: &Posted) -> Result<Redeemable, Refusal> {
+    let presented =
+        Presented::<Login>::parse(&posted.challenge, &posted.token).map_err(|fault| refuse(None, &fault))?;
+    let device = server.store.device(presented.key_id()).await?;
+    let cookie = Cookie::PreLogin.read(headers);
+    let expected = Expectations {
+        issuer: &server.config.issuer,
+        challenge_keys: &server.challenge_keys,
+        origin: page.origin(),
+        cookie: cookie.as_ref(),
+        now: server.clock.timestamp(),
+    };
+    let subject: Subject = posted.subject.parse().map_err(|bad| refuse(None, &bad))?;
+    let known = device.as_ref().map(DeviceRecord::for_verification);
+    let id = device.as_ref().map(|device| device.id.as_str());
+    presented.verify(known.as_ref(), &expected, &subject).map_err(|fault| refuse(id, &fault))
+}
+
+async fn take_mark(server: &Shared, redeemable: Redeemable) -> Result<Redeemed, Refusal> {
+    let (jti, inc, until) = (redeemable.mark(), redeemable.incarnation(), redeemable.until());
+    match server.store.mark(jti, inc, until).await {
+        Ok(first) => {
+            let device = redeemable.device().clone();
+            redeemable.redeem(first).map_err(|fault| refuse(Some(device.as_str()), &fault))
+        }
+        Err(MarkError::Used) => Err(refuse(Some(redeemable.device().as_str()), &MarkError::Used)),
+        Err(MarkError::Stale) => {
+            tracing::info!(device = redeemable.device().as_str(), "{}", MarkError::Stale);
+            Err(Refusal::StaleChallenge)
+        }
+        Err(MarkError::Unavailable) => {
+            tracing::error!("{}", MarkError::Unavailable);
+            Err(Refusal::Unavailable)
+        }
+    }
+}
+
+async fn open_session(server: &Shared, redeemed: &Redeemed, headers: &HeaderMap) -> Result<Response, Refusal> {
+    let (id, session_cookie) = Cookie::Session.issue();
+    let former = Cookie::Session.read(headers).map(|id| SessionKey::of(&id));
+    let session = NewSession::redeemed(redeemed, SessionKey::of(&id), server.config.lifetimes).replacing(former);
+    let device = redeemed.device().as_str();
+    let opened = server.store.open_session(session).await?.map_err(|withdrawn| refuse(Some(device), &withdrawn))?;
+    server.tell_ended(&opened.ended);
+    tracing::info!(device, subject = opened.account.subject.as_str(), "signed in");
+    let cookies = [(header::SET_COOKIE, Cookie::PreLogin.delete()), (header::SET_COOKIE, session_cookie)];
+    Ok((StatusCode::NO_CONTENT, AppendHeaders(cookies)).into_response())
+}

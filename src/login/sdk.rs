@@ -1,0 +1,57 @@
+//! `GET /sdk/{file}`: the browser SDK, as it is in this build.
+
+use axum::extract::Path;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::answer::Refusal;
+use crate::crypto;
+use crate::protocol::base64url;
+
+/// Puts the named files of `web/` into the program.
+macro_rules! files {
+    ($($name:literal)*) => {
+        /// The SDK's files: name and content.
+        pub const FILES: &[(&str, &str)] = &[
+            $(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/web/", $name))),)*
+        ];
+    };
+}
+
+files! {
+    "agent.js" "avatar.js" "backoff.js" "card-parts.js" "card-style.js" "card-view.js" "codes.js" "connection.js"
+    "discovery.js" "environment.js" "handshake.js" "identity.js" "issuer.js" "login.js" "loopkey-card.js" "loopkey.d.ts"
+    "loopkey.js" "permission.js" "session-events.js" "session.js" "socket.js" "verdict.js" "words.js"
+}
+
+/// Answers one of [`FILES`]. Browsers keep it and ask each time whether it is still the same.
+pub(super) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Refusal> {
+    let (_, content) = FILES.iter().find(|(file, _)| *file == name).ok_or(Refusal::NotFound)?;
+    let digest = crypto::sha256(&[content.as_bytes()]);
+    let tag =
+        HeaderValue::try_from(format!("\"{}\"", base64url::encode(&digest[..16]))).expect("base64url is a header");
+    let same = headers.get(header::IF_NONE_MATCH) == Some(&tag);
+    let fixed = [(header::ETAG, tag), (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
+    if same {
+        return Ok((StatusCode::NOT_MODIFIED, fixed).into_response());
+    }
+    let kind = if name.ends_with(".js") { "text/javascript; charset=utf-8" } else { "text/plain; charset=utf-8" };
+    Ok((fixed, [(header::CONTENT_TYPE, kind)], *content).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_module_of_the_sdk_is_there() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/web");
+        let mut expected: Vec<String> = std::fs::read_dir(folder)
+            .expect("web")
+            .filter_map(|entry| entry.expect("entry").file_name().into_string().ok())
+            .filter(|name| (name.ends_with(".js") && !name.contains(".test.")) || name == "loopkey.d.ts")
+            .collect();
+        expected.sort();
+        assert_eq!(FILES.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>(), expected);
+    }
+}

@@ -1,0 +1,158 @@
+//! Serving HTTP on sockets that the caller bound: HTTP/1.1, and HTTP/2 where TLS ends here.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+/// How long open requests may go on after the shutdown.
+pub const DRAIN_GRACE: Duration = Duration::from_secs(10);
+
+/// From the connection to the end of the TLS handshake, and from one request to the end of the next one's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Connections at once. More wait in the system's queue.
+const MAX_CONNECTIONS: usize = 16 * 1024;
+/// Longest request head in bytes; cookies of a whole site may be in it.
+const HEAD_MAX_LEN: usize = 32 * 1024;
+/// After a failure to accept that is not the connection's own, such as no free descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why serving ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// There was nothing to listen on.
+    #[error("nothing to listen on")]
+    NoListener,
+}
+
+/// Answers requests with `router` until `shutdown` completes; then accepts no more, lets open requests finish for
+/// [`DRAIN_GRACE`] at most, and returns. Whoever has endless answers (event streams) ends them in `shutdown`.
+///
+/// # Errors
+/// [`ServeError`] where there is no listener. A connection's own faults end that connection alone.
+pub async fn serve(
+    router: Router,
+    listeners: Vec<TcpListener>,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServeError> {
+    if listeners.is_empty() {
+        return Err(ServeError::NoListener);
+    }
+    let server = Server { router, tls: tls.map(acceptor), permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)) };
+    let (stop, stopping) = watch::channel(false);
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn(server.clone().accept(listener, stopping.clone()));
+    }
+    drop(stopping);
+    shutdown.await;
+    stop.send_replace(true);
+    let drained = async { while accepting.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN_GRACE, drained).await.is_err() {
+        tracing::warn!("connections were still open after {} s and are cut", DRAIN_GRACE.as_secs());
+    }
+    Ok(())
+}
+
+fn acceptor(config: Arc<rustls::ServerConfig>) -> TlsAcceptor {
+    let mut config = Arc::unwrap_or_clone(config);
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// Waits until the flag is set, or nobody is left to set it.
+pub(super) async fn until_set(flag: &mut watch::Receiver<bool>) {
+    let _ = flag.wait_for(|set| *set).await;
+}
+
+#[derive(Clone)]
+struct Server {
+    router: Router,
+    tls: Option<TlsAcceptor>,
+    permits: Arc<Semaphore>,
+}
+
+impl Server {
+    /// Accepts connections until it is told to stop, then waits for the open ones. Dropped, it cuts them.
+    async fn accept(self, listener: TcpListener, stopping: watch::Receiver<bool>) {
+        let mut connections = JoinSet::new();
+        let mut stop = stopping.clone();
+        let mut stop = std::pin::pin!(until_set(&mut stop));
+        loop {
+            let accepted = tokio::select! {
+                () = &mut stop => break,
+                accepted = self.next(&listener) => accepted,
+                Some(_) = connections.join_next() => continue,
+            };
+            match accepted {
+                Ok((stream, permit)) => {
+                    let connection = self.clone().converse(stream, stopping.clone());
+                    connections.spawn(async move {
+                        connection.await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!("cannot accept a connection: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        drop(listener);
+        while connections.join_next().await.is_some() {}
+    }
+
+    async fn next(&self, listener: &TcpListener) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(io::Error::other)?;
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        Ok((stream, permit))
+    }
+
+    async fn converse(self, stream: TcpStream, stopping: watch::Receiver<bool>) {
+        let Some(tls) = self.tls else { return answer(self.router, stream, stopping).await };
+        match tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
+            Ok(Ok(stream)) => answer(self.router, stream, stopping).await,
+            Ok(Err(error)) => tracing::debug!("no TLS: {error}"),
+            Err(_) => tracing::debug!("no TLS handshake in {} s", HEAD_TIMEOUT.as_secs()),
+        }
+    }
+}
+
+async fn answer(
+    router: Router,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_MAX_LEN);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(HEAD_MAX_LEN as u32)
+        .keep_alive_interval(HEAD_TIMEOUT)
+        .max_concurrent_streams(100);
+    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = until_set(&mut stopping) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        // Browsers break connections off all the time.
+        tracing::debug!("a connection ended: {error}");
+    }
+}

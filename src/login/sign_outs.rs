@@ -1,0 +1,66 @@
+//! `POST /v1/sign-outs` (protocol section 6.7): the person signed out of the client, or another did sign in.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use super::answer::Refusal;
+use super::body::JsonBody;
+use super::caller::MachineCall;
+use super::state::Shared;
+use crate::protocol::issuer::Issuer;
+use crate::protocol::statement::{BadStatement, SignOut, Unverified};
+use crate::store::DeviceRecord;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Posted {
+    statement: String,
+}
+
+/// Why a sign-out was refused; for the log.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error("{0}")]
+    Statement(#[from] BadStatement),
+    #[error("no enrolled device has the key that the statement names")]
+    UnknownKey,
+    #[error("the statement is for another issuer")]
+    Audience,
+    #[error("the statement names another device")]
+    Issuer,
+    #[error("the statement is for another person than the device's")]
+    Subject,
+}
+
+/// Raises the device's epoch and ends its sessions below it. Also for a revoked device or a disabled account: signing
+/// out is always allowed, and the agent goes on asking until it is answered 204.
+pub(super) async fn sign_out(
+    State(server): State<Shared>,
+    _: MachineCall,
+    JsonBody(posted): JsonBody<Posted>,
+) -> Result<Response, Refusal> {
+    let refuse = |fault: Fault| {
+        tracing::warn!("refused a sign-out: {fault}");
+        Refusal::InvalidStatement
+    };
+    let unverified = Unverified::<SignOut>::parse(&posted.statement).map_err(|fault| refuse(fault.into()))?;
+    let device = server.store.device(unverified.key_id()).await?.ok_or_else(|| refuse(Fault::UnknownKey))?;
+    let statement = verify(&unverified, &device, &server.config.issuer).map_err(refuse)?;
+    let ended = server.store.raise_epoch(&device.id, statement.epo).await?;
+    server.tell_ended(&ended);
+    tracing::info!(device = device.id.as_str(), epoch = statement.epo.0, sessions = ended.len(), "signed out");
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn verify(unverified: &Unverified<'_, SignOut>, device: &DeviceRecord, issuer: &Issuer) -> Result<SignOut, Fault> {
+    let statement = unverified.verify(&device.key)?;
+    if statement.aud != *issuer {
+        return Err(Fault::Audience);
+    }
+    if statement.iss.0 != device.id {
+        return Err(Fault::Issuer);
+    }
+    if statement.sub == device.account.subject { Ok(statement) } else { Err(Fault::Subject) }
+}

@@ -1,0 +1,73 @@
+//! The audit record: what happened, when, to whom. Never a secret, never a whole token.
+
+use super::AccountId;
+use crate::protocol::id::DeviceId;
+use crate::protocol::time::Timestamp;
+
+/// Makes the list of things that are recorded, with their stored names.
+macro_rules! audited {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// What the audit record speaks of.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Audited {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Audited {
+            /// The stored name.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+audited! {
+    /// A backend asked for an enrolment ticket.
+    TicketIssued = "ticket_issued",
+    /// A device key was enrolled.
+    DeviceEnrolled = "device_enrolled",
+    /// A device was revoked.
+    DeviceRevoked = "device_revoked",
+    /// A session was opened.
+    SignedIn = "signed_in",
+    /// A session was ended by its person.
+    LoggedOut = "logged_out",
+    /// All sessions of an account were ended by its person.
+    LoggedOutEverywhere = "logged_out_everywhere",
+    /// A device's epoch rose: sign-out or switch in the client.
+    EpochRaised = "epoch_raised",
+    /// An administrator changed an account.
+    AccountChanged = "account_changed",
+}
+
+/// Something to be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRecord {
+    /// What happened.
+    pub what: Audited,
+    /// To whom.
+    pub account: Option<AccountId>,
+    /// With which device.
+    pub device: Option<DeviceId>,
+    /// Anything else worth knowing, without secrets.
+    pub detail: String,
+}
+
+/// Something that was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// When.
+    pub at: Timestamp,
+    /// What happened: a name of [`Audited`], of this version or another.
+    pub what: String,
+    /// To whom.
+    pub account: Option<String>,
+    /// With which device.
+    pub device: Option<String>,
+    /// Anything else worth knowing.
+    pub detail: String,
+}

@@ -1,0 +1,116 @@
+//! Between SQLite's values and ours.
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use crate::crypto::PublicKey;
+use crate::protocol::id::{DeviceId, Epoch};
+use crate::protocol::statement::UserVerification;
+use crate::protocol::statement::jwk::Jwk;
+use crate::protocol::time::Timestamp;
+use crate::store::{Account, AccountId, Audited, Avatar, DeviceRecord, DisplayName, Profile};
+
+/// Times and epochs beyond SQLite's range stop at its end; nothing real comes near.
+pub(super) fn integer(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+pub(super) fn time_at(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    row.get::<_, i64>(column).map(|value| Timestamp(u64::try_from(value).unwrap_or(0)))
+}
+
+pub(super) fn epoch_at(row: &Row<'_>, column: usize) -> rusqlite::Result<Epoch> {
+    row.get::<_, i64>(column).map(|value| Epoch(u64::try_from(value).unwrap_or(0)))
+}
+
+/// A text that is parsed again: a damaged file must not turn into a sound value.
+pub(super) fn text_at<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T: TryFrom<String>,
+    T::Error: std::error::Error + Send + Sync + 'static,
+{
+    T::try_from(row.get(column)?).map_err(|error| broken(column, error))
+}
+
+fn broken(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+}
+
+/// The columns that [`account_at`] reads, from a table called `a`.
+pub(super) const ACCOUNT: &str = "a.account, a.name, a.avatar, a.subject, a.disabled, a.minimum_uv";
+
+pub(super) fn account_at(row: &Row<'_>, first: usize) -> rusqlite::Result<Account> {
+    Ok(Account {
+        profile: Profile {
+            account: text_at::<AccountId>(row, first)?,
+            name: DisplayName::stored(row.get(first + 1)?),
+            avatar: row.get::<_, Option<String>>(first + 2)?.map(Avatar::stored),
+        },
+        subject: text_at(row, first + 3)?,
+        disabled: row.get(first + 4)?,
+        minimum_uv: match row.get::<_, i64>(first + 5)? {
+            0 => UserVerification::Page,
+            1 => UserVerification::Prompt,
+            _ => UserVerification::Os,
+        },
+    })
+}
+
+pub(super) const fn uv_rank(uv: UserVerification) -> i64 {
+    match uv {
+        UserVerification::Page => 0,
+        UserVerification::Prompt => 1,
+        UserVerification::Os => 2,
+    }
+}
+
+/// The columns that [`device_at`] reads before the account's, from a table called `d`. Six.
+pub(super) const DEVICE: &str = "d.device, d.jwk, d.name, d.epoch, d.enrolled_at, d.revoked_at";
+
+pub(super) fn device_at(row: &Row<'_>) -> rusqlite::Result<DeviceRecord> {
+    let jwk: Jwk = serde_json::from_str(&row.get::<_, String>(1)?).map_err(|error| broken(1, error))?;
+    Ok(DeviceRecord {
+        id: text_at::<DeviceId>(row, 0)?,
+        key: PublicKey::from_jwk(&jwk).map_err(|error| broken(1, error))?,
+        name: DisplayName::stored(row.get(2)?),
+        epoch: epoch_at(row, 3)?,
+        enrolled_at: time_at(row, 4)?,
+        revoked_at: row.get::<_, Option<i64>>(5)?.map(|value| Timestamp(u64::try_from(value).unwrap_or(0))),
+        account: account_at(row, 6)?,
+    })
+}
+
+/// Writes an audit entry in the transaction of what it speaks of.
+pub(super) fn record(
+    connection: &Connection,
+    now: Timestamp,
+    what: Audited,
+    account: Option<&str>,
+    device: Option<&str>,
+    detail: &str,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("INSERT INTO audit (at, what, account, device, detail) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![integer(now.0), what.as_str(), account, device, detail])
+        .map(drop)
+}
+
+/// The first row, where there is one.
+pub(super) fn first<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl rusqlite::Params,
+    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Option<T>> {
+    connection.prepare_cached(sql)?.query_row(params, read).optional()
+}
+
+/// All rows.
+pub(super) fn all<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl rusqlite::Params,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    connection.prepare_cached(sql)?.query_map(params, read)?.collect()
+}

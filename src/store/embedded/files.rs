@@ -1,0 +1,100 @@
+//! The store's folder and what lies in it.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use super::EmbeddedError;
+use crate::keyfile::{self, KeyFileError};
+
+const DATABASE: &str = "loopkey.sqlite3";
+
+/// Makes the folder where it is missing, and takes it for this process. The lock goes with the returned file.
+pub(super) fn lock(folder: &Path) -> Result<File, EmbeddedError> {
+    keyfile::private_folder(folder)?;
+    let path = folder.join("lock");
+    let file = private_file(&path)?;
+    #[cfg(unix)]
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
+        if errno == rustix::io::Errno::WOULDBLOCK {
+            EmbeddedError::InUse(folder.to_owned())
+        } else {
+            EmbeddedError::Files(KeyFileError::Io { path, source: errno.into() })
+        }
+    })?;
+    Ok(file)
+}
+
+/// Makes the database file where it is missing, so that SQLite gives its own files the same mode.
+pub(super) fn database(folder: &Path) -> Result<PathBuf, EmbeddedError> {
+    let path = folder.join(DATABASE);
+    private_file(&path)?;
+    Ok(path)
+}
+
+fn private_file(path: &Path) -> Result<File, KeyFileError> {
+    let io_error = |source| KeyFileError::Io { path: path.to_owned(), source };
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0),
+    );
+    let file = options.open(path).map_err(io_error)?;
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::MetadataExt::mode(&file.metadata().map_err(io_error)?) & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(KeyFileError::TooOpen { path: path.to_owned(), mode });
+        }
+    }
+    Ok(file)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::sync::Arc;
+
+    use super::super::Embedded;
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).expect("metadata").permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn everything_in_the_folder_is_private() {
+        let parent = tempfile::tempdir().expect("folder");
+        let folder = parent.path().join("store");
+        let _store = Embedded::open(&folder, Arc::new(SystemClock)).expect("store");
+        assert_eq!(mode(&folder), 0o700);
+        for entry in std::fs::read_dir(&folder).expect("list") {
+            let path = entry.expect("entry").path();
+            assert_eq!(mode(&path) & 0o077, 0, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_database_that_others_can_read_is_refused() {
+        let folder = tempfile::tempdir().expect("folder");
+        drop(Embedded::open(folder.path(), Arc::new(SystemClock)).expect("store"));
+        let path = folder.path().join(DATABASE);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).expect("mode");
+        let error = Embedded::open(folder.path(), Arc::new(SystemClock)).expect_err("refused");
+        assert!(matches!(error, EmbeddedError::Files(KeyFileError::TooOpen { .. })), "{error}");
+    }
+
+    #[test]
+    fn one_process_at_a_time() {
+        let folder = tempfile::tempdir().expect("folder");
+        let first = Embedded::open(folder.path(), Arc::new(SystemClock)).expect("store");
+        let error = Embedded::open(folder.path(), Arc::new(SystemClock)).expect_err("in use");
+        assert!(matches!(error, EmbeddedError::InUse(_)), "{error}");
+        drop(first);
+        assert!(Embedded::open(folder.path(), Arc::new(SystemClock)).is_ok());
+    }
+}

@@ -1,0 +1,144 @@
+//! The tables, their versions, and how a connection must be set up.
+
+use rusqlite::Connection;
+
+use super::EmbeddedError;
+
+/// One script a version. A released script is never changed; a later one is added.
+const MIGRATIONS: &[&str] = &[
+    // 1
+    "
+    CREATE TABLE accounts (
+        account    TEXT PRIMARY KEY,
+        subject    TEXT NOT NULL UNIQUE,
+        name       TEXT NOT NULL,
+        avatar     TEXT,
+        disabled   INTEGER NOT NULL DEFAULT 0 CHECK (disabled IN (0, 1)),
+        minimum_uv INTEGER NOT NULL DEFAULT 0 CHECK (minimum_uv BETWEEN 0 AND 2),
+        created_at INTEGER NOT NULL,
+        updated_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE tickets (
+        hash       BLOB PRIMARY KEY CHECK (length(hash) = 32),
+        account    TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE,
+        expires_at INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX tickets_by_end ON tickets (expires_at);
+    CREATE INDEX tickets_by_account ON tickets (account);
+    CREATE TABLE devices (
+        device      TEXT PRIMARY KEY,
+        key_id      BLOB NOT NULL UNIQUE CHECK (length(key_id) = 32),
+        jwk         TEXT NOT NULL,
+        account     TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE,
+        name        TEXT NOT NULL,
+        epoch       INTEGER NOT NULL DEFAULT 0,
+        enrolled_at INTEGER NOT NULL,
+        revoked_at  INTEGER
+    ) STRICT;
+    CREATE INDEX devices_by_account ON devices (account);
+    CREATE TABLE sessions (
+        hash         BLOB PRIMARY KEY CHECK (length(hash) = 32),
+        account      TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE,
+        device       TEXT NOT NULL REFERENCES devices ON DELETE CASCADE,
+        epoch        INTEGER NOT NULL,
+        origin       TEXT NOT NULL,
+        method       TEXT NOT NULL,
+        signed_in_at INTEGER NOT NULL,
+        expires_at   INTEGER NOT NULL,
+        idle_seconds INTEGER NOT NULL,
+        last_used    INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX sessions_by_account ON sessions (account);
+    CREATE INDEX sessions_by_device ON sessions (device, epoch);
+    CREATE INDEX sessions_by_end ON sessions (expires_at);
+    CREATE TABLE audit (
+        entry   INTEGER PRIMARY KEY,
+        at      INTEGER NOT NULL,
+        what    TEXT NOT NULL,
+        account TEXT,
+        device  TEXT,
+        detail  TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX audit_by_account ON audit (account, at);
+    ",
+];
+
+/// `lpky`: tells our files from other programs' databases.
+const APPLICATION_ID: i64 = 0x6c70_6b79;
+
+/// Sets a connection up and makes sure that the settings took.
+pub(super) fn prepare(connection: &Connection, journal: &str) -> Result<(), EmbeddedError> {
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    for (pragma, value) in
+        [("journal_mode", "WAL"), ("synchronous", "FULL"), ("foreign_keys", "ON"), ("trusted_schema", "OFF")]
+    {
+        // journal_mode answers with a row, the others do not.
+        connection.pragma_update(None, pragma, value).or_else(|error| match error {
+            rusqlite::Error::ExecuteReturnedResults => Ok(()),
+            other => Err(other),
+        })?;
+    }
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if mode != journal {
+        return Err(EmbeddedError::Setting("journal_mode", mode));
+    }
+    for (pragma, expected) in [("synchronous", 2), ("foreign_keys", 1)] {
+        let value: i64 = connection.pragma_query_value(None, pragma, |row| row.get(0))?;
+        if value != expected {
+            return Err(EmbeddedError::Setting(pragma, value.to_string()));
+        }
+    }
+    Ok(())
+}
+
+/// Brings the tables to this version.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), EmbeddedError> {
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let (version, application) = (number("user_version")?, number("application_id")?);
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if application != APPLICATION_ID && tables > 0 {
+        return Err(EmbeddedError::NotOurs);
+    }
+    let known = i64::try_from(MIGRATIONS.len()).expect("there are few versions");
+    if version > known {
+        return Err(EmbeddedError::Newer { found: version, known });
+    }
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    for script in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or(0)) {
+        transaction.execute_batch(script)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", known)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_version_moves_forward_and_a_newer_one_is_refused() {
+        let mut connection = Connection::open_in_memory().expect("database");
+        migrate(&mut connection).expect("from nothing");
+        migrate(&mut connection).expect("nothing to do");
+        connection.pragma_update(None, "user_version", 99).expect("from the future");
+        let error = migrate(&mut connection).expect_err("newer");
+        assert!(matches!(error, EmbeddedError::Newer { found: 99, .. }), "{error}");
+    }
+
+    #[test]
+    fn another_programs_database_is_left_alone() {
+        let mut connection = Connection::open_in_memory().expect("database");
+        connection.execute_batch("CREATE TABLE theirs (x)").expect("table");
+        assert!(matches!(migrate(&mut connection), Err(EmbeddedError::NotOurs)));
+    }
+
+    #[test]
+    fn settings_are_not_taken_on_trust() {
+        let connection = Connection::open_in_memory().expect("database");
+        assert!(prepare(&connection, "memory").is_ok());
+        assert!(matches!(prepare(&connection, "wal"), Err(EmbeddedError::Setting("journal_mode", _))));
+    }
+}

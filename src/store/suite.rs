@@ -1,0 +1,373 @@
+//! The one suite that every engine must pass, and the engines it is run for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::embedded::Embedded;
+use super::*;
+use crate::clock::{Clock as _, ManualClock};
+use crate::crypto::{self, Secret, Signer as _, SoftwareKey};
+use crate::protocol::id::{DeviceIssuer, EnrolmentTicket};
+use crate::protocol::statement::UserVerification;
+use crate::protocol::time::UnixMillis;
+use crate::verify::testing::{Case, NOW, parsed};
+use crate::verify::{Redeemed, mark};
+
+/// An engine under test and the clock that it was given.
+struct Bench {
+    store: SharedStore,
+    clock: Arc<ManualClock>,
+}
+
+/// A device in the store with what is needed to sign in with it.
+struct Person {
+    account: Account,
+    device: DeviceId,
+    key: PublicKey,
+}
+
+fn profile(account: &str) -> Profile {
+    Profile { account: parsed(account), name: DisplayName::clean(account).expect("name"), avatar: None }
+}
+
+fn fresh_ticket() -> TicketHash {
+    TicketHash::of(&EnrolmentTicket::from_bytes(crypto::random()))
+}
+
+fn fresh_key() -> PublicKey {
+    SoftwareKey::generate(Algorithm::Es256).expect("key").0.public().clone()
+}
+
+fn fresh_session() -> SessionKey {
+    SessionKey::of(&Secret::new(crypto::random()))
+}
+
+/// A token of that device and epoch, redeemed: the only thing that opens a session.
+fn redeemed(device: &DeviceId, epoch: u64) -> Redeemed {
+    let mut case = Case::new(Algorithm::Es256);
+    case.device().id = device.clone();
+    case.device().epoch = Epoch(0);
+    case.login.iss = DeviceIssuer(device.clone());
+    case.login.epo = Epoch(epoch);
+    let (c, t, _) = case.sign();
+    let first = mark::settle(&case.challenge.jti, mark::Outcome::Inserted).expect("first use");
+    case.redeem(&c, &t).expect("sound").redeem(first).expect("its own mark")
+}
+
+impl Bench {
+    async fn enrol(&self, account: &str) -> Person {
+        let (ticket, key) = (fresh_ticket(), fresh_key());
+        self.store.issue_ticket(ticket, profile(account)).await.expect("store").expect("ticket");
+        let name = DisplayName::clean("laptop").expect("name");
+        let enrolled = self.store.enrol(ticket, key.clone(), name).await.expect("store").expect("enrolled");
+        Person { account: enrolled.account, device: enrolled.device, key }
+    }
+
+    async fn open(&self, person: &Person, epoch: u64) -> Result<SessionKey, OpenRefusal> {
+        let key = fresh_session();
+        let session = NewSession::redeemed(&redeemed(&person.device, epoch), key, Lifetimes::default());
+        self.store.open_session(session).await.expect("store").map(|_| key)
+    }
+
+    async fn fate(&self, session: SessionKey) -> Option<EndReason> {
+        match self.store.look_at_session(session).await.expect("store") {
+            SessionLookup::Open(_) => None,
+            SessionLookup::Over(reason) => Some(reason),
+        }
+    }
+
+    async fn epoch(&self, person: &Person) -> Epoch {
+        self.store.device(person.key.id()).await.expect("store").expect("device").epoch
+    }
+}
+
+/// Runs everything against one engine. Each part makes its own accounts.
+async fn suite(bench: &Bench) {
+    bench.store.ping().await.expect("answers");
+    accounts_and_tickets(bench).await;
+    tickets_are_consumed_once(bench).await;
+    keys_are_enrolled_once(bench).await;
+    sessions_live_and_end(bench).await;
+    sessions_expire(bench).await;
+    epochs_end_sessions_in_any_order(bench).await;
+    revoking_and_disabling(bench).await;
+    the_audit_record(bench).await;
+    marks(bench).await;
+    one_of_sixty_four(bench).await;
+}
+
+async fn accounts_and_tickets(bench: &Bench) {
+    let store = &bench.store;
+    let avatar = Avatar::try_from("https://cdn.example.com/a.png".to_owned()).expect("avatar");
+    let first = Profile { avatar: Some(avatar), ..profile("ada") };
+    let ticketed = store.issue_ticket(fresh_ticket(), first.clone()).await.expect("store").expect("ticket");
+    assert_eq!(ticketed.expires_at, bench.clock.timestamp().plus(TICKET_LIFE_SECONDS));
+    let ada = store.account(&parsed("ada")).await.expect("store").expect("ada");
+    assert_eq!((&ada.profile, &ada.subject, ada.disabled), (&first, &ticketed.subject, false));
+    assert_eq!(ada.minimum_uv, UserVerification::Page);
+    assert_eq!(store.account_of(&ada.subject).await.expect("store"), Some(ada.clone()));
+    // Said again, with another name: the same subject.
+    let renamed = Profile { name: DisplayName::clean("Ada L.").expect("name"), ..profile("ada") };
+    let again = store.issue_ticket(fresh_ticket(), renamed.clone()).await.expect("store").expect("ticket");
+    assert_eq!(again.subject, ada.subject);
+    assert_eq!(store.account(&parsed("ada")).await.expect("store").expect("ada").profile, renamed);
+    let lin = store.issue_ticket(fresh_ticket(), profile("lin")).await.expect("store").expect("ticket");
+    assert_ne!(lin.subject, ada.subject);
+    assert_eq!(crate::protocol::base64url::decode(ada.subject.as_str()).expect("base64url").len(), 16);
+    assert_eq!(store.account(&parsed("nobody")).await.expect("store"), None);
+    assert_eq!(store.account_of(&parsed("nobody")).await.expect("store"), None);
+    assert_eq!(store.change_account(&parsed("nobody"), AccountChange::default()).await.expect("store"), None);
+}
+
+async fn tickets_are_consumed_once(bench: &Bench) {
+    let store = &bench.store;
+    let name = || DisplayName::clean("laptop").expect("name");
+    let ticket = fresh_ticket();
+    let enrol = |ticket| store.enrol(ticket, fresh_key(), name());
+    assert_eq!(enrol(ticket).await.expect("store").err(), Some(EnrolRefusal::Ticket), "unknown");
+    store.issue_ticket(ticket, profile("sam")).await.expect("store").expect("ticket");
+    let tries = futures::future::join_all((0..16).map(|_| enrol(ticket))).await;
+    let enrolled = tries.into_iter().filter(|one| one.as_ref().expect("store").is_ok()).count();
+    assert_eq!(enrolled, 1);
+    // The last good second, and the first bad one.
+    for (age, good) in [(TICKET_LIFE_SECONDS - 1, true), (TICKET_LIFE_SECONDS, false)] {
+        let ticket = fresh_ticket();
+        store.issue_ticket(ticket, profile("sam")).await.expect("store").expect("ticket");
+        bench.clock.advance(Duration::from_secs(age));
+        assert_eq!(enrol(ticket).await.expect("store").is_ok(), good, "after {age} s");
+    }
+}
+
+async fn keys_are_enrolled_once(bench: &Bench) {
+    let store = &bench.store;
+    let ada = bench.enrol("ada").await;
+    let record = store.device(ada.key.id()).await.expect("store").expect("device");
+    assert_eq!((&record.id, &record.key, record.epoch), (&ada.device, &ada.key, Epoch(0)));
+    assert_eq!((&record.account, record.revoked_at), (&ada.account, None));
+    let ticket = fresh_ticket();
+    store.issue_ticket(ticket, profile("mallory")).await.expect("store").expect("ticket");
+    let name = || DisplayName::clean("laptop").expect("name");
+    let twice = store.enrol(ticket, ada.key.clone(), name()).await.expect("store");
+    assert_eq!(twice.err(), Some(EnrolRefusal::DuplicateKey));
+    let spent = store.enrol(ticket, fresh_key(), name()).await.expect("store");
+    assert_eq!(spent.err(), Some(EnrolRefusal::Ticket), "the refused enrolment used the ticket up");
+    assert!(store.device(fresh_key().id()).await.expect("store").is_none());
+}
+
+async fn sessions_live_and_end(bench: &Bench) {
+    let store = &bench.store;
+    let ada = bench.enrol("ada-sessions").await;
+    let one = bench.open(&ada, 0).await.expect("opened");
+    let session = store.use_session(one).await.expect("store").open().expect("open");
+    assert_eq!((&session.account, &session.device, session.key), (&ada.account, &ada.device, one));
+    assert_eq!((session.method.as_str(), session.origin.as_str()), ("agent", "https://app.example.com"));
+    assert_eq!(session.signed_in_at, bench.clock.timestamp());
+    assert_eq!(session.expires_at, session.signed_in_at.plus(Lifetimes::default().absolute.as_secs()));
+    assert!(store.end_session(one).await.expect("store"));
+    assert!(!store.end_session(one).await.expect("store"));
+    assert_eq!(bench.fate(one).await, Some(EndReason::Ended));
+    // A new one takes the former one's place.
+    let (former, other) = (bench.open(&ada, 0).await.expect("opened"), bench.open(&ada, 0).await.expect("opened"));
+    let key = fresh_session();
+    let session = NewSession::redeemed(&redeemed(&ada.device, 0), key, Lifetimes::default()).replacing(Some(former));
+    let opened = store.open_session(session).await.expect("store").expect("opened");
+    assert_eq!(opened.ended, [EndedSession { key: former, reason: EndReason::LoggedOut }]);
+    assert!(bench.fate(former).await.is_some());
+    // Everywhere: this account's, and nobody else's.
+    let lin = bench.enrol("lin-sessions").await;
+    let bystander = bench.open(&lin, 0).await.expect("opened");
+    let mut ended: Vec<_> =
+        store.end_sessions_of(&ada.account.profile.account).await.expect("store").iter().map(|e| e.key).collect();
+    ended.sort();
+    let mut expected = vec![other, key];
+    expected.sort();
+    assert_eq!(ended, expected);
+    assert_eq!(bench.fate(bystander).await, None);
+}
+
+async fn sessions_expire(bench: &Bench) {
+    let store = &bench.store;
+    let ada = bench.enrol("ada-expiry").await;
+    let lifetimes = Lifetimes { absolute: Duration::from_secs(1000), idle: Duration::from_secs(300) };
+    let open = async || {
+        let key = fresh_session();
+        let session = NewSession::redeemed(&redeemed(&ada.device, 0), key, lifetimes);
+        store.open_session(session).await.expect("store").expect("opened");
+        key
+    };
+    let (used, watched) = (open().await, open().await);
+    for _ in 0..3 {
+        bench.clock.advance(Duration::from_secs(299));
+        assert!(store.use_session(used).await.expect("store").open().is_some(), "used in time");
+    }
+    assert_eq!(bench.fate(watched).await, Some(EndReason::Expired), "looking does not prolong");
+    bench.clock.advance(Duration::from_secs(102));
+    assert!(store.use_session(used).await.expect("store").open().is_some(), "999 s");
+    bench.clock.advance(Duration::from_secs(1));
+    assert_eq!(bench.fate(used).await, Some(EndReason::Expired), "1000 s, however much it is used");
+}
+
+async fn epochs_end_sessions_in_any_order(bench: &Bench) {
+    let store = &bench.store;
+    let ada = bench.enrol("ada-epochs").await;
+    let (zero, two) = (bench.open(&ada, 0).await.expect("opened"), bench.open(&ada, 2).await.expect("opened"));
+    assert_eq!(bench.fate(zero).await, Some(EndReason::Ended), "a higher epoch ended it");
+    assert_eq!(bench.epoch(&ada).await, Epoch(2), "and was stored");
+    assert_eq!(bench.open(&ada, 1).await.err(), Some(OpenRefusal::Withdrawn), "a lower epoch is refused");
+    for effectless in [0, 1, 2] {
+        assert_eq!(store.raise_epoch(&ada.device, Epoch(effectless)).await.expect("store"), []);
+    }
+    assert_eq!(bench.fate(two).await, None);
+    let ended = store.raise_epoch(&ada.device, Epoch(5)).await.expect("store");
+    assert_eq!(ended, [EndedSession { key: two, reason: EndReason::SignedOut }]);
+    assert!(store.raise_epoch(&ada.device, Epoch(3)).await.expect("store").is_empty());
+    assert_eq!(bench.epoch(&ada).await, Epoch(5), "never goes down");
+    // The sign-out came first, the token that was signed before it comes later.
+    assert_eq!(bench.open(&ada, 4).await.err(), Some(OpenRefusal::Withdrawn));
+    assert!(bench.open(&ada, 5).await.is_ok());
+    // All of them at once, in whatever order the engine takes them: the highest wins, what is below it is gone.
+    let racing = (6..26).map(|epoch| {
+        let (bench, ada) = (&bench, &ada);
+        async move {
+            if epoch % 2 == 0 {
+                bench.open(ada, epoch).await.ok()
+            } else {
+                store.raise_epoch(&ada.device, Epoch(epoch)).await.expect("store");
+                None
+            }
+        }
+    });
+    let opened = futures::future::join_all(racing).await;
+    assert_eq!(bench.epoch(&ada).await, Epoch(25));
+    for session in opened.into_iter().flatten() {
+        assert!(bench.fate(session).await.is_some());
+    }
+    let nobody: DeviceId = parsed("nobody");
+    assert!(store.raise_epoch(&nobody, Epoch(9)).await.expect("store").is_empty());
+    // Beyond the engine's numbers.
+    assert!(bench.open(&ada, u64::MAX).await.is_ok());
+}
+
+async fn revoking_and_disabling(bench: &Bench) {
+    let store = &bench.store;
+    let ada = bench.enrol("ada-revoked").await;
+    let lin = bench.enrol("lin-revoked").await;
+    let (name, session) = (&ada.account.profile.account, bench.open(&ada, 0).await.expect("opened"));
+    assert_eq!(store.revoke_device(&lin.account.profile.account, &ada.device).await.expect("store"), None, "not hers");
+    assert_eq!(bench.fate(session).await, None);
+    assert_eq!(store.devices(name).await.expect("store").len(), 1);
+    let ended = store.revoke_device(name, &ada.device).await.expect("store");
+    assert_eq!(ended, Some(vec![EndedSession { key: session, reason: EndReason::Revoked }]));
+    assert_eq!(store.revoke_device(name, &ada.device).await.expect("store"), None, "once");
+    assert_eq!(store.devices(name).await.expect("store"), []);
+    let record = store.device(ada.key.id()).await.expect("store").expect("still known");
+    assert!(record.revoked_at.is_some() && record.for_verification().revoked);
+    assert_eq!(bench.open(&ada, 9).await.err(), Some(OpenRefusal::Withdrawn));
+
+    let (name, session) = (&lin.account.profile.account, bench.open(&lin, 0).await.expect("opened"));
+    let ticket = fresh_ticket();
+    store.issue_ticket(ticket, profile(name.as_str())).await.expect("store").expect("ticket");
+    let disable = AccountChange { disabled: Some(true), minimum_uv: Some(UserVerification::Os) };
+    let ended = store.change_account(name, disable).await.expect("store").expect("lin");
+    assert_eq!(ended, [EndedSession { key: session, reason: EndReason::Ended }]);
+    assert_eq!(bench.open(&lin, 0).await.err(), Some(OpenRefusal::Withdrawn));
+    assert_eq!(store.issue_ticket(fresh_ticket(), profile(name.as_str())).await.expect("store"), None);
+    let late = store.enrol(ticket, fresh_key(), DisplayName::clean("laptop").expect("name")).await.expect("store");
+    assert_eq!(late.err(), Some(EnrolRefusal::Disabled));
+    let enable = AccountChange { disabled: Some(false), minimum_uv: None };
+    assert_eq!(store.change_account(name, enable).await.expect("store"), Some(Vec::new()));
+    let account = store.account(name).await.expect("store").expect("lin");
+    assert_eq!((account.disabled, account.minimum_uv), (false, UserVerification::Os), "what is absent stays");
+    assert!(bench.open(&lin, 0).await.is_ok());
+}
+
+async fn the_audit_record(bench: &Bench) {
+    let store = &bench.store;
+    let ada = bench.enrol("ada-audit").await;
+    bench.open(&ada, 3).await.expect("opened");
+    let record = AuditRecord {
+        what: Audited::LoggedOut,
+        account: Some(ada.account.profile.account.clone()),
+        device: Some(ada.device.clone()),
+        detail: "by hand".into(),
+    };
+    store.record(record).await.expect("store");
+    let tail = store.audit_tail(5).await.expect("store");
+    let what: Vec<_> = tail.iter().map(|entry| entry.what.as_str()).collect();
+    assert_eq!(what, ["logged_out", "signed_in", "epoch_raised", "device_enrolled", "ticket_issued"]);
+    assert_eq!(tail[0].detail, "by hand");
+    assert_eq!(tail[1].account.as_deref(), Some("ada-audit"));
+    assert_eq!(tail[1].device.as_deref(), Some(ada.device.as_str()));
+    assert_eq!(tail[1].at, bench.clock.timestamp());
+}
+
+async fn marks(bench: &Bench) {
+    let store = &bench.store;
+    let (inc, until) = (store.incarnation().await.expect("store"), bench.clock.timestamp().plus(480));
+    let jti = ChallengeId::from_bytes(crypto::random());
+    assert_eq!(store.mark(&jti, &parsed("another-life"), until).await.err(), Some(MarkError::Stale));
+    assert_eq!(*store.mark(&jti, &inc, until).await.expect("first").challenge(), jti);
+    assert_eq!(store.mark(&jti, &inc, until).await.err(), Some(MarkError::Used));
+    bench.clock.advance(Duration::from_secs(479));
+    assert_eq!(store.mark(&jti, &inc, until).await.err(), Some(MarkError::Used));
+    assert_eq!(store.incarnation().await.expect("store"), inc, "one life");
+}
+
+async fn one_of_sixty_four(bench: &Bench) {
+    let (inc, until) = (bench.store.incarnation().await.expect("store"), bench.clock.timestamp().plus(480));
+    for _ in 0..20 {
+        let jti = ChallengeId::from_bytes(crypto::random());
+        let tries: Vec<_> = (0..64)
+            .map(|_| {
+                let (store, inc) = (Arc::clone(&bench.store), inc.clone());
+                tokio::spawn(async move { store.mark(&jti, &inc, until).await.is_ok() })
+            })
+            .collect();
+        let mut first = 0;
+        for one in tries {
+            first += usize::from(one.await.expect("no panic"));
+        }
+        assert_eq!(first, 1);
+    }
+}
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::at(UnixMillis(NOW * 1000)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_passes() {
+    let clock = clock();
+    let store = open(&StoreUrl::Memory, clock.clone()).expect("store");
+    suite(&Bench { store, clock }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn embedded_passes() {
+    let (folder, clock) = (tempfile::tempdir().expect("folder"), clock());
+    let store = open(&StoreUrl::Embedded(folder.path().join("store")), clock.clone()).expect("store");
+    suite(&Bench { store, clock }).await;
+}
+
+#[tokio::test]
+async fn embedded_remembers_all_but_the_marks() {
+    let (folder, clock) = (tempfile::tempdir().expect("folder"), clock());
+    let reopen = || -> SharedStore { Arc::new(Embedded::open(folder.path(), clock.clone()).expect("store")) };
+    let bench = Bench { store: reopen(), clock: clock.clone() };
+    let ada = bench.enrol("ada").await;
+    let session = bench.open(&ada, 3).await.expect("opened");
+    let (inc, keys) = (
+        bench.store.incarnation().await.expect("store"),
+        bench.store.challenge_signers(Algorithm::Es256).expect("keys").public(),
+    );
+    drop(bench);
+    let bench = Bench { store: reopen(), clock: clock.clone() };
+    assert_eq!(bench.fate(session).await, None);
+    assert_eq!(bench.epoch(&ada).await, Epoch(3));
+    assert_eq!(bench.store.challenge_signers(Algorithm::Es256).expect("keys").public(), keys);
+    assert_ne!(
+        bench.store.incarnation().await.expect("store"),
+        inc,
+        "what was marked is forgotten, so nothing old counts"
+    );
+}

@@ -1,0 +1,38 @@
+//! What a verifier must know of the device whose key signed.
+
+use std::sync::LazyLock;
+
+use crate::crypto::{Algorithm, PublicKey, Signer as _, SoftwareKey};
+use crate::protocol::id::{DeviceId, Epoch, Subject};
+use crate::protocol::statement::UserVerification;
+
+/// A verifier's record of an enrolled device, looked up by [`super::Presented::key_id`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// The issuer's name for it.
+    pub id: DeviceId,
+    /// The enrolled public key. It fixes the algorithm.
+    pub key: PublicKey,
+    /// The account that it was enrolled for.
+    pub subject: Subject,
+    /// Whether the person or an administrator took the device's rights away.
+    pub revoked: bool,
+    /// Whether the account may not sign in at present.
+    pub account_disabled: bool,
+    /// The highest epoch that this device's statements have carried.
+    pub epoch: Epoch,
+    /// The weakest verification of the person that the account's policy accepts.
+    pub minimum_uv: UserVerification,
+}
+
+/// Keys whose private halves nobody has: an unknown `kid` costs the same work as a known one with a bad signature, so
+/// that time does not tell which devices are enrolled.
+pub(super) fn dummies() -> &'static [PublicKey; 2] {
+    static DUMMIES: LazyLock<[PublicKey; 2]> = LazyLock::new(|| {
+        [Algorithm::Es256, Algorithm::Ed25519].map(|algorithm| {
+            let (key, _) = SoftwareKey::generate(algorithm).expect("the operating system gives random bytes");
+            key.public().clone()
+        })
+    });
+    &DUMMIES
+}

@@ -1,0 +1,88 @@
+//! A store that breaks on command.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use loopkey::crypto::{Algorithm, KeyId, PublicKey};
+use loopkey::protocol::id::{ChallengeId, DeviceId, Epoch, Incarnation, Subject};
+use loopkey::protocol::time::Timestamp;
+use loopkey::store::{
+    Account, AccountChange, AccountId, AuditEntry, AuditRecord, ChallengeSigners, DeviceRecord, DisplayName,
+    EndedSession, EnrolRefusal, Enrolled, NewSession, OpenRefusal, Opened, Profile, Refusable, SessionKey,
+    SessionLookup, SharedStore, Store, StoreError, TicketHash, Ticketed,
+};
+use loopkey::verify::mark::{FirstUse, MarkError};
+
+#[derive(Debug)]
+pub(super) struct FailingStore {
+    inner: SharedStore,
+    failing: Mutex<Option<&'static str>>,
+}
+
+impl FailingStore {
+    pub(super) fn over(inner: SharedStore) -> Arc<Self> {
+        Arc::new(Self { inner, failing: Mutex::new(None) })
+    }
+
+    /// Breaks one operation.
+    pub(super) fn fail(&self, operation: &'static str) {
+        *self.failing.lock().expect("not poisoned") = Some(operation);
+    }
+
+    pub(super) fn recover(&self) {
+        *self.failing.lock().expect("not poisoned") = None;
+    }
+
+    fn works(&self, operation: &str) -> Result<(), StoreError> {
+        let broken = *self.failing.lock().expect("not poisoned") == Some(operation);
+        if broken { Err(StoreError::new("broken on command")) } else { Ok(()) }
+    }
+}
+
+/// Passes an operation on unless it is to fail.
+macro_rules! pass_on {
+    ($(fn $name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl Store for FailingStore {
+            $(async fn $name(&self, $($argument: $type),*) -> $answer {
+                self.works(stringify!($name))?;
+                self.inner.$name($($argument),*).await
+            })*
+
+            fn challenge_signers(&self, algorithm: Algorithm) -> Result<ChallengeSigners, StoreError> {
+                self.inner.challenge_signers(algorithm)
+            }
+
+            async fn mark(
+                &self,
+                challenge: &ChallengeId,
+                incarnation: &Incarnation,
+                until: Timestamp,
+            ) -> Result<FirstUse, MarkError> {
+                self.works("mark").map_err(|_| MarkError::Unavailable)?;
+                self.inner.mark(challenge, incarnation, until).await
+            }
+        }
+    };
+}
+
+pass_on! {
+    fn ping() -> Result<(), StoreError>;
+    fn issue_ticket(ticket: TicketHash, profile: Profile) -> Result<Option<Ticketed>, StoreError>;
+    fn account(account: &AccountId) -> Result<Option<Account>, StoreError>;
+    fn account_of(subject: &Subject) -> Result<Option<Account>, StoreError>;
+    fn change_account(account: &AccountId, change: AccountChange) -> Result<Option<Vec<EndedSession>>, StoreError>;
+    fn enrol(ticket: TicketHash, key: PublicKey, name: DisplayName) -> Refusable<Enrolled, EnrolRefusal>;
+    fn device(key: KeyId) -> Result<Option<DeviceRecord>, StoreError>;
+    fn devices(account: &AccountId) -> Result<Vec<DeviceRecord>, StoreError>;
+    fn revoke_device(account: &AccountId, device: &DeviceId) -> Result<Option<Vec<EndedSession>>, StoreError>;
+    fn raise_epoch(device: &DeviceId, epoch: Epoch) -> Result<Vec<EndedSession>, StoreError>;
+    fn open_session(session: NewSession) -> Refusable<Opened, OpenRefusal>;
+    fn use_session(session: SessionKey) -> Result<SessionLookup, StoreError>;
+    fn look_at_session(session: SessionKey) -> Result<SessionLookup, StoreError>;
+    fn end_session(session: SessionKey) -> Result<bool, StoreError>;
+    fn end_sessions_of(account: &AccountId) -> Result<Vec<EndedSession>, StoreError>;
+    fn record(record: AuditRecord) -> Result<(), StoreError>;
+    fn audit_tail(entries: u32) -> Result<Vec<AuditEntry>, StoreError>;
+    fn incarnation() -> Result<Incarnation, StoreError>;
+}

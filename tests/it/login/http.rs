@@ -1,0 +1,163 @@
+//! HTTP/1.1 by hand: tests send exactly the bytes they mean, and compare exactly the bytes they get.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+const BASE: &str = "/loopkey";
+
+/// A request to be sent.
+#[derive(Clone)]
+pub(super) struct Call {
+    method: String,
+    target: String,
+    headers: Vec<(String, String)>,
+    body: Option<Vec<u8>>,
+}
+
+impl Call {
+    /// A call below the issuer's path.
+    pub(super) fn new(method: &str, path: &str) -> Self {
+        Self { method: method.into(), target: format!("{BASE}{path}"), headers: Vec::new(), body: None }
+    }
+
+    pub(super) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    pub(super) fn json(self, body: &Value) -> Self {
+        self.header("Content-Type", "application/json").body(body.to_string())
+    }
+
+    pub(super) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    fn bytes(&self, connection: &str) -> Vec<u8> {
+        let mut head = format!("{} {} HTTP/1.1\r\nHost: app.example.com\r\n", self.method, self.target);
+        for (name, value) in &self.headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if let Some(body) = &self.body {
+            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        head.push_str(&format!("Connection: {connection}\r\n\r\n"));
+        [head.as_bytes(), self.body.as_deref().unwrap_or_default()].concat()
+    }
+
+    /// Sends it and reads the whole answer.
+    pub(super) async fn send(&self, address: SocketAddr) -> Answer {
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        // A server that refuses a large body stops reading it; its answer is there all the same.
+        let _ = stream.write_all(&self.bytes("close")).await;
+        let mut raw = Vec::new();
+        let _ = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut raw)).await.expect("an end");
+        Answer::parse(&raw)
+    }
+
+    /// Sends the head with a body that it does not announce.
+    pub(super) async fn send_raw(&self, address: SocketAddr, body: &[u8]) -> Answer {
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        let _ = stream.write_all(&[self.bytes("close").as_slice(), body].concat()).await;
+        let mut raw = Vec::new();
+        let _ = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut raw)).await.expect("an end");
+        Answer::parse(&raw)
+    }
+
+    /// Sends it and leaves the answer open: for event streams.
+    pub(super) async fn open(&self, address: SocketAddr) -> Stream {
+        let mut stream = TcpStream::connect(address).await.expect("connected");
+        stream.write_all(&self.bytes("keep-alive")).await.expect("sent");
+        Stream { stream, seen: String::new() }
+    }
+}
+
+/// An answer, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// Names in lower case, in the order in which they came.
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: String,
+}
+
+impl Answer {
+    fn parse(raw: &[u8]) -> Self {
+        let text = String::from_utf8(raw.to_vec()).expect("text");
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("an answer, not {text:?}"));
+        let mut lines = head.split("\r\n");
+        let status = lines.next().and_then(|line| line.split(' ').nth(1)).expect("a status line");
+        let headers = lines
+            .map(|line| line.split_once(": ").expect("a header"))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        Self { status: status.parse().expect("a number"), headers, body: body.to_owned() }
+    }
+
+    /// The answer without the one header that says when it was given.
+    pub(super) fn undated(mut self) -> Self {
+        self.headers.retain(|(name, _)| name != "date");
+        self
+    }
+
+    pub(super) fn header<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        let mut values = self.all(name);
+        let value = values.next();
+        assert!(values.next().is_none(), "one {name} only: {:?}", self.headers);
+        value
+    }
+
+    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("JSON, not {self:?}"))
+    }
+
+    /// Asserts one of the fixed error bodies.
+    #[track_caller]
+    pub(super) fn expect_error(&self, status: u16, code: &str) {
+        assert_eq!(
+            (self.status, self.body.as_str()),
+            (status, format!(r#"{{"error":"{code}"}}"#).as_str()),
+            "{self:?}"
+        );
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        assert_eq!(self.header("cache-control"), Some("no-store"));
+    }
+}
+
+/// An answer that goes on.
+pub(super) struct Stream {
+    stream: TcpStream,
+    seen: String,
+}
+
+impl Stream {
+    /// Reads until the text has come.
+    pub(super) async fn until(&mut self, text: &str) {
+        while !self.seen.contains(text) {
+            assert!(self.read().await, "the stream ended before {text:?}: {}", self.seen);
+        }
+    }
+
+    /// Reads to the end of the answer's last chunk and returns all that came.
+    pub(super) async fn rest(mut self) -> String {
+        while !self.seen.ends_with("0\r\n\r\n") && self.read().await {}
+        self.seen
+    }
+
+    async fn read(&mut self) -> bool {
+        let mut buffer = [0; 4096];
+        let read = tokio::time::timeout(Duration::from_secs(20), self.stream.read(&mut buffer));
+        let read = read.await.unwrap_or_else(|_| panic!("silence after {}", self.seen)).expect("readable");
+        self.seen.push_str(std::str::from_utf8(&buffer[..read]).expect("text"));
+        read > 0
+    }
+}

@@ -1,0 +1,99 @@
+//! The login server over real sockets: one server a test, on a port of its own, with a clock that the test moves.
+
+mod browser;
+mod challenge;
+mod device;
+mod enrolment;
+mod failing;
+mod http;
+mod logs;
+mod pages;
+mod presence;
+mod public;
+mod redeem;
+mod sessions;
+mod sign_outs;
+mod stopping;
+mod tls;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use loopkey::clock::ManualClock;
+use loopkey::crypto::Secret;
+use loopkey::login::{LoginConfig, LoginServer};
+use loopkey::protocol::time::UnixMillis;
+use loopkey::store::{SharedStore, StoreUrl};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use browser::Browser;
+use http::{Answer, Call};
+
+const NOW: u64 = 1_800_000_000;
+const ISSUER: &str = "https://app.example.com/loopkey";
+const ORIGIN: &str = "https://app.example.com";
+const SERVICE_KEY: &str = "a service key of some length";
+
+/// A running login server.
+struct Server {
+    address: SocketAddr,
+    clock: Arc<ManualClock>,
+    store: SharedStore,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::at(UnixMillis(NOW * 1000)))
+}
+
+fn config() -> LoginConfig {
+    let mut config = LoginConfig::new(ISSUER.parse().expect("issuer"));
+    config.origins.push("https://www.example.com".parse().expect("origin"));
+    config.service_key = Some(Secret::new(SERVICE_KEY.to_owned()));
+    config
+}
+
+impl Server {
+    async fn start() -> Self {
+        let clock = clock();
+        let store = loopkey::store::open(&StoreUrl::Memory, clock.clone()).expect("store");
+        Self::start_with(store, clock).await
+    }
+
+    async fn start_with(store: SharedStore, clock: Arc<ManualClock>) -> Self {
+        let server = LoginServer::new(config(), Arc::clone(&store), clock.clone()).expect("server");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
+        let address = listener.local_addr().expect("address");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(async move {
+            let shutdown = async { drop(stopped.await) };
+            server.run(vec![listener], None, shutdown).await.expect("served");
+        });
+        Self { address, clock, store, stop: Some(stop), task }
+    }
+
+    /// Stops it and waits until it has.
+    async fn stop(mut self) {
+        drop(self.stop.take());
+        self.task.await.expect("no panic");
+    }
+
+    /// A browser without cookies on a page of the issuer's own origin.
+    fn browser(&self) -> Browser {
+        Browser::new(self.address, ORIGIN)
+    }
+
+    /// A call without an origin, as agents and backends make it.
+    async fn machine(&self, method: &str, path: &str, body: serde_json::Value) -> Answer {
+        Call::new(method, path).json(&body).send(self.address).await
+    }
+
+    /// A call of the application's own backend.
+    async fn backend(&self, path: &str, body: serde_json::Value) -> Answer {
+        let key = format!("Bearer {SERVICE_KEY}");
+        Call::new("POST", path).header("Authorization", &key).json(&body).send(self.address).await
+    }
+}
