@@ -1,0 +1,271 @@
+/**
+ * The agent as this page sees it: finds it, keeps one connection, and finds it again. It tells its
+ * owner what happened through `on`; it knows nothing of persons and sessions.
+ *
+ * One loop runs at a time. A click, a change of the permission or the page's return aborts it and
+ * starts a new one, so that no two of them ever race for the state.
+ */
+
+import { RoundBudget, fullJitter } from "./backoff.js";
+import { candidatePorts, connectAtOnce, connectInTurn, probe } from "./discovery.js";
+import { isLocalPage, loopbackPermission } from "./permission.js";
+import { sleep, untilAborted, whenVisible } from "./environment.js";
+import { Handshake } from "./handshake.js";
+import { verdict } from "./verdict.js";
+
+/** While the page is on screen and asking costs nothing, the agent is found again within this. */
+const REDISCOVERY = 2_000;
+/** A slow login server does not keep the page from saying that nobody answered (milliseconds). */
+const PORTS_TIMEOUT = 1_000;
+/** After a `loopkey:wake` link: the agent needs a moment to start (milliseconds between looks). */
+const WAKE_SCHEDULE = [500, 500, 1_000, 2_000, 4_000];
+
+/**
+ * @typedef {object} AgentEvents
+ * @property {(name: string, reason: string) => void} state
+ * @property {(connection: import("./connection.js").Connection, ready: import("./connection.js").Ready, challenge: string | null) => void} ready
+ * @property {(state: import("./connection.js").AgentState) => void} presence
+ * @property {() => void} lost
+ */
+
+export class Agent {
+  #environment;
+  #on;
+  #local;
+  #ports;
+  #handshake;
+  #permission = null;
+  #budget = new RoundBudget();
+  #loop = new AbortController();
+  /** A fetch probe has answered once, so its silence means that no agent is there. */
+  #probeWorks = false;
+  /** A socket opened although the permission says "prompt": this browser does not gate WebSockets. */
+  #ungated = false;
+  #connection = null;
+  #closed = false;
+
+  /** @param {{ports?: number[], local?: boolean}} options @param {AgentEvents} on */
+  constructor(environment, issuer, options, on) {
+    this.#environment = environment;
+    this.#on = on;
+    this.#local = options.local ?? isLocalPage(environment.hostname);
+    this.#ports = candidatePorts(options.ports);
+    this.#handshake = new Handshake(environment, issuer, (named) => {
+      const ports = candidatePorts(named);
+      if (!options.ports && String(ports) !== String(this.#ports)) this.#ports = ports;
+    });
+  }
+
+  /** Looks for the agent if that cannot raise the browser's prompt; otherwise waits for a click. */
+  async start(reason = "page_load") {
+    await this.#watchPermission();
+    if (this.#closed) return;
+    if (this.#access === "ask") this.#idle("unknown", "needs_click");
+    else this.#restart(reason);
+  }
+
+  /** From a click: here the browser may ask the person. */
+  async connect() {
+    await this.#watchPermission();
+    if (!this.#connection) this.#restart("click");
+  }
+
+  /** From the click on a `loopkey:wake` link, which is no proof that anything starts. */
+  async wake() {
+    await this.#watchPermission();
+    if (!this.#connection) this.#restart("click", WAKE_SCHEDULE);
+  }
+
+  /** The page leaves the screen for the back/forward cache, or for good. */
+  pause() {
+    this.#idle("unknown", "paused");
+  }
+
+  /** The page is back; a frozen page's socket is dead without having said so. */
+  async shown() {
+    if (this.#connection) return;
+    await this.start("page_shown");
+  }
+
+  close() {
+    this.#closed = true;
+    this.#permission?.unwatch();
+    this.#idle("unknown", "closed");
+  }
+
+  async #watchPermission() {
+    if (this.#permission) return;
+    const permission = await loopbackPermission(this.#environment);
+    if (this.#permission || this.#closed) return;
+    this.#permission = permission;
+    this.#permission.watch(() => {
+      if (this.#connection) return; // taking the permission away does not close a socket
+      if (this.#permission.state === "granted") this.#restart("permission_granted");
+      else if (this.#permission.state === "denied" && !this.#local) this.#idle("blocked", "denied");
+    });
+  }
+
+  /**
+   * What looking for the agent costs here.
+   * - `probe`: nothing is gated; fetch is the cheapest question.
+   * - `socket`: fetch would raise a prompt but a WebSocket is known not to (Firefox before 154).
+   * - `ask`: the browser may ask the person; only after a click, and only by WebSocket, because
+   *   where both are gated one prompt covers both, and where one is gated it is the fetch.
+   * - `denied`: one attempt is cheap and some embedded browsers say so although loopback works.
+   */
+  get #access() {
+    const state = this.#permission.state;
+    if (this.#local || state === "granted" || state === "unsupported") return "probe";
+    if (this.#ungated) return "socket";
+    return state === "denied" ? "denied" : "ask";
+  }
+
+  #idle(name, reason) {
+    this.#loop.abort(STOPPED);
+    this.#drop();
+    this.#on.state(name, reason);
+  }
+
+  #drop() {
+    const connection = this.#connection;
+    this.#connection = null;
+    connection?.close();
+    if (connection) this.#on.lost();
+  }
+
+  #restart(reason, schedule = []) {
+    if (this.#closed) return;
+    this.#loop.abort(STOPPED);
+    this.#loop = new AbortController();
+    const { signal } = this.#loop;
+    this.#keep(signal, reason, [...schedule]).catch((error) => {
+      if (!signal.aborted) throw error;
+    });
+  }
+
+  async #keep(signal, reason, schedule) {
+    if (!this.#environment.WebSocket) return this.#on.state("incompatible", "unsupported_browser");
+    if (!this.#environment.delegated()) return this.#on.state("blocked", "not_delegated");
+
+    let attempt = 0;
+    let ports = null;
+    this.#on.state("probing", reason);
+    for (;;) {
+      const tried = this.#ports;
+      const { connection, name, reason } = await this.#look(signal, ports, attempt === 0);
+      ports = null;
+      if (!connection) {
+        // The challenge was fetched meanwhile, and the issuer may have named other ports with it.
+        await Promise.race([this.#handshake.prepare(), sleep(this.#environment, PORTS_TIMEOUT, signal)]);
+        if (this.#ports !== tried) continue;
+        attempt += 1;
+        this.#on.state(name, reason);
+        if (schedule.length) await sleep(this.#environment, schedule.shift(), signal);
+        else ports = await this.#untilWorthLooking(signal);
+        continue;
+      }
+      schedule = [];
+      const end = verdict(await this.#converse(connection, signal), this.#handshake);
+      if (end.name) this.#on.state(end.name, end.reason);
+      if (end.wait === Infinity) await untilAborted(signal);
+      attempt = this.#handshake.steady ? 0 : attempt + 1;
+      await sleep(this.#environment, end.wait && fullJitter(this.#environment.random(), attempt, end.wait), signal);
+    }
+  }
+
+  /** One round: a connection, or the state that says why there is none. */
+  async #look(signal, known, eager) {
+    const environment = this.#environment;
+    const access = this.#access;
+    this.#handshake.prepare();
+    let ports = known ?? this.#ports;
+    if (access === "probe" && !known) {
+      const port = await probe(environment, ports, signal);
+      this.#probeWorks ||= port !== null;
+      if (port !== null) ports = [port];
+      // A content security policy may forbid the probe's http address and allow the socket's: the
+      // first round does not rely on it. Later rounds do, since failing sockets are slowed down.
+      else if (this.#probeWorks || !eager) return ABSENT;
+    }
+    let asked = false;
+    try {
+      const connection = await (access === "ask"
+        ? connectInTurn(environment, ports, signal, () => {
+          if (this.#permission.state !== "prompt") return;
+          asked = true;
+          this.#on.state("asking", "permission_prompt");
+        })
+        : connectAtOnce(environment, ports, signal));
+      if (this.#permission.state === "prompt") this.#ungated = true;
+      return { connection };
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      this.#budget.failed(environment.now());
+      return this.#explain(error, asked);
+    }
+  }
+
+  /** Blocked and "nobody listens" look the same to script; only the permission tells them apart. */
+  #explain(error, asked) {
+    const { state } = this.#permission;
+    if (error.errors?.some((each) => each.incompatible)) return { name: "incompatible", reason: "version" };
+    if (this.#local) return ABSENT;
+    if (state === "denied") return { name: "blocked", reason: this.#environment.secure ? "denied" : "insecure_page" };
+    return asked && state === "prompt" ? { name: "blocked", reason: "dismissed" } : ABSENT;
+  }
+
+  /** @returns {Promise<number[] | null>} the ports known to answer, if any */
+  async #untilWorthLooking(signal) {
+    const environment = this.#environment;
+    switch (this.#access) {
+      case "probe":
+        for (;;) {
+          await sleep(environment, REDISCOVERY * (0.9 + 0.2 * environment.random()), signal);
+          await whenVisible(environment, signal);
+          const port = await probe(environment, this.#ports, signal);
+          if (port === null) continue;
+          this.#probeWorks = true;
+          await sleep(environment, this.#budget.wait(environment.now()), signal);
+          return [port];
+        }
+      case "socket":
+        await sleep(environment, this.#budget.wait(environment.now()) || REDISCOVERY, signal);
+        await whenVisible(environment, signal);
+        return null;
+      default:
+        // Each further attempt could raise the prompt, and three dismissed ones deny it for good.
+        return untilAborted(signal);
+    }
+  }
+
+  /** Stays until the socket is gone. @returns {Promise<import("./verdict.js").Ending>} */
+  async #converse(connection, signal) {
+    const hangUp = () => connection.close();
+    signal.addEventListener("abort", hangUp, { once: true });
+    this.#on.state("found", "handshake");
+    try {
+      const { ready, challenge } = await this.#handshake.complete(connection);
+      if (signal.aborted) throw signal.reason;
+      this.#connection = connection;
+      this.#budget.succeeded();
+      connection.onState = (state, seq) => {
+        this.#handshake.seen(seq);
+        this.#on.presence(state);
+      };
+      this.#on.state("live", ready.resumed ? "resumed" : "ready");
+      this.#on.ready(connection, ready, challenge);
+      return { code: await connection.closed };
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      connection.close();
+      return { code: error.closeCode ?? 1006, error };
+    } finally {
+      signal.removeEventListener("abort", hangUp);
+      if (this.#connection === connection) this.#drop();
+      if (signal.aborted) throw signal.reason;
+    }
+  }
+}
+
+const ABSENT = { name: "absent", reason: "not_running" };
+const STOPPED = new DOMException("another run took over", "AbortError");

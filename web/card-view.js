@@ -1,0 +1,101 @@
+/**
+ * What the card shows, as a pure function of what is known: one view, its words and its actions.
+ * No element is made here, so that every state can be tested by reading.
+ */
+
+import { fill, wordsFor } from "./words.js";
+
+/**
+ * @typedef {object} Situation
+ * @property {{name: string, reason: string}} state
+ * @property {{presence: string} | null} presence
+ * @property {{name: string, avatar: string | null} | null} person
+ * @property {{name: string} | null} session
+ * @property {boolean} busy          a login is under way
+ * @property {string | null} code    the two digits, while the client asks
+ * @property {string | null} error   why the last login failed
+ *
+ * @typedef {object} View
+ * @property {string} view
+ * @property {string} icon           name of an icon, or "" where person or digits stand instead
+ * @property {boolean} [working]     something goes on that needs nobody
+ * @property {{name: string, avatar: string | null} | null} [person]
+ * @property {string} [digits] @property {string} [digitsLabel]
+ * @property {string} title @property {string} text @property {string} [notice]
+ * @property {{id: string, label: string, href?: string}[]} actions   the first is the main one
+ */
+
+/** @param {Situation} situation @param {{lang?: string, app?: string}} speech @returns {View} */
+export function cardView(situation, { lang, app }) {
+  const words = wordsFor(lang);
+  const values = { app: app || words.app, name: situation.person?.name ?? "", code: situation.code ?? "" };
+  const say = (sentence) => fill(sentence, values);
+  const { view, from, icon, actions = [], ...more } = describe(situation, words);
+  return {
+    view,
+    icon: icon ?? "",
+    title: say(from.title ?? ""),
+    text: say(from.text ?? ""),
+    ...more,
+    ...(more.digitsLabel && { digitsLabel: say(more.digitsLabel) }),
+    actions: actions.map((action) => ({ ...action, label: say(action.label) })),
+  };
+}
+
+function describe({ state, presence, person, session, busy, code, error }, words) {
+  const retry = { id: "retry", label: words.retry };
+  const cancel = { id: "cancel", label: words.cancel };
+  const open = (label) => ({ id: "open", label, href: "loopkey:wake" });
+  const { name, reason } = state;
+
+  if (session) {
+    return { view: "done", icon: "check", from: { ...words.done, text: session.name } };
+  }
+  if (reason === "issuer_unreachable") {
+    return { view: "offline", icon: "cloud", from: words.offline, actions: [retry] };
+  }
+  switch (name) {
+    case "live":
+      break;
+    case "unknown":
+      if (reason !== "needs_click") return { view: "looking", icon: "device", working: true, from: words.looking };
+      return { view: "invite", icon: "device", from: words.invite, actions: [{ id: "connect", label: words.invite.action }] };
+    case "asking":
+      return { view: "asking", icon: "browser", from: words.asking };
+    case "absent":
+      return reason === "busy"
+        ? { view: "absent", icon: "pause", from: words.absent_busy, actions: [retry] }
+        : { view: "absent", icon: "power", from: words.absent, actions: [open(words.absent.action), retry] };
+    case "blocked":
+      return { view: "blocked", icon: "blocked", from: words.blocked[reason] ?? words.blocked.denied, actions: [retry] };
+    case "incompatible":
+      return { view: "incompatible", icon: "alert", from: words[reason] ?? words.incompatible, actions: [retry] };
+    default: // probing, found
+      return { view: "looking", icon: "device", working: true, from: words.looking };
+  }
+
+  if (presence?.presence === "signed_out") {
+    return { view: "signed-out", icon: "person", from: words.signed_out, actions: [open(words.signed_out.action)] };
+  }
+  if (!person) {
+    return reason === "unverified"
+      ? { view: "unverified", icon: "alert", from: words.unverified, actions: [retry] }
+      : { view: "looking", icon: "device", working: true, from: words.verifying };
+  }
+  if (presence?.presence === "locked") {
+    return { view: "locked", person, badge: "lock", from: words.locked };
+  }
+  if (code) {
+    return { view: "consent", digits: code, digitsLabel: words.consent.label, from: words.consent, actions: [cancel] };
+  }
+  const named = { title: "{name}", text: presence?.presence === "away" ? words.person.away : words.person.text };
+  const badge = presence?.presence === "away" ? "away" : "here";
+  if (busy) {
+    return { view: "signing", person, badge, working: true, from: { ...named, text: words.signing.text }, actions: [cancel] };
+  }
+  const login = { id: "login", label: words.person.action };
+  if (error) {
+    return { view: "refused", person, badge, notice: words.errors[error] ?? words.errors.unavailable, from: named, actions: [{ ...login, label: error === "switched" ? login.label : words.retry }] };
+  }
+  return { view: "person", person, badge, from: named, actions: [login] };
+}

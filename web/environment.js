@@ -1,0 +1,103 @@
+/**
+ * Everything that the SDK takes from the browser, in one object, so that tests bring their own
+ * and no other module names a global.
+ *
+ * @typedef {object} Environment
+ * @property {typeof WebSocket | undefined} WebSocket
+ * @property {typeof fetch} fetch
+ * @property {typeof EventSource | undefined} EventSource
+ * @property {typeof BroadcastChannel | undefined} BroadcastChannel
+ * @property {LockManager | undefined} locks
+ * @property {Permissions | undefined} permissions
+ * @property {(run: () => void, ms: number) => any} setTimeout
+ * @property {(timer: any) => void} clearTimeout
+ * @property {() => number} now         milliseconds; only differences are used
+ * @property {() => number} random      [0, 1)
+ * @property {string} hostname          of the page, as `location` writes it
+ * @property {boolean} secure           the page is a secure context
+ * @property {boolean} slowRefusal      a closed loopback port takes seconds to say so (Windows retries it)
+ * @property {() => boolean} delegated  false when a frame or a header keeps loopback from this document
+ * @property {() => boolean} visible
+ * @property {EventTarget} window       `pagehide`, `pageshow`
+ * @property {EventTarget} document     `visibilitychange`, `resume`
+ */
+
+/** @returns {Environment} the page's own browser */
+export function browserEnvironment() {
+  const { navigator, document, window, location } = globalThis;
+  return {
+    WebSocket: globalThis.WebSocket,
+    fetch: (input, init) => globalThis.fetch(input, init),
+    EventSource: globalThis.EventSource,
+    BroadcastChannel: globalThis.BroadcastChannel,
+    locks: navigator.locks,
+    permissions: navigator.permissions,
+    setTimeout: (run, ms) => globalThis.setTimeout(run, ms),
+    clearTimeout: (timer) => globalThis.clearTimeout(timer),
+    now: () => Date.now(),
+    random: () => Math.random(),
+    hostname: location.hostname,
+    secure: globalThis.isSecureContext,
+    slowRefusal: /^win/i.test(navigator.userAgentData?.platform ?? navigator.platform ?? ""),
+    delegated: () => loopbackIsDelegated(document.featurePolicy),
+    visible: () => document.visibilityState === "visible",
+    window,
+    document,
+  };
+}
+
+/**
+ * A policy that does not know the feature says false to its name, which means nothing:
+ * only a listed feature that is not allowed is a refusal.
+ */
+function loopbackIsDelegated(policy) {
+  const name = "loopback-network";
+  return !policy?.features?.().includes(name) || policy.allowsFeature(name);
+}
+
+/** Rejects with the signal's reason when aborted before `ms` have passed. @returns {Promise<void>} */
+export function sleep(environment, ms, signal) {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const stop = () => {
+      environment.clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = environment.setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", stop, { once: true });
+  });
+}
+
+/** Resolves when the page is on screen. @returns {Promise<void>} */
+export function whenVisible(environment, signal) {
+  if (environment.visible()) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const { document } = environment;
+    const look = () => {
+      if (!environment.visible()) return;
+      end();
+      resolve();
+    };
+    const stop = () => {
+      end();
+      reject(signal.reason);
+    };
+    const end = () => {
+      document.removeEventListener("visibilitychange", look);
+      signal.removeEventListener("abort", stop);
+    };
+    document.addEventListener("visibilitychange", look);
+    signal.addEventListener("abort", stop, { once: true });
+  });
+}
+
+/** Waits for nothing but the abort. @returns {Promise<never>} */
+export function untilAborted(signal) {
+  return new Promise((_, reject) => {
+    if (signal.aborted) return reject(signal.reason);
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}

@@ -1,0 +1,99 @@
+/**
+ * The login server's calls that a page makes (protocol section 6). Every path is appended to the
+ * issuer, so no metadata is fetched first. What is answered may grow: unknown members are ignored.
+ */
+
+import { LoopkeyError } from "./codes.js";
+
+/** A login server that is silent for longer counts as out of reach. */
+const CALL_TIMEOUT = 10_000;
+
+export class Issuer {
+  #environment;
+
+  /** @param {import("./environment.js").Environment} environment @param {string} url without a trailing slash */
+  constructor(environment, url) {
+    this.#environment = environment;
+    this.url = url.replace(/\/+$/, "");
+  }
+
+  get eventsUrl() {
+    return `${this.url}/v1/session/events`;
+  }
+
+  /** A fresh challenge, for one page load or one click. @returns {Promise<{challenge: string, ports: number[]}>} */
+  async challenge() {
+    const { status, body } = await this.#call("POST", "/v1/challenge", {});
+    if (status === 200 && typeof body?.challenge === "string") return body;
+    throw refusal(status, body);
+  }
+
+  /** The person behind a presence proof. @returns {Promise<{subject: string, name: string, avatar: string | null}>} */
+  async identify(challenge, proof) {
+    const { status, body } = await this.#call("POST", "/v1/presence", { challenge, proof });
+    const account = body?.account;
+    if (status === 200 && typeof account?.subject === "string") {
+      return { subject: account.subject, name: String(account.name ?? ""), avatar: account.avatar ?? null };
+    }
+    throw refusal(status, body);
+  }
+
+  /** Redeems a login token. `subject` is the one on the card that was clicked. */
+  async redeem(challenge, token, subject) {
+    const { status, body } = await this.#call("POST", "/v1/login", { challenge, token, subject });
+    // Whether that token was redeemed is unknown: a code of its own, because it must not be posted again.
+    if (status === 503) throw new LoopkeyError("unavailable");
+    if (status !== 204) throw refusal(status, body);
+  }
+
+  /** The page's session, or null where there is none. */
+  async session() {
+    const { status, body } = await this.#call("GET", "/v1/session");
+    if (status === 200 && body) return body;
+    if (status === 401) return null;
+    throw refusal(status, body);
+  }
+
+  async logout(everywhere) {
+    const { status, body } = await this.#call("POST", "/v1/logout", { everywhere });
+    // 401: the session ended before we asked. That is what was wanted.
+    if (status !== 204 && status !== 401) throw refusal(status, body);
+  }
+
+  async #call(method, path, body) {
+    const { fetch, setTimeout, clearTimeout } = this.#environment;
+    const abort = new AbortController();
+    const timer = setTimeout(() => abort.abort(), CALL_TIMEOUT);
+    try {
+      const response = await fetch(this.url + path, {
+        method,
+        credentials: "include",
+        cache: "no-store",
+        redirect: "error",
+        signal: abort.signal,
+        ...(body && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
+      });
+      const text = await response.text();
+      return { status: response.status, body: parsed(text) };
+    } catch (cause) {
+      throw new LoopkeyError("issuer_unreachable", cause);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+const KNOWN = ["invalid_token", "invalid_proof", "stale_challenge"];
+
+function refusal(status, body) {
+  if (KNOWN.includes(body?.error)) return new LoopkeyError(body.error);
+  return new LoopkeyError(status >= 500 ? "issuer_unreachable" : "issuer_refused");
+}

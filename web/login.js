@@ -1,0 +1,48 @@
+/**
+ * One sign-in, from the click to the session (protocol sections 4.3 and 6.4). Nothing here signs in
+ * by itself: the caller passes the person and the epoch that the clicked card was drawn from.
+ */
+
+/**
+ * What the login server may answer once without ending the attempt. Each needs a new challenge and a
+ * new token: a token whose fate is unknown is never posted again.
+ */
+const RETRIED_ONCE = ["stale_challenge", "unavailable"];
+
+/**
+ * @param {object} attempt
+ * @param {import("./issuer.js").Issuer} attempt.issuer
+ * @param {import("./connection.js").Connection} attempt.connection
+ * @param {number} attempt.epoch
+ * @param {string} attempt.subject
+ * @param {AbortSignal} attempt.signal its reason is what the caller's promise rejects with
+ * @param {(code: string | null) => void} attempt.onConsent the two digits, and null when the prompt is gone
+ */
+export async function login({ issuer, connection, epoch, subject, signal, onConsent }) {
+  const retried = new Set();
+  for (;;) {
+    const { challenge } = await issuer.challenge();
+    signal.throwIfAborted();
+    const token = await askAgent(connection, epoch, challenge, signal, onConsent);
+    signal.throwIfAborted();
+    try {
+      return await issuer.redeem(challenge, token, subject);
+    } catch (error) {
+      if (!RETRIED_ONCE.includes(error.code) || retried.has(error.code)) throw error;
+      retried.add(error.code);
+    }
+  }
+}
+
+async function askAgent(connection, epoch, challenge, signal, onConsent) {
+  let prompted = false;
+  const show = (code) => {
+    prompted = true;
+    onConsent(code);
+  };
+  try {
+    return await connection.login(epoch, challenge, { signal, onConsent: show });
+  } finally {
+    if (prompted) onConsent(null);
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * `<loopkey-card>`: the sign-in card. It draws what `card-view.js` decides and passes clicks on; it
+ * signs nobody in without one. Works under a content security policy without inline style and under
+ * required trusted types: only text nodes, attributes and a constructed style sheet.
+ */
+
+import { createLoopkey } from "./loopkey.js";
+import { cardView } from "./card-view.js";
+import { cardStyle } from "./card-style.js";
+import { element, icon, portrait } from "./card-parts.js";
+import { wordsFor } from "./words.js";
+
+const EVENTS = ["state", "presence", "person", "session", "consent"];
+
+export class LoopkeyCard extends HTMLElement {
+  static observedAttributes = ["lang", "app"];
+
+  #loopkey = null;
+  #own = false;
+  #busy = false;
+  #code = null;
+  #error = null;
+  #drawn = "";
+  #body = element("div", { class: "body", part: "body" });
+  #status = element("p", { class: "status", role: "status", "aria-live": "polite" });
+  #waysButton = element("button", { id: "ways", type: "button", class: "quiet", "aria-expanded": "false", "aria-controls": "other" });
+  #other = element("div", { id: "other", class: "other", hidden: "" });
+  #slot = element("slot", { name: "ways" });
+
+  constructor() {
+    super();
+    const root = this.attachShadow({ mode: "open" });
+    root.adoptedStyleSheets = [cardStyle()];
+    this.#other.append(this.#slot);
+    this.#waysButton.addEventListener("click", () => this.#showWays(this.#other.hidden));
+    this.#slot.addEventListener("slotchange", () => this.#foot.toggleAttribute("hidden", !this.#slot.assignedNodes().length));
+    root.append(element("section", { class: "card", part: "card" }, this.#body, this.#status, this.#foot));
+  }
+
+  #foot = element("div", { class: "foot", hidden: "" }, this.#waysButton, this.#other);
+
+  get loopkey() {
+    return this.#loopkey;
+  }
+
+  set loopkey(loopkey) {
+    for (const type of EVENTS) this.#loopkey?.removeEventListener(type, this.#onEvent);
+    if (this.#own) this.#loopkey.close();
+    this.#own = false;
+    this.#loopkey = loopkey;
+    for (const type of EVENTS) loopkey?.addEventListener(type, this.#onEvent);
+    this.#draw();
+  }
+
+  connectedCallback() {
+    const issuer = this.getAttribute("issuer");
+    if (!this.#loopkey && issuer) {
+      const loopkey = createLoopkey({ issuer, lang: this.getAttribute("lang") ?? undefined });
+      this.loopkey = loopkey;
+      this.#own = true;
+      loopkey.start();
+    }
+    this.#draw();
+  }
+
+  disconnectedCallback() {
+    if (this.#own) this.loopkey = null;
+  }
+
+  attributeChangedCallback() {
+    if (this.isConnected) this.#draw();
+  }
+
+  #onEvent = (event) => {
+    if (event.type === "consent") this.#code = event.detail.code;
+    // Whatever failed for one person says nothing about the next, except that there is a next.
+    if (event.type === "person" && this.#error !== "switched") this.#error = null;
+    if (this.#loopkey.presence?.presence === "signed_out") this.#error = null;
+    this.#draw();
+  };
+
+  get #lang() {
+    return this.getAttribute("lang") || this.#loopkey?.lang || document.documentElement.lang || navigator.language;
+  }
+
+  #draw() {
+    const { state = { name: "unknown", reason: "not_started" }, presence = null, person = null, session = null } = this.#loopkey ?? {};
+    const situation = { state, presence, person, session, busy: this.#busy, code: this.#code, error: this.#error };
+    const view = cardView(situation, { lang: this.#lang, app: this.getAttribute("app") ?? undefined });
+    this.setAttribute("state", state.name);
+    this.setAttribute("reason", state.reason);
+    this.setAttribute("view", view.view);
+
+    const words = wordsFor(this.#lang);
+    this.#waysButton.textContent = words.ways;
+    const drawing = JSON.stringify(view);
+    if (drawing === this.#drawn) return;
+    this.#drawn = drawing;
+
+    const hadFocus = this.shadowRoot.activeElement && this.#body.contains(this.shadowRoot.activeElement);
+    this.#body.className = `body ${view.view}${view.working ? " working" : ""}`;
+    this.#body.replaceChildren(...this.#pieces(view));
+    // The digits are read out with their meaning; everything else by its title and sentence.
+    this.#status.textContent = [view.title, view.digitsLabel, view.notice ?? view.text].filter(Boolean).join(". ");
+    if (hadFocus) (this.#body.querySelector(".actions > *") ?? this.#body.querySelector("h2")).focus();
+  }
+
+  #pieces(view) {
+    const hero = element("div", { class: "hero", part: "hero" });
+    if (view.digits) {
+      const digits = element("div", { id: "digits", class: "digits", part: "digits", role: "img", "aria-label": view.digitsLabel });
+      digits.append(...[...view.digits].map((digit) => element("span", {}, digit)));
+      hero.append(digits);
+    } else if (view.person) hero.append(portrait(view.person, view.badge));
+    else hero.append(element("span", { class: "icon" }, icon(view.icon)));
+
+    const pieces = [
+      hero,
+      element("h2", { id: "title", tabindex: "-1", part: "title" }, view.title),
+      element("p", { id: "text", part: "text" }, view.text),
+    ];
+    if (view.notice) pieces.push(element("p", { id: "notice", class: "notice", part: "notice" }, view.notice));
+    if (view.actions.length) {
+      pieces.push(element("div", { class: "actions" }, ...view.actions.map((action, place) => this.#button(action, place, view))));
+    }
+    return pieces;
+  }
+
+  #button({ id, label, href }, place, view) {
+    const main = place === 0 && id !== "cancel" && view.view !== "offline";
+    const attributes = { id, class: main ? "main" : "second", part: main ? "button" : "second-button" };
+    const button = href
+      ? element("a", { ...attributes, href }, label)
+      : element("button", { ...attributes, type: "button" }, label);
+    button.addEventListener("click", () => this.#act(id));
+    return button;
+  }
+
+  #act(id) {
+    switch (id) {
+      case "login":
+        return this.#login();
+      case "retry":
+      case "connect":
+        return this.#loopkey.connect();
+      case "open":
+        return this.#loopkey.wake(); // the link itself starts the client
+      case "cancel":
+        return this.#loopkey.cancel();
+    }
+  }
+
+  async #login() {
+    this.#busy = true;
+    this.#error = null;
+    this.#draw();
+    try {
+      await this.#loopkey.login();
+      this.dispatchEvent(new CustomEvent("loopkey-login", { bubbles: true, composed: true }));
+    } catch (error) {
+      const code = error.code ?? "unavailable";
+      if (code !== "cancelled") this.#error = code;
+      this.dispatchEvent(new CustomEvent("loopkey-error", { bubbles: true, composed: true, detail: { code } }));
+    } finally {
+      this.#busy = false;
+      this.#code = null;
+      this.#draw();
+    }
+  }
+
+  #showWays(show) {
+    this.#other.hidden = !show;
+    this.#waysButton.setAttribute("aria-expanded", String(show));
+  }
+}
+
+customElements.define("loopkey-card", LoopkeyCard);

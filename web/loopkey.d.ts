@@ -1,0 +1,182 @@
+/**
+ * Loopkey in the browser. Written by hand; the words are those of `codes.js`.
+ */
+
+/** Where the page stands with the agent on this computer. */
+export type StateName =
+  | "unknown" | "probing" | "asking" | "found" | "absent" | "blocked" | "incompatible" | "live";
+
+/**
+ * Why.
+ *
+ * | state | reasons |
+ * | --- | --- |
+ * | `unknown` | `not_started`; `needs_click`: looking could raise the browser's prompt, call `connect()` from a click; `paused`: the page left the screen; `closed`: `close()` was called |
+ * | `probing` | `page_load`, `click`, `permission_granted`, `page_shown`, `agent_lost` |
+ * | `asking` | `permission_prompt`: the browser asks the person |
+ * | `found` | `handshake` |
+ * | `absent` | `not_running`; `busy`: the agent turned us away for now |
+ * | `blocked` | `denied`: by the person or a policy; `dismissed`: the prompt was closed or not answered; `insecure_page`: plain http; `not_delegated`: the embedding page keeps loopback from this frame; `withdrawn`: the origin's grant was taken back in the app; `challenge_refused`: the agent does not accept this login server's challenges; `issuer_unreachable`: no challenge to be had |
+ * | `incompatible` | `version`: the agent speaks another one; `protocol`: it broke ours; `unsupported_browser` |
+ * | `live` | `ready`, `resumed`; `unverified`: the login server did not accept the agent's proof; `issuer_unreachable`: it did not answer |
+ */
+export type Reason =
+  | "not_started" | "needs_click" | "paused" | "closed"
+  | "page_load" | "click" | "permission_granted" | "page_shown" | "agent_lost"
+  | "permission_prompt"
+  | "handshake"
+  | "not_running" | "busy"
+  | "denied" | "dismissed" | "insecure_page" | "not_delegated" | "withdrawn" | "challenge_refused" | "issuer_unreachable"
+  | "version" | "protocol" | "unsupported_browser"
+  | "ready" | "resumed" | "unverified";
+
+export interface State {
+  readonly name: StateName;
+  readonly reason: Reason;
+}
+
+/** In `away` the person is signed in; in `locked` and `signed_out` no login is possible. */
+export type PresenceName = "signed_in" | "away" | "locked" | "signed_out";
+
+export interface Presence {
+  readonly presence: PresenceName;
+  /** Unix milliseconds, on the agent's clock. */
+  readonly since: number;
+  /** Goes up with every sign-out and switch. `null` when the login server said it and not the agent. */
+  readonly epoch: number | null;
+}
+
+/** Who the agent's person is: always and only the login server's verified answer. */
+export interface Person {
+  readonly subject: string;
+  readonly name: string;
+  readonly avatar: string | null;
+}
+
+/** The answer of `GET /v1/session`; times in Unix seconds. Members may be added. */
+export interface Session {
+  readonly account: string;
+  readonly subject: string;
+  readonly name: string;
+  readonly avatar: string | null;
+  readonly device: string | null;
+  readonly method: string;
+  readonly signed_in_at: number;
+  readonly expires_at: number;
+}
+
+/**
+ * Why the session changed. `checked`: asked on load or when the page came back · `logged_in` ·
+ * `logged_out`: here or in another tab · `signed_out`: in the desktop client · `switched`: the client
+ * has another account now · `revoked`: the device · `expired` · `ended`: by the server, no reason given.
+ */
+export type SessionReason =
+  | "checked" | "logged_in" | "logged_out" | "signed_out" | "switched" | "revoked" | "expired" | "ended";
+
+/** What the agent may answer to a login. */
+export type RefusalCode =
+  | "denied" | "timeout" | "signed_out" | "locked" | "switched" | "busy" | "unavailable" | "cancelled" | "not_granted";
+
+/**
+ * - a {@link RefusalCode}; `cancelled` also when `cancel()` or a second `login()` ended the first,
+ *   `unavailable` also when the login server's store was out of reach twice
+ * - `invalid_token`, `invalid_proof`, `stale_challenge`: the login server's refusals
+ * - `issuer_unreachable`, `issuer_refused`: no answer, or one that the protocol does not know
+ * - `not_connected`, `no_person`: `login()` was called before there was anybody to sign in
+ * - `disconnected`: the agent went away meanwhile · `closed`: `close()` was called
+ */
+export type ErrorCode =
+  | RefusalCode
+  | "invalid_token" | "invalid_proof" | "stale_challenge" | "issuer_unreachable" | "issuer_refused"
+  | "not_connected" | "no_person" | "disconnected" | "closed";
+
+export class LoopkeyError extends Error {
+  constructor(code: ErrorCode, cause?: unknown);
+  readonly code: ErrorCode;
+}
+
+export interface LoopkeyOptions {
+  /** The login server's public base URL, same-site with the page, e.g. `https://app.example.com/loopkey`. */
+  issuer: string;
+  /** Language of the card: `en` or `zh`. Default: the page's, then the browser's. */
+  lang?: string;
+  /** Candidate ports, three at most. Default: the protocol's until the issuer names its own. */
+  ports?: number[];
+  /**
+   * Whether browsers let this page reach loopback without a permission. Default: judged by the host
+   * name; set `true` for an intranet site under a DNS name.
+   */
+  local?: boolean;
+}
+
+export interface LoopkeyEventMap {
+  /** `detail` is the new `state`. */
+  state: CustomEvent<State>;
+  presence: CustomEvent<Presence | null>;
+  person: CustomEvent<Person | null>;
+  /** Also sent after the first look when there is no session. */
+  session: CustomEvent<{ session: Session | null; reason: SessionReason }>;
+  /** The two digits that the client's prompt shows too; `null` when the prompt has gone. */
+  consent: CustomEvent<{ code: string | null }>;
+}
+
+export interface Loopkey extends EventTarget {
+  readonly issuer: string;
+  lang: string | undefined;
+  readonly state: State;
+  readonly presence: Presence | null;
+  readonly person: Person | null;
+  readonly session: Session | null;
+
+  /** On page load. Looks for the agent only if that cannot raise the browser's prompt. */
+  start(): Promise<void>;
+  /** From a click: looks for the agent, and the browser may ask the person. */
+  connect(): Promise<void>;
+  /** From the click on a link to {@link WAKE_LINK}: looks again and again while the agent starts. */
+  wake(): Promise<void>;
+  /**
+   * Signs in the `person`. Resolves when the login server has set the session; rejects with a
+   * {@link LoopkeyError}. A second call cancels the first.
+   */
+  login(): Promise<void>;
+  /** Ends a `login()` under way and takes the client's prompt away. */
+  cancel(): void;
+  /** `everywhere`: all web sessions of the account, in every browser. */
+  logout(options?: { everywhere?: boolean }): Promise<void>;
+  /** Lets go of socket, timers and listeners; the object is of no use afterwards. */
+  close(): void;
+
+  addEventListener<K extends keyof LoopkeyEventMap>(
+    type: K, listener: (event: LoopkeyEventMap[K]) => void, options?: boolean | AddEventListenerOptions): void;
+  removeEventListener<K extends keyof LoopkeyEventMap>(
+    type: K, listener: (event: LoopkeyEventMap[K]) => void, options?: boolean | EventListenerOptions): void;
+}
+
+export function createLoopkey(options: LoopkeyOptions): Loopkey;
+
+/** `loopkey:wake` */
+export const WAKE_LINK: "loopkey:wake";
+export const STATES: readonly StateName[];
+export const REASONS: Readonly<Record<StateName, readonly Reason[]>>;
+export const PRESENCES: readonly PresenceName[];
+export const REFUSALS: readonly RefusalCode[];
+export const ERRORS: readonly ErrorCode[];
+export const SESSION_REASONS: readonly SessionReason[];
+
+/**
+ * `<loopkey-card>`, defined by importing `loopkey-card.js`. Give it a `loopkey`, or the attribute
+ * `issuer` to make its own.
+ *
+ * Attributes: `issuer`, `lang`, `app` (the client's name in the words). Reflected by the card, for
+ * styles and tests: `state`, `reason`, `view`. Slot: `ways`, the site's other ways to sign in.
+ * Events: `loopkey-login` after a sign-in, `loopkey-error` with `detail.code`.
+ */
+export interface LoopkeyCardElement extends HTMLElement {
+  loopkey: Loopkey | null;
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "loopkey-card": LoopkeyCardElement;
+  }
+}

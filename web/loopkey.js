@@ -1,0 +1,222 @@
+/**
+ * Loopkey in the browser: signs a person in with the desktop client that is already signed in on
+ * the same computer.
+ *
+ *     import { createLoopkey } from "https://app.example.com/loopkey/sdk/loopkey.js";
+ *     const loopkey = createLoopkey({ issuer: "https://app.example.com/loopkey" });
+ *     loopkey.addEventListener("session", ({ detail }) => draw(detail.session, detail.reason));
+ *     await loopkey.start();
+ *
+ * This file only joins the parts: `agent.js` keeps the connection, `identity.js` learns the person,
+ * `login.js` signs in, `session.js` knows the result. No token or proof leaves them.
+ */
+
+import { Agent } from "./agent.js";
+import { LoopkeyError } from "./codes.js";
+import { browserEnvironment } from "./environment.js";
+import { identify } from "./identity.js";
+import { Issuer } from "./issuer.js";
+import { login } from "./login.js";
+import { Session } from "./session.js";
+
+export { ERRORS, LoopkeyError, PRESENCES, REASONS, REFUSALS, SESSION_REASONS, STATES } from "./codes.js";
+
+/** The link that starts the agent; it carries nothing, and nothing tells the page whether it worked. */
+export const WAKE_LINK = "loopkey:wake";
+
+/** How long to wait before the login server is asked again who the person is (ms). */
+const ISSUER_RETRY = 5_000;
+
+/** @param {import("./loopkey.js").LoopkeyOptions} options */
+export function createLoopkey(options) {
+  return new Loopkey(options, options.environment ?? browserEnvironment());
+}
+
+class Loopkey extends EventTarget {
+  #environment;
+  #issuer;
+  #agent;
+  #session;
+  #connection = null;
+  /** The last epoch that any agent told; it outlives the socket, so that a sign-out slept through shows. */
+  #epoch;
+  /** Which epoch the person was asked for; an answer for another one is dropped. */
+  #identifying = null;
+  #attempt = null;
+
+  state = Object.freeze({ name: "unknown", reason: "not_started" });
+  presence = null;
+  person = null;
+
+  constructor(options, environment) {
+    super();
+    this.lang = options.lang;
+    this.#environment = environment;
+    this.#issuer = new Issuer(environment, options.issuer);
+    this.#agent = new Agent(environment, this.#issuer, options, {
+      state: (name, reason) => this.#setState(name, reason),
+      ready: (connection, ready, challenge) => this.#onReady(connection, ready, challenge),
+      presence: (state) => this.#onPresence(state),
+      lost: () => this.#onLost(),
+    });
+    this.#session = new Session(environment, this.#issuer,
+      (session, reason) => this.#emit("session", { session, reason }),
+      (presence) => this.#connection || this.#setPresence({ presence, since: environment.now(), epoch: null }));
+  }
+
+  get issuer() {
+    return this.#issuer.url;
+  }
+
+  get session() {
+    return this.#session.current;
+  }
+
+  async start() {
+    const { window, document } = this.#environment;
+    window.addEventListener("pagehide", this.#onPageHide);
+    window.addEventListener("pageshow", this.#onPageShow);
+    document.addEventListener("resume", this.#onResume);
+    await Promise.all([
+      this.#agent.start(),
+      this.#session.check().catch(() => this.#emit("session", { session: null, reason: "checked" })),
+    ]);
+  }
+
+  async connect() {
+    if (this.#connection && !this.person && this.presence.presence !== "signed_out") this.#again(this.presence.epoch);
+    else await this.#agent.connect();
+  }
+
+  wake() {
+    return this.#agent.wake();
+  }
+
+  async login() {
+    this.cancel();
+    if (!this.#connection) throw new LoopkeyError("not_connected");
+    if (!this.person) throw new LoopkeyError(this.presence?.presence === "signed_out" ? "signed_out" : "no_person");
+    const attempt = (this.#attempt = new AbortController());
+    try {
+      await login({
+        issuer: this.#issuer,
+        connection: this.#connection,
+        epoch: this.presence.epoch,
+        subject: this.person.subject,
+        signal: attempt.signal,
+        onConsent: (code) => this.#emit("consent", { code }),
+      });
+    } finally {
+      if (this.#attempt === attempt) this.#attempt = null;
+    }
+    this.#session.loggedIn().catch(() => {}); // signed in all the same; the next check will tell
+  }
+
+  cancel() {
+    this.#attempt?.abort(new LoopkeyError("cancelled"));
+    this.#attempt = null;
+  }
+
+  logout({ everywhere = false } = {}) {
+    return this.#session.logout(everywhere);
+  }
+
+  close() {
+    const { window, document } = this.#environment;
+    window.removeEventListener("pagehide", this.#onPageHide);
+    window.removeEventListener("pageshow", this.#onPageShow);
+    document.removeEventListener("resume", this.#onResume);
+    this.#attempt?.abort(new LoopkeyError("closed"));
+    this.#attempt = null;
+    this.#session.leave();
+    this.#agent.close();
+  }
+
+  // A socket left open in the back/forward cache looks alive to the agent and is dead to the page.
+  #onPageHide = () => {
+    this.#agent.pause();
+    this.#session.leave();
+  };
+
+  #onPageShow = (event) => {
+    if (!event.persisted) return;
+    this.#agent.shown();
+    this.#session.shown();
+  };
+
+  #onResume = () => {
+    this.#agent.shown();
+    this.#session.shown();
+  };
+
+  #onReady(connection, ready, challenge) {
+    this.#connection = connection;
+    const sameEpoch = this.#epoch === ready.state.epoch;
+    if (!sameEpoch || !ready.resumed) this.#setPerson(null);
+    this.#onPresence(ready.state, ready.proof && { challenge, proof: ready.proof });
+  }
+
+  #onPresence(state, given = null) {
+    const before = this.#epoch;
+    const changed = before !== undefined && before !== state.epoch;
+    // Whoever was known is gone, even if the same name comes back: a sign-out may lie in between.
+    if (changed || state.presence === "signed_out") this.#setPerson(null);
+    this.#epoch = state.epoch;
+    this.#setPresence(state);
+    if (state.presence === "signed_out") this.#session.doubt("signed_out");
+    else if (changed) this.#session.doubt("switched");
+    if (state.presence !== "signed_out" && !this.person) this.#identify(state.epoch, given);
+  }
+
+  async #identify(epoch, given = null) {
+    const connection = this.#connection;
+    if (this.#identifying?.epoch === epoch && this.#identifying.connection === connection) return;
+    const mine = (this.#identifying = { epoch, connection });
+    const current = () => this.#identifying === mine && this.presence?.epoch === epoch;
+    try {
+      const person = await identify(this.#issuer, connection, given);
+      if (!current()) return;
+      this.#setPerson(Object.freeze(person));
+      if (this.state.reason !== "resumed") this.#setState("live", "ready");
+    } catch (error) {
+      if (!current()) return;
+      const offline = error.code === "issuer_unreachable";
+      this.#setState("live", offline ? "issuer_unreachable" : "unverified");
+      if (offline) this.#environment.setTimeout(() => current() && this.#again(epoch), ISSUER_RETRY);
+      return; // stays "identifying" while offline, so that only one retry waits
+    }
+    this.#identifying = null;
+  }
+
+  #again(epoch) {
+    this.#identifying = null;
+    this.#identify(epoch);
+  }
+
+  #onLost() {
+    this.#connection = null;
+    this.#identifying = null;
+    this.#setPresence(null);
+  }
+
+  #setState(name, reason) {
+    if (this.state.name === name && this.state.reason === reason) return;
+    this.state = Object.freeze({ name, reason });
+    this.#emit("state", this.state);
+  }
+
+  #setPresence(presence) {
+    this.presence = presence && Object.freeze({ ...presence });
+    this.#emit("presence", this.presence);
+  }
+
+  #setPerson(person) {
+    if (this.person === person) return;
+    this.person = person;
+    this.#emit("person", person);
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { initials, safeAvatar } from "../avatar.js";
+import { cardView } from "../card-view.js";
+import { ERRORS, PRESENCES, REASONS, REFUSALS, SESSION_REASONS, STATES } from "../codes.js";
+import { wordsFor } from "../words.js";
+
+const ada = { name: "Ada Lovelace", avatar: null };
+const view = (situation, speech = { lang: "en" }) => cardView({
+  state: { name: "live", reason: "ready" }, presence: { presence: "signed_in" }, person: ada, session: null,
+  busy: false, code: null, error: null, ...situation,
+}, speech);
+
+test("each state and reason has a view with words, in both languages", () => {
+  for (const lang of ["en", "zh-CN"]) {
+    for (const name of STATES) {
+      for (const reason of REASONS[name]) {
+        const drawn = view({ state: { name, reason } }, { lang });
+        assert.ok(drawn.title && !drawn.title.includes("{"), `${lang} ${name}/${reason}: ${drawn.title}`);
+        assert.ok(!drawn.text.includes("{"), `${lang} ${name}/${reason}: ${drawn.text}`);
+      }
+    }
+  }
+});
+
+test("views by what is known", () => {
+  assert.equal(view({}).view, "person");
+  assert.equal(view({}).actions[0].label, "Continue as Ada Lovelace");
+  assert.equal(view({ person: null }).view, "looking");
+  assert.equal(view({ person: null, presence: { presence: "signed_out" } }).view, "signed-out");
+  assert.equal(view({ presence: { presence: "locked" } }).view, "locked");
+  assert.deepEqual(view({ presence: { presence: "locked" } }).actions, [], "nothing to click while locked");
+  assert.equal(view({ busy: true }).view, "signing");
+  assert.deepEqual([view({ busy: true, code: "07" }).view, view({ busy: true, code: "07" }).digits], ["consent", "07"]);
+  assert.equal(view({ session: ada }).view, "done");
+  assert.equal(view({ state: { name: "absent", reason: "not_running" } }).actions[0].href, "loopkey:wake");
+});
+
+test("each error has one sentence in each language, and a way to try again", () => {
+  for (const lang of ["en", "zh"]) assert.deepEqual(Object.keys(wordsFor(lang).errors).sort(), [...ERRORS].sort());
+  assert.equal(view({ error: "denied" }).actions[0].label, "Try again");
+  assert.equal(view({ error: "switched" }).actions[0].label, "Continue as Ada Lovelace", "the new name is on the button");
+});
+
+test("both languages have the same words", () => {
+  const shape = (words) => (typeof words === "string" ? "" : Object.fromEntries(Object.entries(words).map(([key, value]) => [key, shape(value)])));
+  assert.deepEqual(shape(wordsFor("zh")), shape(wordsFor("en")));
+});
+
+test("the app's name begins a sentence with a capital", () => {
+  assert.equal(view({ state: { name: "absent", reason: "not_running" } }).title, "The desktop app isn’t running");
+  assert.equal(view({ state: { name: "absent", reason: "not_running" } }, { lang: "en", app: "Harbor" }).title, "Harbor isn’t running");
+});
+
+test("Chinese keeps a space from Latin names, and none within", () => {
+  assert.equal(view({}, { lang: "zh", app: "Harbor" }).actions[0].label, "以 Ada Lovelace 的身份继续");
+  assert.equal(view({ person: { name: "林小雨", avatar: null } }, { lang: "zh" }).actions[0].label, "以林小雨的身份继续");
+  assert.equal(view({ state: { name: "absent", reason: "not_running" } }, { lang: "zh", app: "Harbor" }).actions[0].label, "打开 Harbor");
+});
+
+test("pictures: https, the page's own origin, inline bitmaps; nothing else", () => {
+  const page = "http://localhost:28980/";
+  const bitmap = "data:image/png;base64,AAAA";
+  for (const good of ["https://cdn.example.com/a.png", "/avatars/ada.png", bitmap]) assert.ok(safeAvatar(good, page), good);
+  for (const bad of [null, "", "javascript:alert(1)", "data:image/svg+xml,<svg/>", "data:text/html,x", "http://evil.test/a.png", "https://user:pw@cdn.example.com/a.png", "blob:http://localhost:28980/x"]) {
+    assert.equal(safeAvatar(bad, page), null, String(bad));
+  }
+});
+
+test("initials", () => {
+  assert.deepEqual(["Ada Lovelace", "林小雨", "sam", "  ", "Ana María del Río"].map(initials), ["AL", "小雨", "S", "?", "AR"]);
+});
+
+test("loopkey.d.ts names every code", () => {
+  const types = readFileSync(new URL("../loopkey.d.ts", import.meta.url), "utf8");
+  for (const code of [...STATES, ...Object.values(REASONS).flat(), ...ERRORS, ...REFUSALS, ...SESSION_REASONS, ...PRESENCES]) {
+    assert.ok(types.includes(`"${code}"`), code);
+  }
+});
