@@ -2,8 +2,14 @@
 
 #[cfg(feature = "agent")]
 pub mod agent;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clock;
+#[cfg(feature = "cli")]
+pub mod config;
 pub mod crypto;
+#[cfg(feature = "cli")]
+pub mod demo;
 #[cfg(any(feature = "agent", feature = "login"))]
 pub mod keyfile;
 #[cfg(feature = "login")]

@@ -50,6 +50,23 @@ pub(super) async fn drive<S: AsyncRead + AsyncWrite + Unpin>(stream: S, page: Pa
         let clock = &driver.page.core.clock;
         let due = driver.machine.deadline().map(|at| at.since(clock.now()));
         tokio::select! {
+            // What the agent knows comes before what the page says, and that a prompt is open before its answer.
+            biased;
+            Ok(()) = states.changed() => {
+                let published = Arc::clone(&states.borrow_and_update());
+                driver.handle(Input::Published(published));
+            }
+            Some(note) = noted.recv() => driver.handle(note),
+            Some(done) = driver.work.next() => if let Ok(input) = done {
+                // One turn may have both opened a prompt and had it answered.
+                while let Ok(note) = noted.try_recv() {
+                    driver.handle(note);
+                }
+                driver.handle(input);
+            },
+            () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => driver.handle(Input::Timeout),
+            Ok(origin) = revoked.recv() => if origin == driver.page.origin.origin { driver.handle(Input::Withdrawn) },
+            () = Stop::wait(&mut stop) => driver.handle(Input::Stopping),
             event = wire.event() => match event {
                 Event::Text(text) => driver.handle(Input::Text(text.as_str())),
                 Event::Binary => driver.handle(Input::Binary),
@@ -57,15 +74,6 @@ pub(super) async fn drive<S: AsyncRead + AsyncWrite + Unpin>(stream: S, page: Pa
                 Event::Gone => break None,
                 Event::Broken(code) => break Some(code),
             },
-            Ok(()) = states.changed() => {
-                let published = Arc::clone(&states.borrow_and_update());
-                driver.handle(Input::Published(published));
-            }
-            Some(done) = driver.work.next() => if let Ok(input) = done { driver.handle(input) },
-            Some(note) = noted.recv() => driver.handle(note),
-            () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => driver.handle(Input::Timeout),
-            Ok(origin) = revoked.recv() => if origin == driver.page.origin.origin { driver.handle(Input::Withdrawn) },
-            () = Stop::wait(&mut stop) => driver.handle(Input::Stopping),
         }
     };
     drop(driver);

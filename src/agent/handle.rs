@@ -190,6 +190,7 @@ impl Handle {
             protocol: crate::protocol::message::VERSION,
             port: self.port,
             peer_check: self.settings.peer_check,
+            accounts: self.accounts(),
             issuers: issuers.collect(),
             origins: origins.collect(),
         }

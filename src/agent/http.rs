@@ -1,5 +1,5 @@
-//! How the agent calls a login server: rustls with ring, the system's root certificates, no redirects, no proxy tricks,
-//! bounded answers.
+//! How the agent calls a login server: rustls with ring, the system's root certificates, no redirects,
+//! bounded answers. A proxy that the environment names is used.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -48,11 +48,11 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
 }
 
-/// A client for one login server.
+/// A client as the agent calls its login servers with.
 ///
 /// # Errors
 /// [`NoClient`] where the extra root certificates cannot be read, or TLS not be set up.
-pub(super) fn client(ca_file: Option<&Path>) -> Result<reqwest::Client, NoClient> {
+pub fn client(ca_file: Option<&Path>) -> Result<reqwest::Client, NoClient> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier =
         rustls_platform_verifier::Verifier::new_with_extra_roots(extra_roots(ca_file)?, Arc::clone(&provider))

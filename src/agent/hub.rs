@@ -36,6 +36,9 @@ pub enum HubError {
     /// `signed_out` is reached by signing out.
     #[error("use presence.signOut to sign out: it also ends the web sessions")]
     NotAPresence,
+    /// The picture's address could be anything.
+    #[error("a picture is an https:// address, or data:image/png, jpeg or webp in base64 up to 64 KiB")]
+    NotAPicture,
     /// The disk.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -158,6 +161,9 @@ impl Hub {
             account.name = plain_name(name);
         }
         if let Some(avatar) = avatar {
+            if !is_picture(avatar) {
+                return Err(HubError::NotAPicture);
+            }
             account.avatar = Some(avatar.to_owned());
         }
         next.save(&self.folder)?;
@@ -377,6 +383,14 @@ impl Hub {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a picture's address is one that can only be a picture: https, or the bytes themselves (protocol section 6).
+fn is_picture(avatar: &str) -> bool {
+    const MAX_LEN: usize = 96 * 1024;
+    let data = ["data:image/png;base64,", "data:image/jpeg;base64,", "data:image/webp;base64,"];
+    let known = avatar.starts_with("https://") || data.iter().any(|prefix| avatar.starts_with(prefix));
+    known && avatar.len() <= MAX_LEN && avatar.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// A name as it may be shown: no control or direction-changing characters, at most 64 letters.

@@ -27,7 +27,7 @@ mod wire;
 
 pub use consent::{Answer, Asker, Prompt};
 pub use handle::{Handle, HandleError};
-pub use http::NoClient;
+pub use http::{NoClient, client as http_client};
 pub use hub::HubError;
 pub use issuer::IssuerFault;
 pub use keystore::{FileKeyStore, KeyStore, KeyStoreError};

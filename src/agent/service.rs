@@ -124,8 +124,11 @@ impl Builder {
         if !faults.is_empty() {
             return Err(StartError::Settings(faults));
         }
-        if is_root() && !settings.allow_root {
-            return Err(StartError::Root);
+        if is_root() {
+            if !settings.allow_root {
+                return Err(StartError::Root);
+            }
+            tracing::warn!("running as root (allow_root): only for containers and tests");
         }
         let peers = match peers {
             Some(peers) => peers,
@@ -200,13 +203,13 @@ impl Agent {
         let stop = handle.stop.subscribe();
         let doorman = Arc::new(Doorman { core: Arc::clone(&handle.core), gate, peers, stop: stop.clone() });
         tracing::info!(port = listener.port(), origins = handle.core.origins.len(), "the agent listens on loopback");
+        let mut connections = JoinSet::new();
+        connections.spawn(control.run(handle.clone()));
         let mut background = JoinSet::new();
-        background.spawn(control.run(handle.clone()));
         for hub in handle.core.hubs.values() {
             background.spawn(greet(Arc::clone(hub)));
             background.spawn(deliver_sign_outs(Arc::clone(hub)));
         }
-        let mut connections = JoinSet::new();
         let mut stopped = stop.clone();
         let mut number = 0_u64;
         tokio::pin!(shutdown);

@@ -62,6 +62,8 @@ pub struct Status {
     pub port: u16,
     /// Whether other users of this computer are kept out.
     pub peer_check: bool,
+    /// Every enrolled account.
+    pub accounts: Vec<AccountInfo>,
     /// One entry an issuer.
     pub issuers: Vec<IssuerStatus>,
     /// One entry an origin.

@@ -71,8 +71,6 @@ mod unix {
                 let own = rustix::process::geteuid().as_raw();
                 match stream.peer_cred() {
                     Ok(peer) if peer.uid() == own => return Ok(stream),
-                    // Root can do anything to this process anyway, and administrators' tools run as root.
-                    Ok(peer) if peer.uid() == 0 => return Ok(stream),
                     Ok(peer) => tracing::warn!(uid = peer.uid(), "refused another user at the control socket"),
                     Err(error) => tracing::warn!(%error, "refused a nameless peer at the control socket"),
                 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -20,6 +21,9 @@ use crate::protocol::issuer::Issuer;
 use crate::protocol::message::SUBPROTOCOL;
 use crate::protocol::origin::Origin;
 use crate::protocol::state::PresenceState;
+
+/// How long a client may take to read the last answer.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A bound control socket.
 pub(in crate::agent) struct ControlServer {
@@ -43,11 +47,12 @@ impl ControlServer {
         let mut sockets = agent.open_sockets();
         loop {
             tokio::select! {
+                () = agent.stopped() => break,
                 accepted = self.endpoint.accept() => match accepted {
                     Ok(stream) => drop(connections.spawn(attend(stream, agent.clone(), self.clients.clone()))),
                     Err(error) => {
                         tracing::error!(%error, "cannot accept a client");
-                        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                        tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                 },
                 Ok(()) = sockets.changed() => {
@@ -58,6 +63,7 @@ impl ControlServer {
                 Some(_) = connections.join_next() => {}
             }
         }
+        while connections.join_next().await.is_some() {}
     }
 }
 
@@ -150,16 +156,18 @@ impl Drop for Withdraw<'_> {
 
 async fn attend(stream: Stream, agent: Handle, clients: Clients) {
     let (peer, incoming, driver) = rpc::open(stream);
-    let session = Session { agent: agent.clone(), clients, peer: peer.clone(), registered: Mutex::new(None) };
-    let serving = rpc::serve(&peer, incoming, |call| session.serve(call));
-    tokio::select! {
-        () = serving => {}
-        () = driver => {}
-        () = agent.stopped() => {
-            // The answer to `stop` itself still goes out.
-            tokio::task::yield_now().await;
+    tokio::pin!(driver);
+    {
+        let session = Session { agent: agent.clone(), clients, peer: peer.clone(), registered: Mutex::new(None) };
+        tokio::select! {
+            () = rpc::serve(&peer, incoming, |call| session.serve(call)) => {}
+            () = &mut driver => return,
+            () = agent.stopped() => {}
         }
     }
+    // What was answered already still goes out; with the last speaker gone the driver ends.
+    drop(peer);
+    let _ = tokio::time::timeout(GOODBYE_TIMEOUT, driver).await;
 }
 
 /// One connected client.
@@ -173,6 +181,18 @@ struct Session {
 impl Session {
     async fn serve(&self, call: Incoming) -> Option<(Value, Result<Value, RpcError>)> {
         let Incoming { id, method, params } = call;
+        if method == "stop" {
+            // Answered first: nobody is left to answer afterwards.
+            let result = read(params).map(|Nothing {}| json!({}));
+            let agreed = result.is_ok();
+            if let Some(id) = id {
+                self.peer.answer(&id, result).await;
+            }
+            if agreed {
+                self.agent.stop();
+            }
+            return None;
+        }
         let result = self.dispatch(&method, params).await;
         if let Err(error) = &result {
             tracing::debug!(method, %error, "a client's call failed");
@@ -235,11 +255,6 @@ impl Session {
             "status" => {
                 let Nothing {} = read(params)?;
                 serde_json::to_value(agent.status()).map_err(|error| RpcError::failed("internal", error.to_string()))
-            }
-            "stop" => {
-                let Nothing {} = read(params)?;
-                agent.stop();
-                Ok(json!({}))
             }
             _ => Err(RpcError::method_not_found(method)),
         }
@@ -319,6 +334,7 @@ fn rpc_error(error: HandleError) -> RpcError {
         HandleError::Ambiguous(_) => "ambiguous_account",
         HandleError::Hub(HubError::NoSuchAccount) => "no_such_account",
         HandleError::Hub(HubError::NotAPresence) => "not_a_presence",
+        HandleError::Hub(HubError::NotAPicture) => "not_a_picture",
         HandleError::Hub(HubError::SignedOut | HubError::Changed) => "signed_out",
         HandleError::Hub(HubError::Record(_)) => "storage",
         HandleError::Hub(HubError::Key(_) | HubError::Sign(_)) | HandleError::Key(_) => "key",

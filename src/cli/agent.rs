@@ -1,0 +1,29 @@
+//! `loopkey agent`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Failure, Global, signals};
+use crate::agent::{Agent, StartError};
+use crate::config;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The configuration file (see docs/integrate.md; `loopkey check-config` explains what is wrong with one).
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+pub(super) async fn run(arguments: Arguments, global: Global) -> Result<(), Failure> {
+    let mut settings = config::agent(&config::read(&arguments.config)?)?;
+    if let Some(control) = global.control {
+        settings.control = control;
+    }
+    let agent = Agent::builder(settings).bind().await.map_err(|error| match error {
+        StartError::Settings(_) | StartError::Root | StartError::NoPeerCheck => Failure::misused(error),
+        other => Failure::failed(other),
+    })?;
+    agent.run(signals::shutdown()).await;
+    Ok(())
+}

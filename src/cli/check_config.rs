@@ -1,0 +1,45 @@
+//! `loopkey check-config`
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::Failure;
+use super::control::say;
+use crate::config::{self, Kind};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// agent.toml or server.toml; which of the two it is shows from its keys.
+    file: PathBuf,
+
+    /// Which of the two it is, where the keys do not tell.
+    #[arg(long = "as", value_name = "KIND")]
+    kind: Option<KindArgument>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum KindArgument {
+    /// The agent's configuration.
+    Agent,
+    /// The login server's configuration.
+    Server,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let text = config::read(&arguments.file)?;
+    let kind = match arguments.kind {
+        Some(KindArgument::Agent) => Kind::Agent,
+        Some(KindArgument::Server) => Kind::Server,
+        None => Kind::of(&text),
+    };
+    let (name, checked) = match kind {
+        Kind::Agent => ("agent", config::agent(&text).map(drop)),
+        Kind::Server => ("server", config::server(&text).map(drop)),
+    };
+    let file = arguments.file.display();
+    checked
+        .map_err(|error| Failure::misused(format!("{file} cannot stay as it is ({name} configuration):\n{error}")))?;
+    say(format_args!("{file}: a sound {name} configuration"));
+    Ok(())
+}

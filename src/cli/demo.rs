@@ -1,0 +1,50 @@
+//! `loopkey demo`
+
+use clap::Args;
+
+use super::control::say;
+use super::{Failure, signals};
+use crate::demo::{Demo, Places};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The port of the demo site and its login server.
+    #[arg(long, value_name = "PORT", default_value_t = Places::default().site)]
+    site_port: u16,
+
+    /// The port of the simulated desktop client's window.
+    #[arg(long, value_name = "PORT", default_value_t = Places::default().client)]
+    client_port: u16,
+
+    /// The agent's candidate ports, in order (10240 to 32767, at most three).
+    #[arg(long, value_name = "PORT", default_values_t = Places::default().agent)]
+    agent_port: Vec<u16>,
+
+    /// Does not open the site in the browser.
+    #[arg(long)]
+    no_open: bool,
+}
+
+pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let Arguments { site_port, client_port, agent_port, no_open } = arguments;
+    let places = Places { site: site_port, client: client_port, agent: agent_port };
+    let demo = Demo::start(places).await.map_err(|error| Failure::failed(format!("{error:#}")))?;
+    say("");
+    say(format_args!("  The site:            {}   (sign in here)", demo.site_url()));
+    say(format_args!("  The desktop client:  {}   (answer, lock, leave, switch, sign out here)", demo.client_url()));
+    say("");
+    say("  Ctrl-C ends the demo; nothing is kept.");
+    if !no_open && has_display() {
+        // Where it does not work the addresses above do.
+        let _ = open::that_detached(demo.site_url());
+    }
+    signals::shutdown().await;
+    demo.stop().await;
+    Ok(())
+}
+
+/// Whether a browser could show anything.
+fn has_display() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    cfg!(not(target_os = "linux")) || set("DISPLAY") || set("WAYLAND_DISPLAY")
+}

@@ -1,0 +1,108 @@
+//! The command `loopkey`: one file a sub-command.
+
+mod agent;
+mod check_config;
+mod control;
+mod demo;
+mod enrol;
+mod exit;
+mod grants;
+mod logging;
+mod presence;
+mod serve;
+mod sign_out;
+mod signals;
+mod status;
+mod stop;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use exit::Failure;
+
+/// A web page signs a person in with the desktop client that is already signed in on the same computer.
+///
+/// Start with `loopkey demo`. Developers run `loopkey serve` beside their web application and `loopkey agent` (or the
+/// embedded agent) on people's computers; the other commands talk to the running agent.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 it failed, 2 wrong usage or configuration, 3 no agent is running."
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+
+    #[command(flatten)]
+    global: Global,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// The agent's control socket, where it is not the default one.
+    #[arg(long, global = true, env = "LOOPKEY_CONTROL", value_name = "PATH")]
+    control: Option<PathBuf>,
+
+    /// What is logged, to standard error: a level, or levels by module (warn,loopkey::agent=debug).
+    #[arg(long, global = true, env = "LOOPKEY_LOG", value_name = "LEVELS", default_value = "info")]
+    log: String,
+
+    /// Logs as JSON, one object a line.
+    #[arg(long, global = true, env = "LOOPKEY_LOG_JSON")]
+    log_json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows everything at work: a demo site, its login server, an agent and a signed-in client, all on this computer.
+    Demo(demo::Arguments),
+    /// Runs the login server.
+    Serve(serve::Arguments),
+    /// Runs the agent.
+    Agent(agent::Arguments),
+    /// Enrols an account with a ticket of its login server; the account is signed in from then on.
+    Enrol(enrol::Arguments),
+    /// Tells the agent how the person stands to the client.
+    Presence(presence::Arguments),
+    /// Signs the person out: open pages learn it at once, and their web sessions end.
+    SignOut(sign_out::Arguments),
+    /// Says how the running agent stands. Exits with 0 where one is running, with 3 where none is.
+    Status(status::Arguments),
+    /// Lists the sites that the person allowed for good, or takes that back.
+    Grants(grants::Arguments),
+    /// Stops the running agent.
+    Stop,
+    /// Says everything that is wrong with a configuration file, each entry with its line and the cure.
+    CheckConfig(check_config::Arguments),
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// [`Failure`], with the exit code and the one line that says why.
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let Arguments { command, global } = arguments;
+    logging::start(&global)?;
+    // The agent shares people's computers: one thread. The login server has the machine.
+    let mut runtime = match &command {
+        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = runtime.enable_all().build().map_err(Failure::failed)?;
+    runtime.block_on(async {
+        match command {
+            Command::Demo(arguments) => demo::run(arguments).await,
+            Command::Serve(arguments) => serve::run(arguments).await,
+            Command::Agent(arguments) => agent::run(arguments, global).await,
+            Command::Enrol(arguments) => enrol::run(arguments, &global).await,
+            Command::Presence(arguments) => presence::run(arguments, &global).await,
+            Command::SignOut(arguments) => sign_out::run(arguments, &global).await,
+            Command::Status(arguments) => status::run(&arguments, &global).await,
+            Command::Grants(arguments) => grants::run(arguments, &global).await,
+            Command::Stop => stop::run(&global).await,
+            Command::CheckConfig(arguments) => check_config::run(&arguments),
+        }
+    })
+}

@@ -1,0 +1,10 @@
+//! `loopkey stop`
+
+use serde_json::json;
+
+use super::control::call;
+use super::{Failure, Global};
+
+pub(super) async fn run(global: &Global) -> Result<(), Failure> {
+    call(global, "stop", &json!({})).await.map(drop)
+}

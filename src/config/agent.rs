@@ -1,0 +1,127 @@
+//! `agent.toml`.
+
+use std::path::PathBuf;
+
+use super::reader::Section;
+use super::{AbsolutePath, ConfigError, check};
+use crate::agent::{AgentSettings, IssuerSettings, OriginSettings};
+use crate::protocol::grant::{ConsentMode, Grant, OpenProof};
+use crate::protocol::limits::SocketLimits;
+
+const KEYS: [&str; 10] = [
+    "ports",
+    "state_dir",
+    "control",
+    "development",
+    "allow_root",
+    "peer_check",
+    "limits",
+    "device_name",
+    "issuer",
+    "origin",
+];
+
+/// Reads `agent.toml`.
+///
+/// # Errors
+/// [`ConfigError`] with everything that is wrong.
+pub fn agent(text: &str) -> Result<AgentSettings, ConfigError> {
+    check(text, |notes, root| {
+        let settings = read(root)?;
+        for fault in settings.faults() {
+            notes.fault_of(&fault.entry, fault.problem);
+        }
+        Some(settings)
+    })
+}
+
+fn read(mut root: Section<'_>) -> Option<AgentSettings> {
+    let state_dir = root.parsed("state_dir").map_or_else(default_state_dir, |AbsolutePath(path)| path);
+    let control = root.parsed("control").map_or_else(|| default_control_in(&state_dir), |AbsolutePath(path)| path);
+    let mut settings = AgentSettings::new(state_dir, control);
+    if let Some(ports) = root.ports("ports") {
+        settings.ports = ports;
+    }
+    settings.development = root.boolean("development").unwrap_or(false);
+    settings.allow_root = root.boolean("allow_root").unwrap_or(false);
+    settings.peer_check = root.one_of("peer_check", &[("on", true), ("off", false)]).unwrap_or(true);
+    if let Some(section) = root.section("limits") {
+        settings.limits = limits(section);
+    }
+    if let Some(name) = root.parsed("device_name") {
+        settings.device_name = name;
+    }
+    settings.issuers = root.sections("issuer").into_iter().filter_map(issuer).collect();
+    settings.origins = root.sections("origin").into_iter().filter_map(origin).collect();
+    root.end(&KEYS);
+    Some(settings)
+}
+
+/// Limits can be lowered here; an embedding program may raise them in code.
+fn limits(mut section: Section<'_>) -> SocketLimits {
+    let most = SocketLimits::default();
+    let limits = SocketLimits {
+        per_origin: section.at_most("per_origin", most.per_origin),
+        total: section.at_most("total", most.total),
+        not_yet_open: section.at_most("not_yet_open", most.not_yet_open),
+    };
+    section.end(&["per_origin", "total", "not_yet_open"]);
+    limits
+}
+
+fn issuer(mut section: Section<'_>) -> Option<IssuerSettings> {
+    let url = section.required("url", "\"https://app.example.com/loopkey\"");
+    let ca_file = section.parsed("ca_file").map(|AbsolutePath(path)| path);
+    section.end(&["url", "ca_file"]);
+    Some(IssuerSettings { url: url?, ca_file })
+}
+
+fn origin(mut section: Section<'_>) -> Option<OriginSettings> {
+    let origin = section.required("origin", "\"https://app.example.com\"");
+    let issuer = section.required("issuer", "\"https://app.example.com/loopkey\"");
+    let grants = section.list_of::<GrantText>("grants");
+    let consent = section.one_of(
+        "consent",
+        &[("prompt", ConsentMode::Prompt), ("always", ConsentMode::Always), ("page", ConsentMode::Page)],
+    );
+    let proof = section.one_of("proof", &[("challenge", OpenProof::Challenge), ("origin", OpenProof::Origin)]);
+    section.end(&["origin", "issuer", "grants", "consent", "proof"]);
+    let grants = grants.map_or_else(|| vec![Grant::Presence, Grant::Login], |g| g.into_iter().map(|g| g.0).collect());
+    Some(OriginSettings {
+        origin: origin?,
+        issuer: issuer?,
+        grants: grants.into_iter().collect(),
+        consent: consent.unwrap_or_default(),
+        proof: proof.unwrap_or_default(),
+    })
+}
+
+struct GrantText(Grant);
+
+impl std::str::FromStr for GrantText {
+    type Err = crate::protocol::grant::BadGrant;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Grant::try_from(text.to_owned()).map(Self)
+    }
+}
+
+/// Where the agent keeps its state unless it is told otherwise: the platform's data directory.
+#[must_use]
+pub fn default_state_dir() -> PathBuf {
+    directories::ProjectDirs::from("", "", "loopkey")
+        .map_or_else(|| PathBuf::from("loopkey-state"), |dirs| dirs.data_local_dir().to_owned())
+}
+
+/// Where the control socket is unless it is said otherwise (protocol section 9).
+#[must_use]
+pub fn default_control() -> PathBuf {
+    default_control_in(&default_state_dir())
+}
+
+fn default_control_in(state_dir: &std::path::Path) -> PathBuf {
+    match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
+        Some(runtime) => PathBuf::from(runtime).join("loopkey").join("control.sock"),
+        None => state_dir.join("control.sock"),
+    }
+}

@@ -1,0 +1,95 @@
+//! Configuration files into validated types. Everything that is wrong is reported, with its line and the cure, before
+//! anything is bound.
+
+mod agent;
+mod reader;
+mod server;
+mod tls;
+
+use std::path::{Path, PathBuf};
+
+pub use agent::{agent, default_control, default_state_dir};
+pub use reader::Fault;
+use reader::{Notes, Section};
+pub use server::{ServerConfig, server};
+
+/// A configuration file that cannot stay as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("{path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Entries are wrong.
+    #[error("{}", list(.0))]
+    Faults(Vec<Fault>),
+}
+
+fn list(faults: &[Fault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Reads a configuration file as text.
+///
+/// # Errors
+/// [`ConfigError::Unreadable`].
+pub fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
+}
+
+/// Which of the two files a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `agent.toml`
+    Agent,
+    /// `server.toml`
+    Server,
+}
+
+impl Kind {
+    /// Guesses from the keys that only one of them has.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        let server_only = ["issuer =", "issuer=", "listen", "origins", "store", "service_key_file", "[tls]"];
+        let root = text.lines().map(str::trim).take_while(|line| !line.starts_with("[["));
+        let is_server = |line: &str| server_only.iter().any(|key| line.starts_with(key));
+        if root.into_iter().any(is_server) { Self::Server } else { Self::Agent }
+    }
+}
+
+/// Reads a file with `read`; succeeds where nothing was found wrong.
+fn check<T>(text: &str, read: impl FnOnce(&Notes<'_>, Section<'_>) -> Option<T>) -> Result<T, ConfigError> {
+    let notes = Notes::new(text);
+    let value = notes.parse().and_then(|root| read(&notes, root));
+    let faults = notes.into_faults();
+    match value {
+        Some(value) if faults.is_empty() => Ok(value),
+        _ => Err(ConfigError::Faults(faults)),
+    }
+}
+
+/// A path; `~/` at its start is this user's home.
+struct AbsolutePath(PathBuf);
+
+impl std::str::FromStr for AbsolutePath {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let path = match text.strip_prefix("~/") {
+            Some(rest) => directories::BaseDirs::new()
+                .ok_or("there is no home folder: write the whole path")?
+                .home_dir()
+                .join(rest),
+            None => PathBuf::from(text),
+        };
+        let path = if text.is_empty() { Err("must not be empty") } else { Ok(path) }?;
+        std::path::absolute(path).map(Self).map_err(|_| "is not a usable path")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! `server.toml`.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::reader::{Notes, Section};
+use super::{AbsolutePath, ConfigError, check, tls};
+use crate::crypto::Secret;
+use crate::login::{ConfigFault, LoginConfig};
+use crate::store::StoreUrl;
+
+const KEYS: [&str; 8] = ["issuer", "listen", "origins", "ports", "store", "service_key_file", "development", "tls"];
+
+/// Everything that `server.toml` says, files read.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// What the login server itself is told.
+    pub login: LoginConfig,
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Where it keeps what it keeps.
+    pub store: StoreUrl,
+    /// Certificates, where no proxy ends TLS in front.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+/// Reads `server.toml` and the files that it names.
+///
+/// # Errors
+/// [`ConfigError`] with everything that is wrong.
+pub fn server(text: &str) -> Result<ServerConfig, ConfigError> {
+    check(text, |notes, root| {
+        let config = read(notes, root)?;
+        for fault in config.login.faults() {
+            notes.fault_of(&entry_of(&fault, &config.login), problem_of(&fault));
+        }
+        Some(config)
+    })
+}
+
+fn read(notes: &Notes<'_>, mut root: Section<'_>) -> Option<ServerConfig> {
+    let issuer = root.required("issuer", "\"https://app.example.com/loopkey\"");
+    let listen = root.required::<Listen>("listen", "\"127.0.0.1:28980\"");
+    let origins = root.list_of("origins");
+    let ports = root.ports("ports");
+    let store = root.required::<Store>("store", "\"embedded:loopkey-data\"");
+    let service_key = root.parsed("service_key_file").map(|AbsolutePath(path)| read_service_key(notes, &path));
+    let development = root.boolean("development").unwrap_or(false);
+    let tls = root.section("tls").map(|section| read_tls(notes, section));
+    root.end(&KEYS);
+    let mut login = LoginConfig::new(issuer?);
+    login.development = development;
+    login.service_key = service_key.flatten();
+    login.origins = origins.unwrap_or(login.origins);
+    login.ports = ports.unwrap_or(login.ports);
+    let (Listen(listen), Store(store)) = (listen?, store?);
+    Some(ServerConfig { login, listen, store, tls: tls.flatten() })
+}
+
+fn read_service_key(notes: &Notes<'_>, path: &Path) -> Option<Secret<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            let text = Secret::new(text);
+            Some(Secret::new(text.expose().trim().to_owned()))
+        }
+        Err(error) => {
+            notes.fault_of("service_key_file", format!("{} cannot be read: {error}", path.display()));
+            None
+        }
+    }
+}
+
+fn read_tls(notes: &Notes<'_>, mut section: Section<'_>) -> Option<Arc<rustls::ServerConfig>> {
+    let cert_file = section.required("cert_file", "\"cert.pem\"");
+    let key_file = section.required("key_file", "\"key.pem\"");
+    section.end(&["cert_file", "key_file"]);
+    let (AbsolutePath(cert), AbsolutePath(key)) = (cert_file?, key_file?);
+    tls::load(&cert, &key).map_err(|(entry, problem)| notes.fault_of(&format!("tls.{entry}"), problem)).ok()
+}
+
+struct Listen(SocketAddr);
+
+impl std::str::FromStr for Listen {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self).map_err(|_| "must be an IP address and a port, such as \"127.0.0.1:28980\"")
+    }
+}
+
+struct Store(StoreUrl);
+
+impl std::str::FromStr for Store {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse().map_err(|_| "must be \"embedded:FOLDER\" or \"memory:\"")? {
+            StoreUrl::Embedded(folder) => {
+                let AbsolutePath(folder) = folder.to_string_lossy().parse()?;
+                Ok(Self(StoreUrl::Embedded(folder)))
+            }
+            memory @ StoreUrl::Memory => Ok(Self(memory)),
+        }
+    }
+}
+
+/// The entry that a fault of the login server's configuration stands in.
+fn entry_of(fault: &ConfigFault, config: &LoginConfig) -> String {
+    let at_origin = |origin| config.origins.iter().position(|o| o == origin);
+    let at_port = |port| config.ports.iter().position(|p| p == port);
+    let item = |list: &str, at: Option<usize>| at.map_or_else(|| list.to_owned(), |at| format!("{list}[{at}]"));
+    match fault {
+        ConfigFault::InsecureIssuer(_) => "issuer".to_owned(),
+        ConfigFault::InsecureOrigin(origin) | ConfigFault::ForeignOrigin { origin, .. } => {
+            item("origins", at_origin(origin))
+        }
+        ConfigFault::NoOrigins => "origins".to_owned(),
+        ConfigFault::PortCount(_) => "ports".to_owned(),
+        ConfigFault::Port(port) => item("ports", at_port(port)),
+        ConfigFault::ShortServiceKey => "service_key_file".to_owned(),
+        ConfigFault::Lifetime => String::new(),
+    }
+}
+
+/// The fault in words, without the entry that its message begins with: the line says that already.
+fn problem_of(fault: &ConfigFault) -> String {
+    let text = fault.to_string();
+    text.split_once(": ").map_or(text.clone(), |(_, problem)| problem.to_owned())
+}

@@ -1,0 +1,152 @@
+//! Each wrong entry is named with its line and a cure; all of them in one go.
+
+use super::*;
+use crate::store::StoreUrl;
+
+const AGENT: &str = r#"ports = [28970, 28971]
+state_dir = "/tmp/loopkey-state"
+control = "/tmp/loopkey-state/control.sock"
+development = false
+allow_root = false
+peer_check = "on"
+
+[[issuer]]
+url = "https://app.example.com/loopkey"
+
+[[origin]]
+origin = "https://app.example.com"
+issuer = "https://app.example.com/loopkey"
+grants = ["presence", "login", "action:open"]
+consent = "prompt"
+proof = "challenge"
+"#;
+
+const SERVER: &str = r#"issuer = "http://localhost:28980"
+listen = "127.0.0.1:28980"
+origins = ["http://localhost:28980"]
+store = "embedded:loopkey-data"
+ports = [28970]
+development = true
+"#;
+
+/// Changes the file and returns what is found wrong with it.
+fn faults<T: std::fmt::Debug>(
+    read: fn(&str) -> Result<T, ConfigError>,
+    file: &str,
+    changes: &[(&str, &str)],
+) -> Vec<String> {
+    let mut text = file.to_owned();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{from:?} is not in the file");
+        text = text.replacen(from, to, 1);
+    }
+    match read(&text) {
+        Err(ConfigError::Faults(faults)) => faults.iter().map(ToString::to_string).collect(),
+        other => panic!("{changes:?} passed: {other:?}"),
+    }
+}
+
+#[test]
+fn the_files_of_the_protocol_are_read() {
+    let settings = agent(AGENT).expect("a sound file");
+    assert_eq!(settings.ports, [28970, 28971]);
+    assert!(settings.peer_check && settings.origins[0].grants.has_action("open"));
+    let config = server(SERVER).expect("a sound file");
+    let folder =
+        matches!(config.store, StoreUrl::Embedded(folder) if folder.is_absolute() && folder.ends_with("loopkey-data"));
+    assert!(folder);
+    assert_eq!((Kind::of(AGENT), Kind::of(SERVER)), (Kind::Agent, Kind::Server));
+}
+
+#[test]
+fn each_wrong_entry_of_an_agent_is_named_with_its_line() {
+    let origin = "origin = \"https://app.example.com\"";
+    for (from, to, line, entry, cure) in [
+        (origin, "origin = \"https://*.example.com\"", 12, "origin[0].origin", "no wildcards"),
+        (origin, "origin = \"https://app.example.com/\"", 12, "origin[0].origin", "remove the slash"),
+        (origin, "origin = \"https://App.example.com\"", 12, "origin[0].origin", "lower case"),
+        (origin, "origin = \"http://app.example.com\"", 12, "origin[0].origin", "use https"),
+        (origin, "origin = \"http://localhost:3000\"", 12, "origin[0].origin", "development = true"),
+        (origin, "origin = \"https://app.example.com:443\"", 12, "origin[0].origin", "leave out"),
+        (origin, "origin = \"https://app.example.com.\"", 12, "origin[0].origin", "remove the dot"),
+        (origin, "origin = \"null\"", 12, "origin[0].origin", "https://"),
+        (origin, "origin = 7", 12, "origin[0].origin", "in quotes"),
+        (origin, "", 11, "origin[0].origin", "is missing"),
+        (
+            "issuer = \"https://app.example.com/loopkey\"",
+            "issuer = \"https://other.example\"",
+            13,
+            "origin[0].issuer",
+            "no [[issuer]]",
+        ),
+        (
+            "url = \"https://app.example.com/loopkey\"",
+            "url = \"https://app.example.com/loopkey/\"",
+            9,
+            "issuer[0].url",
+            "remove it",
+        ),
+        ("ports = [28970, 28971]", "ports = [80]", 1, "ports[0]", "10240 to 32767"),
+        ("ports = [28970, 28971]", "ports = [28970, 28971, 28972, 28973]", 1, "ports", "one to 3"),
+        ("ports = [28970, 28971]", "ports = [28970, 28970]", 1, "ports[1]", "twice"),
+        ("ports = [28970, 28971]", "ports = \"28970\"", 1, "ports", "list of ports"),
+        ("ports = [28970, 28971]", "ports = [70000]", 1, "ports[0]", "port number"),
+        ("peer_check = \"on\"", "peer_check = true", 6, "peer_check", "one of"),
+        ("allow_root", "allow-root", 5, "allow-root", "did you mean allow_root"),
+        ("proof = ", "proofs = ", 16, "origin[0].proofs", "did you mean proof"),
+        ("development = false", "developer = false", 4, "developer", "known here"),
+        ("consent = \"prompt\"", "consent = \"never\"", 15, "origin[0].consent", "\"always\""),
+        ("proof = \"challenge\"", "[limits]\ntotal = 1000", 17, "limits.total", "1 to 256"),
+        ("\"action:open\"", "\"action:\"", 14, "origin[0].grants[2]", "action:NAME"),
+    ] {
+        let found = faults(agent, AGENT, &[(from, to)]);
+        let expected = format!("line {line}: {entry}");
+        let named = found.iter().any(|fault| fault.starts_with(&expected) && fault.contains(cure));
+        assert!(named, "{to:?}: no {expected:?} … {cure:?} in {found:#?}");
+    }
+}
+
+#[test]
+fn each_wrong_entry_of_a_server_is_named_with_its_line() {
+    for (from, to, line, entry, cure) in [
+        ("development = true", "", 1, "issuer", "development = true"),
+        ("development = true", "", 3, "origins[0]", "development = true"),
+        ("[\"http://localhost:28980\"]", "[\"https://*\"]", 3, "origins[0]", "no wildcards"),
+        ("[\"http://localhost:28980\"]", "[]", 3, "origins", "list at least"),
+        ("\"127.0.0.1:28980\"", "\"localhost:28980\"", 2, "listen", "an IP address"),
+        ("embedded:loopkey-data", "redis://localhost", 4, "store", "embedded:FOLDER"),
+        ("embedded:loopkey-data", "sqlite", 4, "store", "embedded:FOLDER"),
+        ("ports = [28970]", "ports = [80]", 5, "ports[0]", "10240 to 32767"),
+        ("[\"http://localhost:28980\"]", "[\"https://elsewhere.example\"]", 3, "origins[0]", "same site"),
+        (
+            "development = true",
+            "development = true\nservice_key_file = \"/nowhere/key\"",
+            7,
+            "service_key_file",
+            "cannot be read",
+        ),
+        ("development = true", "development = true\n[tls]\ncert_file = \"/nowhere\"", 7, "tls.key_file", "is missing"),
+        (
+            "development = true",
+            "development = true\n[tls]\ncert_file = \"/nowhere\"\nkey_file = \"/nowhere\"",
+            8,
+            "tls.cert_file",
+            "cannot be read",
+        ),
+        ("listen = ", "bind = ", 1, "listen", "is missing"),
+    ] {
+        let found = faults(server, SERVER, &[(from, to)]);
+        let expected = format!("line {line}: {entry}");
+        let named = found.iter().any(|fault| fault.starts_with(&expected) && fault.contains(cure));
+        assert!(named, "{to:?}: no {expected:?} … {cure:?} in {found:#?}");
+    }
+}
+
+#[test]
+fn all_faults_come_at_once_in_the_order_of_the_file() {
+    let found = faults(agent, AGENT, &[("[28970, 28971]", "[80]"), ("\"on\"", "1"), ("\"prompt\"", "\"no\"")]);
+    assert_eq!(found.len(), 3, "{found:#?}");
+    assert!(found[0].starts_with("line 1:") && found[1].starts_with("line 6:") && found[2].starts_with("line 15:"));
+    let broken = faults(agent, "ports = [", &[]);
+    assert!(broken[0].starts_with("line 1: "), "{broken:?}");
+}

@@ -1,0 +1,264 @@
+//! The simulated desktop client: what a real one does with an agent, in a hundred lines.
+//!
+//! It asks its own backend for an enrolment ticket when somebody signs in, tells the agent how the person stands, and shows
+//! the agent's prompts. It knows the agent by its control socket only, and says everything anew when the agent returns.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+use tokio::sync::{Mutex as AsyncMutex, watch};
+
+use super::agent::AgentSlot;
+use super::people::Person;
+use super::view::{AgentState, PromptView, View};
+use crate::agent::control::{self, rpc};
+use crate::agent::http_client;
+use crate::clock::{Clock as _, SystemClock};
+use crate::crypto::Secret;
+use crate::protocol::issuer::Issuer;
+use crate::protocol::state::PresenceState;
+
+/// The simulated client.
+pub(super) struct Client {
+    agent: AsyncMutex<AgentSlot>,
+    backend: Backend,
+    view: watch::Sender<View>,
+    closing: watch::Sender<bool>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    peer: Option<rpc::Peer>,
+    /// The agent's name for each person who has signed in here.
+    accounts: HashMap<&'static str, String>,
+    /// The open prompt's number in the agent's call.
+    prompt: Option<Value>,
+}
+
+impl Client {
+    pub(super) fn new(agent: AgentSlot, issuer: Issuer, service_key: Secret<String>) -> anyhow::Result<Self> {
+        let http = http_client(None)?;
+        let backend = Backend { http, issuer, service_key };
+        let (view, closing) = (watch::channel(View::new()).0, watch::channel(false).0);
+        Ok(Self { agent: AsyncMutex::new(agent), backend, view, closing, inner: Mutex::default() })
+    }
+
+    /// What the window shows, as it changes.
+    pub(super) fn view(&self) -> watch::Receiver<View> {
+        self.view.subscribe()
+    }
+
+    /// Ends the window's event streams, which would otherwise keep a stopping server from draining.
+    pub(super) fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// Completes when [`Client::close`] was called.
+    pub(super) fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut closing = self.closing.subscribe();
+        async move { drop(closing.wait_for(|closing| *closing).await) }
+    }
+
+    /// Starts the agent and signs the first person in.
+    pub(super) async fn start(self: &std::sync::Arc<Self>) -> anyhow::Result<()> {
+        self.start_agent().await?;
+        self.sign_in("ada").await
+    }
+
+    /// Starts the agent, connects to it, and tells it how things stand.
+    pub(super) async fn start_agent(self: &std::sync::Arc<Self>) -> anyhow::Result<()> {
+        let control = {
+            let mut agent = self.agent.lock().await;
+            agent.start().await?;
+            agent.control()
+        };
+        let (peer, mut incoming, driver) = control::connect(&control).await?;
+        let client = std::sync::Arc::clone(self);
+        let speaker = peer.clone();
+        tokio::spawn(async move {
+            let listening = async {
+                while let Some(call) = incoming.recv().await {
+                    client.heard(call, &speaker).await;
+                }
+            };
+            tokio::select! { () = listening => {}, () = driver => {} }
+            client.lost();
+        });
+        peer.call("client.hello", &json!({ "name": "Harbor (demo client)", "version": env!("CARGO_PKG_VERSION") }))
+            .await?;
+        self.lock().peer = Some(peer);
+        self.change(|view| view.agent = AgentState::Running, "The agent is running");
+        let (person, presence) = {
+            let view = self.view.borrow();
+            (view.person, view.presence)
+        };
+        if let Some(person) = person {
+            self.tell(person, presence).await?;
+        }
+        Ok(())
+    }
+
+    /// Stops the agent.
+    pub(super) async fn stop_agent(&self) {
+        self.agent.lock().await.stop().await;
+    }
+
+    /// Signs somebody in, in place of whoever is signed in.
+    pub(super) async fn sign_in(&self, id: &str) -> anyhow::Result<()> {
+        let person = Person::by_id(id).with_context(|| format!("there is nobody called {id:?}"))?;
+        let known = self.lock().accounts.contains_key(person.id);
+        if known {
+            self.tell(person.id, PresenceState::SignedIn).await?;
+        } else {
+            let ticket = self.backend.ticket(person).await?;
+            let enrolled =
+                self.call("account.enrol", json!({ "issuer": self.backend.issuer, "ticket": ticket })).await?;
+            let account = enrolled["account"].as_str().context("the agent names no account")?.to_owned();
+            self.lock().accounts.insert(person.id, account);
+        }
+        self.change(
+            |view| (view.person, view.presence) = (Some(person.id), PresenceState::SignedIn),
+            format!("{} signed in", person.name),
+        );
+        Ok(())
+    }
+
+    /// Signs out whoever is signed in.
+    pub(super) async fn sign_out(&self) -> anyhow::Result<()> {
+        let person = self.view.borrow().person.context("nobody is signed in")?;
+        let account = self.account(person)?;
+        self.call("presence.signOut", json!({ "account": account })).await?;
+        let gone = |view: &mut View| (view.person, view.presence) = (None, PresenceState::SignedOut);
+        self.change(gone, "Signed out: open pages and web sessions end");
+        Ok(())
+    }
+
+    /// Locks, leaves, or comes back.
+    pub(super) async fn set_presence(&self, presence: PresenceState) -> anyhow::Result<()> {
+        let person = self.view.borrow().person.context("nobody is signed in")?;
+        self.tell(person, presence).await?;
+        let text = match presence {
+            PresenceState::Locked => "Locked",
+            PresenceState::Away => "Away",
+            _ => "Active",
+        };
+        self.change(|view| view.presence = presence, text);
+        Ok(())
+    }
+
+    /// Answers the open prompt.
+    pub(super) async fn answer(&self, id: u64, allow: bool, remember: bool) -> anyhow::Result<()> {
+        let (peer, call) = {
+            let mut inner = self.lock();
+            let open = inner.prompt.as_ref().and_then(Value::as_u64) == Some(id);
+            (inner.peer.clone(), if open { inner.prompt.take() } else { None })
+        };
+        let (Some(peer), Some(call)) = (peer, call) else { bail!("this prompt is no longer open") };
+        peer.answer(&call, Ok(json!({ "allow": allow, "remember": remember }))).await;
+        self.change(
+            |view| view.prompt = None,
+            if allow { "You allowed the sign-in" } else { "You denied the sign-in" },
+        );
+        Ok(())
+    }
+
+    async fn tell(&self, person: &'static str, presence: PresenceState) -> anyhow::Result<()> {
+        let account = self.account(person)?;
+        self.call("presence.set", json!({ "account": account, "presence": presence })).await.map(drop)
+    }
+
+    async fn call(&self, method: &str, params: Value) -> anyhow::Result<Value> {
+        let peer = self.lock().peer.clone().context("the agent is stopped: start it first")?;
+        Ok(peer.call(method, &params).await?)
+    }
+
+    /// What the agent says or asks by itself.
+    async fn heard(&self, call: rpc::Incoming, peer: &rpc::Peer) {
+        match (call.method.as_str(), call.id) {
+            ("consent.request", Some(id)) => {
+                let text = |member: &str| call.params[member].as_str().unwrap_or_default().to_owned();
+                let prompt = PromptView {
+                    id: id.as_u64().unwrap_or_default(),
+                    origin: text("origin"),
+                    account: text("name"),
+                    code: text("code"),
+                    browser: call.params["peer"]["browser"].as_str().map(str::to_owned),
+                };
+                self.lock().prompt = Some(id);
+                let line = format!("{} asks to sign you in", prompt.origin);
+                self.change(|view| view.prompt = Some(prompt), line);
+            }
+            ("consent.withdrawn", None) => {
+                let withdrawn = {
+                    let mut inner = self.lock();
+                    let open = inner.prompt.as_ref() == Some(&call.params["id"]);
+                    if open { inner.prompt.take() } else { None }
+                };
+                if withdrawn.is_some() {
+                    self.change(|view| view.prompt = None, "The request was withdrawn");
+                }
+            }
+            ("sockets.changed", None) => {
+                let origins = call.params["origins"].as_array().cloned().unwrap_or_default();
+                let sockets = origins.iter().filter_map(|origin| origin["sockets"].as_u64()).sum();
+                self.view.send_modify(|view| view.sockets = sockets);
+            }
+            (method, Some(id)) => {
+                let error = rpc::RpcError::failed("unknown_method", format!("this client knows no {method:?}"));
+                peer.answer(&id, Err(error)).await;
+            }
+            _ => {}
+        }
+    }
+
+    fn lost(&self) {
+        {
+            let mut inner = self.lock();
+            inner.peer = None;
+            inner.prompt = None;
+        }
+        let stopped = |view: &mut View| (view.agent, view.prompt, view.sockets) = (AgentState::Stopped, None, 0);
+        self.change(stopped, "The agent has stopped");
+    }
+
+    fn account(&self, person: &'static str) -> anyhow::Result<String> {
+        self.lock().accounts.get(person).cloned().context("this person is not enrolled")
+    }
+
+    fn change(&self, change: impl FnOnce(&mut View), line: impl Into<String>) {
+        self.view.send_modify(|view| {
+            change(view);
+            view.note(SystemClock.wall(), line);
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The application's own backend, reduced to the one call that a real one makes.
+struct Backend {
+    http: reqwest::Client,
+    issuer: Issuer,
+    service_key: Secret<String>,
+}
+
+impl Backend {
+    /// Tells the login server who has signed in to the client, and gets the ticket that the client gives the agent.
+    async fn ticket(&self, person: &Person) -> anyhow::Result<String> {
+        let answer = self
+            .http
+            .post(self.issuer.endpoint("/v1/enrolment-tickets"))
+            .bearer_auth(self.service_key.expose())
+            .json(&json!({ "account": person.id, "name": person.name, "avatar": person.picture_url() }))
+            .send()
+            .await?
+            .error_for_status()?;
+        let answer: Value = answer.json().await?;
+        Ok(answer["ticket"].as_str().context("the login server gave no ticket")?.to_owned())
+    }
+}

@@ -1,0 +1,26 @@
+//! The demo site: two static files beside its login server, as any web application would be.
+
+use std::fmt::Write as _;
+
+use axum::Router;
+use axum::routing::get;
+
+use super::Places;
+use super::assets::SITE;
+
+/// Where the page says which ports to look at.
+const PORTS_IN_PAGE: &str = "data-ports=\"28970 28971\"";
+
+pub(super) fn router(places: &Places) -> Router {
+    // The page may reach the agent, and nothing else besides its own server. `[::1]` has no spelling in a policy.
+    let mut connect = String::new();
+    for port in &places.agent {
+        let _ = write!(connect, " ws://127.0.0.1:{port} http://127.0.0.1:{port}");
+    }
+    let ports: Vec<_> = places.agent.iter().map(u16::to_string).collect();
+    let ports = format!("data-ports=\"{}\"", ports.join(" "));
+    SITE.iter().fold(Router::new(), |router, asset| {
+        let (asset, connect) = (asset.with(PORTS_IN_PAGE, &ports), connect.clone());
+        router.route(asset.path, get(move || async move { asset.answer(&connect) }))
+    })
+}
