@@ -1,0 +1,145 @@
+//! A person at a computer: the demo, a browser, the site in one tab and the desktop client in another.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use loopkey::demo::{Demo, Places};
+
+use crate::support::browser::{Browser, Context, Engine, LaunchOptions, Page, Permission};
+use crate::support::places::free_places;
+
+/// Far longer than anything takes; what is waited for is always a condition.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+pub(crate) struct Desk {
+    pub(crate) demo: Demo,
+    pub(crate) context: Context,
+    pub(crate) site: Page,
+    pub(crate) client: Page,
+    engine: Engine,
+    _browser: Browser,
+}
+
+/// What the browser takes the site for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Site {
+    /// A page on this computer: no permission is needed.
+    Local,
+    /// A page on the internet, with the loopback permission in this state.
+    Public(Permission),
+}
+
+impl Desk {
+    /// Everything is up; the site is not opened yet.
+    pub(crate) async fn new(engine: Engine, site: Site) -> Self {
+        let places = free_places();
+        let demo = Demo::start(places.clone()).await.expect("the demo starts");
+        let browser = Browser::launch(engine, options(&places, engine, site)).await.expect("the browser starts");
+        let context = browser.new_context().await.expect("a context");
+        if let Site::Public(permission) = site {
+            let set = context.set_permission(&demo.site_url(), "loopback-network", permission).await;
+            set.expect("the permission is set");
+        }
+        let client = context.new_page().await.expect("a tab");
+        client.goto(&demo.client_url()).await.expect("the client's window");
+        client.wait_for("document.body.dataset.agent === 'running'", SOON).await.expect("the client is connected");
+        let page = context.new_page().await.expect("a tab");
+        page.set_viewport(1200, 800).await.expect("a size");
+        Self { demo, context, site: page, client, engine, _browser: browser }
+    }
+
+    /// Opens the site in its tab.
+    pub(crate) async fn open(&self, site: Site) {
+        let page = if site == Site::Local { "/" } else { "/?as=public" };
+        self.site.goto(&format!("{}{page}", self.demo.site_url())).await.expect("the site");
+    }
+
+    /// The demo, a local site, opened, and the person found.
+    pub(crate) async fn with_person(engine: Engine) -> Self {
+        let desk = Self::new(engine, Site::Local).await;
+        desk.open(Site::Local).await;
+        desk.card(&desk.site, "person").await;
+        desk
+    }
+
+    /// Waits until the card shows a view.
+    pub(crate) async fn card(&self, page: &Page, view: &str) {
+        let condition = format!("document.querySelector('loopkey-card')?.getAttribute('view') === '{view}'");
+        page.wait_for(&condition, SOON).await.unwrap_or_else(|error| panic!("the card never shows {view}: {error:#}"));
+        self.picture(page, &format!("card-{view}")).await;
+    }
+
+    /// Waits until the site has, or has not, a web session.
+    pub(crate) async fn session(&self, page: &Page, is: &str) {
+        let condition = format!("document.body.dataset.session === '{is}'");
+        page.wait_for(&condition, SOON).await.unwrap_or_else(|error| panic!("the session is never {is}: {error:#}"));
+        self.picture(page, &format!("site-{is}")).await;
+    }
+
+    /// Waits until the client's window is in a state of one of its `data-` attributes.
+    pub(crate) async fn client_is(&self, attribute: &str, value: &str) {
+        let condition = format!("document.body.dataset.{attribute} === '{value}'");
+        self.client
+            .wait_for(&condition, SOON)
+            .await
+            .unwrap_or_else(|error| panic!("the client never is {value}: {error:#}"));
+    }
+
+    /// Clicks "Continue as …" on the card.
+    pub(crate) async fn click_continue(&self, page: &Page) {
+        page.click("loopkey-card >>> #login").await.expect("the card's button");
+    }
+
+    /// Answers the client's prompt, once it takes input; returns the digits that it showed.
+    pub(crate) async fn answer(&self, button: &str) -> String {
+        self.client.bring_to_front().await.expect("the client's window in front");
+        let armed =
+            "document.querySelector('#consent').open && document.querySelector('#consent').dataset.armed === 'true'";
+        self.client.wait_for(armed, SOON).await.expect("the prompt");
+        self.picture(&self.client, "client-prompt").await;
+        let digits = self.client.text("#consent-code").await.expect("the digits");
+        self.client.click(button).await.expect("the prompt's button");
+        digits
+    }
+
+    /// Clicks a button in the client's window.
+    pub(crate) async fn click_client(&self, button: &str) {
+        self.client.click(button).await.expect("the client's button");
+    }
+
+    /// From the card to a web session, with a prompt in between.
+    pub(crate) async fn sign_in(&self) {
+        self.click_continue(&self.site).await;
+        self.card(&self.site, "consent").await;
+        self.answer("#consent-allow").await;
+        self.session(&self.site, "in").await;
+    }
+
+    /// Keeps a picture of a page, for people to look at.
+    pub(crate) async fn picture(&self, page: &Page, name: &str) {
+        let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "target", "screenshots"].iter().collect();
+        std::fs::create_dir_all(&folder).expect("a folder");
+        // A hidden tab is not painted.
+        page.bring_to_front().await.expect("the page in front");
+        let file = folder.join(format!("{name}-{:?}.png", self.engine).to_lowercase());
+        page.screenshot(&file).await.expect("a screenshot");
+    }
+
+    /// Ends the demo, once nothing was refused by the site's content security policy.
+    pub(crate) async fn leave(self) {
+        let violations: Vec<_> =
+            self.site.console().into_iter().filter(|line| line.contains("Content Security Policy")).collect();
+        assert!(violations.is_empty(), "the page broke its own policy: {violations:#?}");
+        self.demo.stop().await;
+    }
+}
+
+fn options(places: &Places, engine: Engine, site: Site) -> LaunchOptions {
+    let options = LaunchOptions::default();
+    if site == Site::Local || engine != Engine::Chromium {
+        return options;
+    }
+    // The agent's ports stay what they are; the site alone is taken for one on the internet.
+    let port = places.site;
+    options.argument(&format!("--ip-address-space-overrides=127.0.0.1:{port}=public,[::1]:{port}=public"))
+}

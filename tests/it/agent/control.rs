@@ -1,0 +1,132 @@
+//! The control socket, as a desktop client uses it.
+
+use std::sync::Arc;
+
+use loopkey::agent::control::{self, rpc};
+use loopkey::agent::{Agent, StartError};
+use loopkey::protocol::code::RefusalCode;
+use loopkey::protocol::message::AgentMessage;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::support::world::{RunningAgent, Server, TestAsker, TestPage, World, settings};
+
+async fn client(path: &std::path::Path) -> (rpc::Peer, mpsc::Receiver<rpc::Incoming>) {
+    let (peer, incoming, driver) = control::connect(path).await.expect("connected");
+    tokio::spawn(driver);
+    (peer, incoming)
+}
+
+/// An agent that nobody embeds: prompts go to connected clients.
+async fn bare_agent(server: &Server, folder: &std::path::Path) -> (Agent, std::path::PathBuf) {
+    let settings = settings(folder, &server.issuer);
+    let control = settings.control.clone();
+    (Agent::builder(settings).any_port().bind().await.expect("an agent"), control)
+}
+
+#[tokio::test]
+async fn a_client_enrols_answers_prompts_and_signs_out() {
+    let server = Server::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (agent, control) = bare_agent(&server, folder.path()).await;
+    let handle = agent.handle();
+    let running = tokio::spawn(agent.run(std::future::pending()));
+    let (peer, mut incoming) = client(&control).await;
+    let hello = peer.call("client.hello", &json!({ "name": "Test", "version": "1" })).await.expect("hello");
+    assert_eq!(hello["protocol"], "loopkey.1");
+    let enrolled = peer
+        .call("account.enrol", &json!({ "issuer": server.issuer, "ticket": server.ticket("ada").await }))
+        .await
+        .expect("enrolled");
+    let account = enrolled["account"].as_str().expect("an account").to_owned();
+
+    let mut browser = crate::support::world::TestBrowser::of(&server);
+    let open = loopkey::protocol::page::OpenWith::Challenge(browser.challenge().await);
+    let mut page = TestPage::open(&handle, &server.issuer, open).await;
+    let (_, message) = page.machine.login(browser.challenge().await);
+    page.send(&message.encode()).await;
+    let request = loop {
+        let call = incoming.recv().await.expect("a call");
+        if call.method == "consent.request" {
+            break call;
+        }
+    };
+    assert_eq!(request.params["origin"], json!(server.issuer.origin()));
+    assert_eq!(request.params["account"], json!(account));
+    peer.answer(&request.id.expect("a number"), Ok(json!({ "allow": true, "remember": false }))).await;
+    assert!(matches!(page.next().await, Ok(AgentMessage::Consent { .. })));
+    assert!(matches!(page.next().await, Ok(AgentMessage::Token { .. })));
+
+    // The page takes its next request back: the client is told.
+    let (id, message) = page.machine.login(browser.challenge().await);
+    page.send(&message.encode()).await;
+    let request = incoming.recv().await.expect("a call");
+    assert!(matches!(page.next().await, Ok(AgentMessage::Consent { .. })));
+    page.send(&json!({ "type": "cancel", "id": id }).to_string()).await;
+    let withdrawn = incoming.recv().await.expect("a notification");
+    assert_eq!((withdrawn.method.as_str(), Some(&withdrawn.params["id"])), ("consent.withdrawn", request.id.as_ref()));
+
+    let epoch = peer.call("presence.signOut", &json!({ "account": account })).await.expect("signed out");
+    assert_eq!(epoch["epoch"], 1);
+    let status = peer.call("status", &Value::Null).await.expect("a status");
+    assert_eq!(status["issuers"][0]["presence"], "signed_out");
+    peer.call("stop", &json!({})).await.expect("stopped");
+    running.await.expect("the agent ends");
+    assert!(!control.exists(), "the socket file goes with the agent");
+}
+
+#[tokio::test]
+async fn without_a_client_nobody_can_be_asked() {
+    let server = Server::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (agent, _) = bare_agent(&server, folder.path()).await;
+    let handle = agent.handle();
+    let running = tokio::spawn(agent.run(std::future::pending()));
+    crate::support::world::enrol(&server, &handle, "ada").await;
+    let mut browser = crate::support::world::TestBrowser::of(&server);
+    let open = loopkey::protocol::page::OpenWith::Challenge(browser.challenge().await);
+    let mut page = TestPage::open(&handle, &server.issuer, open).await;
+    let (answer, _) = page.login(browser.challenge().await).await;
+    assert!(matches!(answer, AgentMessage::Refused { code: RefusalCode::Unavailable, .. }), "{answer:?}");
+    handle.stop();
+    running.await.expect("the agent ends");
+}
+
+#[tokio::test]
+async fn mistakes_get_their_own_code_and_change_nothing() {
+    let world = World::new().await;
+    let (peer, _incoming) = client(&world.settings.control).await;
+    for (method, params, code) in [
+        ("no.such", json!({}), None),
+        ("presence.set", json!({ "presence": "asleep" }), None),
+        ("presence.set", json!([]), None),
+        ("presence.set", json!({ "presence": "away", "extra": 1 }), None),
+        ("presence.set", json!({ "presence": "signed_out" }), Some("not_a_presence")),
+        ("presence.set", json!({ "account": "nobody", "presence": "away" }), Some("no_such_account")),
+        ("account.enrol", json!({ "issuer": world.server.issuer, "ticket": "short" }), None),
+        (
+            "account.enrol",
+            json!({ "issuer": "https://elsewhere.example", "ticket": "A".repeat(43) }),
+            Some("unknown_issuer"),
+        ),
+        ("account.enrol", json!({ "issuer": world.server.issuer, "ticket": "A".repeat(43) }), Some("issuer_refused")),
+    ] {
+        let error = peer.call(method, &params).await.expect_err(method);
+        assert_eq!(error.data.as_ref().map(|data| data.code.as_str()), code, "{method} {params}: {error:?}");
+    }
+    assert_eq!(world.agent.handle.accounts().len(), 1);
+    let keys = std::fs::read_dir(world.folder.path().join("state/keys")).expect("a folder").count();
+    assert_eq!(keys, 1, "no key is kept of an enrolment that was refused");
+    world.agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_agent_is_told_of_the_first_and_a_dead_ones_socket_is_taken_over() {
+    let world = World::new().await;
+    let second = Agent::builder(world.settings.clone()).any_port().bind().await;
+    assert!(matches!(second, Err(StartError::Control(control::ControlError::AnotherAgent(_)))));
+    world.agent.stop().await;
+    drop(std::os::unix::net::UnixListener::bind(&world.settings.control).expect("a socket that nobody serves"));
+    let asker: Arc<TestAsker> = TestAsker::new(None);
+    RunningAgent::start(world.settings.clone(), asker).await.stop().await;
+}

@@ -1,0 +1,10 @@
+//! Everything that is tested from outside the crate, in one binary: one link, one module a topic.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod agent;
+mod commands;
+mod house;
+mod login;
+mod vectors;

@@ -1,0 +1,7 @@
+//! What several test binaries share.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+pub(crate) mod browser;
+pub(crate) mod places;
+pub(crate) mod world;
