@@ -60,6 +60,8 @@ export interface Session {
   readonly name: string;
   readonly avatar: string | null;
   readonly device: string | null;
+  /** What the person knows the device by. */
+  readonly device_name: string | null;
   readonly method: string;
   readonly signed_in_at: number;
   readonly expires_at: number;

@@ -196,7 +196,7 @@ impl Handle {
         }
     }
 
-    /// Ends [`Agent::run`].
+    /// Ends [`Agent::run`](super::Agent::run).
     pub fn stop(&self) {
         self.stop.send_replace(Stop::Drain);
     }

@@ -1,7 +1,7 @@
 //! The loopback service that knows who is signed in to the desktop client, to run as a daemon or inside another program.
 //!
-//! A connection is received at the [`doorman`], driven by the [`driver`] under the protocol's machine, and told of every
-//! change by its issuer's [`hub`]. The client speaks to the agent over the [`control`] socket, or, where it embeds the
+//! A connection is received at the `doorman`, driven by the `driver` under the protocol's machine, and told of every
+//! change by its issuer's `hub`. The client speaks to the agent over the [`control`] socket, or, where it embeds the
 //! agent, through the [`Handle`]. There is no global state: several agents can live in one process.
 
 mod census;
@@ -22,6 +22,8 @@ mod record;
 mod service;
 mod settings;
 mod status;
+#[cfg(test)]
+mod tests;
 mod ticket;
 mod wire;
 

@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(settings.faults(), []);
         settings.ports = vec![80, 28970, 28970, 40000];
         let issuer: Issuer = "http://localhost:28980".parse().expect("issuer");
-        settings.issuers = vec![IssuerSettings { url: issuer.clone(), ca_file: None }; 2];
+        settings.issuers = vec![IssuerSettings { url: issuer, ca_file: None }; 2];
         let origin = OriginSettings {
             origin: "http://localhost:28980".parse().expect("origin"),
             issuer: "https://elsewhere.example".parse().expect("issuer"),

@@ -88,7 +88,7 @@ struct SetPresence {
 async fn presence(State(client): Shared, body: Bytes) -> Response {
     match read::<SetPresence>(&body) {
         Ok(SetPresence { presence }) => done(client.set_presence(presence).await),
-        Err(refusal) => refusal,
+        Err(error) => fault(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
 
@@ -99,7 +99,7 @@ struct Nothing {}
 async fn sign_out(State(client): Shared, body: Bytes) -> Response {
     match read::<Nothing>(&body) {
         Ok(Nothing {}) => done(client.sign_out().await),
-        Err(refusal) => refusal,
+        Err(error) => fault(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
 
@@ -112,7 +112,7 @@ struct SignIn {
 async fn sign_in(State(client): Shared, body: Bytes) -> Response {
     match read::<SignIn>(&body) {
         Ok(SignIn { person }) => done(client.sign_in(&person).await),
-        Err(refusal) => refusal,
+        Err(error) => fault(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
 
@@ -127,7 +127,7 @@ struct Consent {
 async fn consent(State(client): Shared, body: Bytes) -> Response {
     match read::<Consent>(&body) {
         Ok(Consent { id, allow, remember }) => done(client.answer(id, allow, remember).await),
-        Err(refusal) => refusal,
+        Err(error) => fault(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
 
@@ -144,12 +144,12 @@ async fn agent(State(client): Shared, body: Bytes) -> Response {
             client.stop_agent().await;
             done(Ok(()))
         }
-        Err(refusal) => refusal,
+        Err(error) => fault(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Response> {
-    json::parse_object(body).map_err(|error| fault(StatusCode::BAD_REQUEST, &error.to_string()))
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, json::BadJson> {
+    json::parse_object(body)
 }
 
 fn done(result: anyhow::Result<()>) -> Response {

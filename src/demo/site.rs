@@ -8,8 +8,8 @@ use axum::routing::get;
 use super::Places;
 use super::assets::SITE;
 
-/// Where the page says which ports to look at.
-const PORTS_IN_PAGE: &str = "data-ports=\"28970 28971\"";
+/// Where the page says which ports to look at, and where the client's window is.
+const PORTS_IN_PAGE: &str = "data-ports=\"28970 28971\" data-client=\"28981\"";
 
 pub(super) fn router(places: &Places) -> Router {
     // The page may reach the agent, and nothing else besides its own server. `[::1]` has no spelling in a policy.
@@ -18,7 +18,7 @@ pub(super) fn router(places: &Places) -> Router {
         let _ = write!(connect, " ws://127.0.0.1:{port} http://127.0.0.1:{port}");
     }
     let ports: Vec<_> = places.agent.iter().map(u16::to_string).collect();
-    let ports = format!("data-ports=\"{}\"", ports.join(" "));
+    let ports = format!("data-ports=\"{}\" data-client=\"{}\"", ports.join(" "), places.client);
     SITE.iter().fold(Router::new(), |router, asset| {
         let (asset, connect) = (asset.with(PORTS_IN_PAGE, &ports), connect.clone());
         router.route(asset.path, get(move || async move { asset.answer(&connect) }))

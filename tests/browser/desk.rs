@@ -141,5 +141,5 @@ fn options(places: &Places, engine: Engine, site: Site) -> LaunchOptions {
     }
     // The agent's ports stay what they are; the site alone is taken for one on the internet.
     let port = places.site;
-    options.argument(&format!("--ip-address-space-overrides=127.0.0.1:{port}=public,[::1]:{port}=public"))
+    options.argument(format!("--ip-address-space-overrides=127.0.0.1:{port}=public,[::1]:{port}=public"))
 }

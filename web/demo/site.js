@@ -84,7 +84,7 @@ loopkey.addEventListener("presence", () => {
 
 $("card").setAttribute("app", "Harbor");
 $("card").loopkey = loopkey;
-for (const id of ["client-link", "way-client"]) $(id).href = `http://localhost:${Number(location.port) + 1}/`;
+for (const id of ["client-link", "way-client"]) $(id).href = `http://localhost:${document.body.dataset.client}/`;
 for (const each of ["en", "zh"]) $(`lang-${each}`).addEventListener("click", () => speak(each));
 $("logout").addEventListener("click", () => leave(false));
 $("logout-everywhere").addEventListener("click", () => leave(true));
@@ -151,7 +151,7 @@ function drawApp(session, words) {
   if (picture) $("person-avatar").src = picture;
   else $("person-avatar").removeAttribute("src");
   $("greeting").textContent = fill(words.greeting, { name: session.name });
-  $("device").textContent = session.device?.name ?? session.device ?? "–";
+  $("device").textContent = session.device_name ?? "–";
   $("method").textContent = words.methods[session.method] ?? session.method;
   $("signed-in-at").textContent = time(session.signed_in_at);
   $("expires-at").textContent = time(session.expires_at);

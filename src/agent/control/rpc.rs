@@ -97,11 +97,14 @@ pub struct Incoming {
     pub params: Value,
 }
 
+/// The calls that wait for an answer, by number.
+type Waiting = HashMap<u64, oneshot::Sender<Result<Value, RpcError>>>;
+
 /// Speaks to the other side of a connection. Cheap to clone; the connection ends with the last one and its driver.
 #[derive(Clone)]
 pub struct Peer {
     lines: mpsc::Sender<String>,
-    waiting: Arc<Mutex<HashMap<u64, oneshot::Sender<Result<Value, RpcError>>>>>,
+    waiting: Arc<Mutex<Waiting>>,
     next: Arc<AtomicU64>,
 }
 
@@ -160,7 +163,7 @@ impl Peer {
         self.lines.is_closed()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, oneshot::Sender<Result<Value, RpcError>>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -214,7 +214,7 @@ impl Session {
                 let Enrol { issuer, ticket } = read(params)?;
                 let issuer: Issuer = issuer.parse().map_err(RpcError::invalid_params)?;
                 let ticket: EnrolmentTicket = ticket.parse().map_err(RpcError::invalid_params)?;
-                let account = agent.enrol(&issuer, ticket).await.map_err(rpc_error)?;
+                let account = agent.enrol(&issuer, ticket).await.map_err(|error| rpc_error(&error))?;
                 Ok(json!({ "account": account.account, "name": account.name }))
             }
             "account.list" => {
@@ -223,20 +223,22 @@ impl Session {
             }
             "account.remove" => {
                 let Account { account } = read(params)?;
-                agent.remove(&self.named(account)?).map_err(rpc_error)?;
+                agent.remove(&self.named(account)?).map_err(|error| rpc_error(&error))?;
                 Ok(json!({}))
             }
             "presence.set" => {
                 let SetPresence { account, presence, profile } = read(params)?;
                 let account = self.named(account)?;
                 if let Some(Profile { name, avatar }) = profile {
-                    agent.set_profile(&account, name.as_deref(), avatar.as_deref()).map_err(rpc_error)?;
+                    agent
+                        .set_profile(&account, name.as_deref(), avatar.as_deref())
+                        .map_err(|error| rpc_error(&error))?;
                 }
-                Ok(json!({ "seq": agent.set_presence(&account, presence).map_err(rpc_error)? }))
+                Ok(json!({ "seq": agent.set_presence(&account, presence).map_err(|error| rpc_error(&error))? }))
             }
             "presence.signOut" => {
                 let Account { account } = read(params)?;
-                Ok(json!({ "epoch": agent.sign_out(&self.named(account)?).map_err(rpc_error)? }))
+                Ok(json!({ "epoch": agent.sign_out(&self.named(account)?).map_err(|error| rpc_error(&error))? }))
             }
             "grants.list" => {
                 let Nothing {} = read(params)?;
@@ -250,7 +252,7 @@ impl Session {
             "grants.revoke" => {
                 let Revoke { origin } = read(params)?;
                 let origin: Origin = origin.parse().map_err(RpcError::invalid_params)?;
-                Ok(json!({ "revoked": agent.revoke(&origin).map_err(rpc_error)? }))
+                Ok(json!({ "revoked": agent.revoke(&origin).map_err(|error| rpc_error(&error))? }))
             }
             "status" => {
                 let Nothing {} = read(params)?;
@@ -263,7 +265,7 @@ impl Session {
     fn named(&self, account: Option<String>) -> Result<Subject, RpcError> {
         match account {
             Some(account) => account.parse().map_err(RpcError::invalid_params),
-            None => self.agent.the_account().map_err(rpc_error),
+            None => self.agent.the_account().map_err(|error| rpc_error(&error)),
         }
     }
 }
@@ -328,8 +330,8 @@ struct Revoke {
 }
 
 /// An error as a client's program can tell it apart.
-fn rpc_error(error: HandleError) -> RpcError {
-    let code = match &error {
+fn rpc_error(error: &HandleError) -> RpcError {
+    let code = match error {
         HandleError::UnknownIssuer(_) => "unknown_issuer",
         HandleError::Ambiguous(_) => "ambiguous_account",
         HandleError::Hub(HubError::NoSuchAccount) => "no_such_account",

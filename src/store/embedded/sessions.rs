@@ -156,3 +156,40 @@ pub(super) fn log_out_everywhere(
     record(connection, now, Audited::LoggedOutEverywhere, Some(account.as_str()), None, "")?;
     end_all_of(connection, account.as_str(), EndReason::LoggedOut)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000);
+
+    /// Sessions are ended with what ends them. Should one be left over, say by a replica that did not hear of it, the
+    /// look-up itself must refuse it.
+    #[test]
+    fn a_session_that_nobody_deleted_is_refused_on_use() {
+        let mut connection = Connection::open_in_memory().expect("database");
+        super::super::schema::migrate(&mut connection).expect("tables");
+        let key = SessionKey([7; 32]);
+        let jwk = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+        connection
+            .execute_batch(&format!(
+                "INSERT INTO accounts VALUES ('ada', 'subject', 'Ada', NULL, 0, 0, 0, 0);
+                 INSERT INTO devices VALUES ('device', zeroblob(32), '{jwk}', 'ada', 'laptop', 3, 0, NULL);
+                 INSERT INTO sessions VALUES (x'{}', 'ada', 'device', 3, 'https://a.example', 'agent', 900, 5000, 600, 900)",
+                "07".repeat(32)
+            ))
+            .expect("rows");
+        for (change, over) in [
+            ("UPDATE accounts SET disabled = 0", None),
+            ("UPDATE accounts SET disabled = 1", Some(EndReason::Ended)),
+            ("UPDATE devices SET epoch = 4", Some(EndReason::SignedOut)),
+            ("UPDATE devices SET revoked_at = 950", Some(EndReason::Revoked)),
+        ] {
+            connection.execute(change, []).expect("changed");
+            match find(&connection, NOW, key).expect("read").lookup {
+                SessionLookup::Open(session) => assert_eq!((over, session.key), (None, key), "{change}"),
+                SessionLookup::Over(reason) => assert_eq!(Some(reason), over, "{change}"),
+            }
+        }
+    }
+}

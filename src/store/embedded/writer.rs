@@ -124,13 +124,8 @@ fn commit(connection: &Connection, batch: &mut [Box<dyn Job>]) -> rusqlite::Resu
     for job in batch {
         connection.execute_batch("SAVEPOINT job")?;
         let keep = job.run(connection);
-        // A full disk ends the whole transaction from inside a job: what the others did is gone with it.
-        if connection.is_autocommit() {
-            return Err(rusqlite::Error::SqliteFailure(
-                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK),
-                None,
-            ));
-        }
+        // Where a full disk ended the whole transaction from inside a job, the savepoint is gone, this fails, and with it
+        // the batch.
         connection.execute_batch(if keep { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" })?;
     }
     connection.execute_batch("COMMIT")

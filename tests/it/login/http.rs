@@ -9,6 +9,9 @@ use tokio::net::TcpStream;
 
 const BASE: &str = "/loopkey";
 
+/// How long a test waits for an answer, or for an event.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A request to be sent.
 #[derive(Clone)]
 pub(super) struct Call {
@@ -56,7 +59,7 @@ impl Call {
         // A server that refuses a large body stops reading it; its answer is there all the same.
         let _ = stream.write_all(&self.bytes("close")).await;
         let mut raw = Vec::new();
-        let _ = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut raw)).await.expect("an end");
+        let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut raw)).await.expect("an end");
         Answer::parse(&raw)
     }
 
@@ -65,7 +68,7 @@ impl Call {
         let mut stream = TcpStream::connect(address).await.expect("connected");
         let _ = stream.write_all(&[self.bytes("close").as_slice(), body].concat()).await;
         let mut raw = Vec::new();
-        let _ = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut raw)).await.expect("an end");
+        let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut raw)).await.expect("an end");
         Answer::parse(&raw)
     }
 
@@ -142,21 +145,25 @@ pub(super) struct Stream {
 impl Stream {
     /// Reads until the text has come.
     pub(super) async fn until(&mut self, text: &str) {
-        while !self.seen.contains(text) {
-            assert!(self.read().await, "the stream ended before {text:?}: {}", self.seen);
-        }
+        let read = async {
+            while !self.seen.contains(text) {
+                assert!(self.read().await, "the stream ended before {text:?}: {}", self.seen);
+            }
+        };
+        // Shorter than the server's own look at the session: what it does not tell at once does not count.
+        assert!(tokio::time::timeout(PATIENCE, read).await.is_ok(), "{text:?} did not come: {}", self.seen);
     }
 
     /// Reads to the end of the answer's last chunk and returns all that came.
     pub(super) async fn rest(mut self) -> String {
-        while !self.seen.ends_with("0\r\n\r\n") && self.read().await {}
+        let read = async { while !self.seen.ends_with("0\r\n\r\n") && self.read().await {} };
+        assert!(tokio::time::timeout(PATIENCE, read).await.is_ok(), "the stream goes on: {}", self.seen);
         self.seen
     }
 
     async fn read(&mut self) -> bool {
         let mut buffer = [0; 4096];
-        let read = tokio::time::timeout(Duration::from_secs(20), self.stream.read(&mut buffer));
-        let read = read.await.unwrap_or_else(|_| panic!("silence after {}", self.seen)).expect("readable");
+        let read = self.stream.read(&mut buffer).await.expect("readable");
         self.seen.push_str(std::str::from_utf8(&buffer[..read]).expect("text"));
         read > 0
     }

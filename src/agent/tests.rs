@@ -1,0 +1,219 @@
+//! Deadlines of the door and of the socket, in paused time over in-memory streams.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::census::Census;
+use super::consent::Consents;
+use super::core::{Core, Stop};
+use super::doorman::Doorman;
+use super::hub::Hub;
+use super::issuer::IssuerClient;
+use super::keystore::FileKeyStore;
+use super::peer;
+use super::settings::OriginSettings;
+use crate::clock::Clock;
+use crate::crypto::Algorithm;
+use crate::protocol::gate::{Gate, REFUSAL};
+use crate::protocol::grant::{ConsentMode, Grant, OpenProof};
+use crate::protocol::issuer::Issuer;
+use crate::protocol::limits::{
+    HEAD_TIMEOUT, MAX_SILENT, OPEN_TIMEOUT, PING_INTERVAL, PONG_TIMEOUT, SILENT_TIMEOUT, SocketLimits,
+};
+use crate::protocol::peer::OwnUser;
+use crate::protocol::time::{Moment, UnixMillis};
+
+const HEAD: &str = "GET /v1 HTTP/1.1\r\nHost: 127.0.0.1:28970\r\nOrigin: https://app.example\r\nConnection: Upgrade\r\n\
+    Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+    Sec-WebSocket-Protocol: loopkey.1\r\n\r\n";
+
+/// tokio's clock, which the tests pause.
+#[derive(Debug)]
+struct PausedClock(Instant);
+
+impl Clock for PausedClock {
+    fn wall(&self) -> UnixMillis {
+        UnixMillis(1_800_000_000_000)
+    }
+
+    fn now(&self) -> Moment {
+        Moment(self.0.elapsed())
+    }
+}
+
+struct House {
+    doorman: Arc<Doorman>,
+    _stop: watch::Sender<Stop>,
+    _folder: tempfile::TempDir,
+}
+
+/// An agent without a network: pages of one origin may open sockets by their origin alone.
+fn house() -> House {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock: Arc<dyn Clock> = Arc::new(PausedClock(Instant::now()));
+    let issuer: Issuer = "https://login.example".parse().expect("an issuer");
+    let origin = OriginSettings {
+        origin: "https://app.example".parse().expect("an origin"),
+        issuer: issuer.clone(),
+        grants: [Grant::Presence].into_iter().collect(),
+        consent: ConsentMode::Prompt,
+        proof: OpenProof::Origin,
+    };
+    let keys = Arc::new(FileKeyStore::new(folder.path().join("keys"), Algorithm::Es256).expect("a key store"));
+    let client = IssuerClient::new(issuer.clone(), None, Arc::clone(&clock)).expect("a client");
+    let hub = Hub::load(client, issuer.clone(), folder.path().to_owned(), keys, Arc::clone(&clock)).expect("a hub");
+    let consents = Consents::new(Vec::new(), Arc::clone(&clock));
+    let hubs = HashMap::from([(issuer, Arc::new(hub))]);
+    let gate = Gate::new(28970, [origin.origin.clone()].into_iter().collect());
+    let origins = HashMap::from([(origin.origin.clone(), origin)]);
+    let core = Arc::new(Core::new(clock, Census::new(SocketLimits::default()), consents, hubs, origins));
+    let (stop, stopped) = watch::channel(Stop::No);
+    let doorman = Arc::new(Doorman { core, gate, peers: Arc::new(peer::Off), stop: stopped });
+    House { doorman, _stop: stop, _folder: folder }
+}
+
+impl House {
+    /// A connection that is at the door.
+    fn knock(&self) -> DuplexStream {
+        let (page, agent) = tokio::io::duplex(16 * 1024);
+        let doorman = Arc::clone(&self.doorman);
+        let look_again = Arc::new(|| Ok(OwnUser::taken_on_trust()));
+        tokio::spawn(async move { doorman.serve(agent, OwnUser::taken_on_trust(), look_again).await });
+        page
+    }
+}
+
+/// Everything that comes until the other side closes, and when it does.
+async fn until_closed(page: &mut DuplexStream) -> (Vec<u8>, Instant) {
+    let mut bytes = Vec::new();
+    page.read_to_end(&mut bytes).await.expect("readable");
+    (bytes, Instant::now())
+}
+
+/// Reads until the text has come.
+async fn read_until(page: &mut DuplexStream, text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while !String::from_utf8_lossy(&bytes).contains(text) {
+        let mut chunk = [0; 512];
+        let read = page.read(&mut chunk).await.expect("readable");
+        assert!(read > 0, "closed before {text}: {}", String::from_utf8_lossy(&bytes));
+        bytes.extend_from_slice(&chunk[..read]);
+    }
+    bytes
+}
+
+/// A masked text frame, as a browser sends it.
+fn frame(text: &str) -> Vec<u8> {
+    let mut bytes = vec![0x81];
+    match u8::try_from(text.len()) {
+        Ok(short @ 0..126) => bytes.push(0x80 | short),
+        _ => {
+            bytes.push(0x80 | 126);
+            bytes.extend(u16::try_from(text.len()).expect("short").to_be_bytes());
+        }
+    }
+    bytes.extend([0; 4]);
+    bytes.extend(text.as_bytes());
+    bytes
+}
+
+fn close_code(bytes: &[u8]) -> Option<u16> {
+    let at = bytes.windows(2).rposition(|pair| pair == [0x88, 0x02])?;
+    Some(u16::from_be_bytes(bytes.get(at + 2..at + 4)?.try_into().ok()?))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_head_is_refused_after_three_seconds_from_its_first_byte() {
+    let house = house();
+    let mut page = house.knock();
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let first_byte = Instant::now();
+    page.write_all(b"GET /v1 HTTP/1.1\r\n").await.expect("written");
+    let mut answer = [0; REFUSAL.len()];
+    page.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!((first_byte.elapsed(), &answer[..]), (HEAD_TIMEOUT, REFUSAL));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_connection_is_kept_for_a_browsers_prompt_and_goes_on() {
+    let house = house();
+    let mut page = house.knock();
+    tokio::time::sleep(SILENT_TIMEOUT - Duration::from_secs(1)).await;
+    page.write_all(HEAD.as_bytes()).await.expect("written");
+    read_until(&mut page, "hello").await;
+    let started = Instant::now();
+    let (bytes, closed) = until_closed(&mut house.knock()).await;
+    assert_eq!((bytes.len(), closed - started), (0, SILENT_TIMEOUT));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_oldest_of_too_many_silent_connections_goes() {
+    let house = house();
+    let mut oldest = house.knock();
+    tokio::task::yield_now().await;
+    let _others: Vec<_> = (0..MAX_SILENT).map(|_| house.knock()).collect();
+    let started = Instant::now();
+    let (bytes, closed) = until_closed(&mut oldest).await;
+    assert_eq!((bytes.len(), closed - started), (0, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_never_opens_is_closed_after_five_seconds() {
+    let house = house();
+    let mut page = house.knock();
+    page.write_all(HEAD.as_bytes()).await.expect("written");
+    read_until(&mut page, "hello").await;
+    let upgraded = Instant::now();
+    let mut close = [0; 4];
+    page.read_exact(&mut close).await.expect("a close frame");
+    assert_eq!((upgraded.elapsed(), close_code(&close)), (OPEN_TIMEOUT, Some(4408)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_script_that_does_not_answer_is_closed_after_seventy_five_seconds() {
+    let house = house();
+    let mut page = house.knock();
+    page.write_all(HEAD.as_bytes()).await.expect("written");
+    let hello = String::from_utf8_lossy(&read_until(&mut page, "\"}").await).into_owned();
+    let nonce = hello.split("\"nonce\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a nonce");
+    page.write_all(&frame(&format!(r#"{{"type":"open","nonce":"{nonce}"}}"#))).await.expect("written");
+    read_until(&mut page, "ready").await;
+    let open = Instant::now();
+    read_until(&mut page, "ping").await;
+    assert_eq!(open.elapsed(), PING_INTERVAL);
+    page.write_all(&frame(r#"{"type":"pong"}"#)).await.expect("written");
+    let answered = Instant::now();
+    read_until(&mut page, "ping").await;
+    let (rest, _) = until_closed(&mut page).await;
+    assert_eq!(close_code(&rest), Some(4408));
+    // The page's own close frame never comes: a second later the connection is cut.
+    assert_eq!(answered.elapsed(), PONG_TIMEOUT + Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_does_not_read_is_not_waited_for() {
+    let house = house();
+    let mut page = house.knock();
+    page.write_all(HEAD.as_bytes()).await.expect("written");
+    let hello = String::from_utf8_lossy(&read_until(&mut page, "\"}").await).into_owned();
+    let nonce = hello.split("\"nonce\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a nonce");
+    page.write_all(&frame(&format!(r#"{{"type":"open","nonce":"{nonce}"}}"#))).await.expect("written");
+    // Thirty requests a second are allowed, and each is refused in a few bytes that nobody reads.
+    let request = frame(&format!(r#"{{"type":"prove","id":{},"challenge":"c"}}"#, u64::MAX));
+    let started = Instant::now();
+    let flood = async {
+        loop {
+            if page.write_all(&request).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(34)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(600), flood).await.expect("the socket is closed");
+    assert!(started.elapsed() < PONG_TIMEOUT + Duration::from_secs(5), "{:?}", started.elapsed());
+}
