@@ -41,6 +41,7 @@ impl Desk {
             set.expect("the permission is set");
         }
         let client = context.new_page().await.expect("a tab");
+        client.set_viewport(1000, 720).await.expect("a size");
         client.goto(&demo.client_url()).await.expect("the client's window");
         client.wait_for("document.body.dataset.agent === 'running'", SOON).await.expect("the client is connected");
         let page = context.new_page().await.expect("a tab");
