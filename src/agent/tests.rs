@@ -88,6 +88,18 @@ impl House {
     }
 }
 
+impl House {
+    /// A page that has said `open`.
+    async fn open(&self) -> DuplexStream {
+        let mut page = self.knock();
+        page.write_all(HEAD.as_bytes()).await.expect("written");
+        let hello = String::from_utf8_lossy(&read_until(&mut page, "\"}").await).into_owned();
+        let nonce = hello.split("\"nonce\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a nonce");
+        page.write_all(&frame(&format!(r#"{{"type":"open","nonce":"{nonce}"}}"#))).await.expect("written");
+        page
+    }
+}
+
 /// Everything that comes until the other side closes, and when it does.
 async fn until_closed(page: &mut DuplexStream) -> (Vec<u8>, Instant) {
     let mut bytes = Vec::new();
@@ -177,11 +189,7 @@ async fn a_page_that_never_opens_is_closed_after_five_seconds() {
 #[tokio::test(start_paused = true)]
 async fn a_script_that_does_not_answer_is_closed_after_seventy_five_seconds() {
     let house = house();
-    let mut page = house.knock();
-    page.write_all(HEAD.as_bytes()).await.expect("written");
-    let hello = String::from_utf8_lossy(&read_until(&mut page, "\"}").await).into_owned();
-    let nonce = hello.split("\"nonce\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a nonce");
-    page.write_all(&frame(&format!(r#"{{"type":"open","nonce":"{nonce}"}}"#))).await.expect("written");
+    let mut page = house.open().await;
     read_until(&mut page, "ready").await;
     let open = Instant::now();
     read_until(&mut page, "ping").await;
@@ -198,11 +206,7 @@ async fn a_script_that_does_not_answer_is_closed_after_seventy_five_seconds() {
 #[tokio::test(start_paused = true)]
 async fn a_page_that_does_not_read_is_not_waited_for() {
     let house = house();
-    let mut page = house.knock();
-    page.write_all(HEAD.as_bytes()).await.expect("written");
-    let hello = String::from_utf8_lossy(&read_until(&mut page, "\"}").await).into_owned();
-    let nonce = hello.split("\"nonce\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a nonce");
-    page.write_all(&frame(&format!(r#"{{"type":"open","nonce":"{nonce}"}}"#))).await.expect("written");
+    let mut page = house.open().await;
     // Thirty requests a second are allowed, and each is refused in a few bytes that nobody reads.
     let request = frame(&format!(r#"{{"type":"prove","id":{},"challenge":"c"}}"#, u64::MAX));
     let started = Instant::now();

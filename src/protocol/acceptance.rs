@@ -146,3 +146,121 @@ impl SeenChallenges {
         self.until.insert(id, forget).is_none_or(|until| until <= now)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{Algorithm, Signer as _, SoftwareKey};
+    use crate::protocol::id::Sid;
+    use crate::protocol::statement::{self, Audience};
+
+    const NOW: Moment = Moment(Duration::from_secs(5000));
+    const DATE: Timestamp = Timestamp(1_800_000_000);
+
+    struct Bench {
+        key: SoftwareKey,
+        issuer: Issuer,
+        origin: Origin,
+        seen: SeenChallenges,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            Self {
+                key: SoftwareKey::generate(Algorithm::Es256).expect("key").0,
+                issuer: "https://app.example/login".parse().expect("issuer"),
+                origin: "https://app.example".parse().expect("origin"),
+                seen: SeenChallenges::default(),
+            }
+        }
+
+        fn challenge(&self) -> Challenge {
+            Challenge {
+                iss: self.issuer.clone(),
+                aud: Audience::Agent,
+                org: self.origin.clone(),
+                jti: ChallengeId::from_bytes(crate::crypto::random()),
+                sid: Sid::from_bytes([2; 32]),
+                iat: DATE,
+                exp: DATE.plus(120),
+                rdm: self.issuer.login_url(),
+                inc: "life".parse().expect("incarnation"),
+            }
+        }
+
+        fn accept_at(&mut self, challenge: &Challenge, now: Moment) -> Result<AcceptedChallenge, ChallengeFault> {
+            let compact = statement::sign(challenge, &self.key).expect("signed");
+            let time = IssuerTime { date: DATE, heard: NOW };
+            let expected = Expected { issuer: &self.issuer, origin: &self.origin, time };
+            accept(&compact, &[self.key.public().clone()], expected, &mut self.seen, now)
+        }
+
+        fn fault_of(&mut self, change: impl FnOnce(&mut Challenge)) -> Option<ChallengeFault> {
+            let mut challenge = self.challenge();
+            change(&mut challenge);
+            self.accept_at(&challenge, NOW).err()
+        }
+    }
+
+    #[test]
+    fn a_sound_challenge_is_accepted_once_and_dates_what_is_signed_for_it() {
+        let mut bench = Bench::new();
+        let challenge = bench.challenge();
+        let later = NOW + Duration::from_secs(30);
+        let accepted = bench.accept_at(&challenge, later).expect("accepted");
+        assert_eq!(accepted.timestamp(later + Duration::from_secs(7)), DATE.plus(37));
+        assert_eq!(bench.accept_at(&challenge, later), Err(ChallengeFault::Replayed));
+    }
+
+    #[test]
+    fn every_condition_is_needed() {
+        let mut bench = Bench::new();
+        let elsewhere: Issuer = "https://app.example/other".parse().expect("issuer");
+        let rdm = elsewhere.login_url();
+        assert_eq!(bench.fault_of(|_| ()), None);
+        assert_eq!(bench.fault_of(|c| c.iss = elsewhere), Some(ChallengeFault::Issuer));
+        assert_eq!(bench.fault_of(|c| c.rdm = rdm), Some(ChallengeFault::Issuer));
+        let foreign: Origin = "https://evil.example".parse().expect("origin");
+        assert_eq!(bench.fault_of(|c| c.org = foreign), Some(ChallengeFault::Origin));
+        let ahead = |c: &mut Challenge| (c.iat, c.exp) = (DATE.plus(6), DATE.plus(100));
+        assert_eq!(bench.fault_of(ahead), Some(ChallengeFault::Time));
+        let slightly_ahead = |c: &mut Challenge| (c.iat, c.exp) = (DATE.plus(5), DATE.plus(100));
+        assert_eq!(bench.fault_of(slightly_ahead), None);
+        let other = SoftwareKey::generate(Algorithm::Es256).expect("key").0;
+        let compact = statement::sign(&bench.challenge(), &other).expect("signed");
+        let expected =
+            Expected { issuer: &bench.issuer, origin: &bench.origin, time: IssuerTime { date: DATE, heard: NOW } };
+        let refused = accept(&compact, &[bench.key.public().clone()], expected, &mut bench.seen, NOW);
+        assert_eq!(refused, Err(ChallengeFault::UnknownKey(other.public().id())));
+    }
+
+    #[test]
+    fn age_is_by_the_issuers_clock_to_the_second() {
+        let mut bench = Bench::new();
+        let at = |seconds| NOW + Duration::from_secs(seconds);
+        let challenge = bench.challenge();
+        assert_eq!(bench.accept_at(&challenge, at(121)), Err(ChallengeFault::Time));
+        assert!(bench.accept_at(&challenge, at(120)).is_ok());
+        let mut short = bench.challenge();
+        short.exp = DATE.plus(10);
+        assert_eq!(bench.accept_at(&short, at(11)), Err(ChallengeFault::Time));
+        assert!(bench.accept_at(&short, at(10)).is_ok());
+    }
+
+    #[test]
+    fn what_was_seen_is_forgotten_when_it_could_not_be_accepted_any_more() {
+        let mut seen = SeenChallenges::default();
+        let at = |seconds| NOW + Duration::from_secs(seconds);
+        let id = |number: u32| {
+            let mut bytes = [0; 32];
+            bytes[..4].copy_from_slice(&number.to_be_bytes());
+            ChallengeId::from_bytes(bytes)
+        };
+        for number in 0..10_000 {
+            let now = at(u64::from(number));
+            assert!(seen.insert(id(number), now + Duration::from_secs(126), now));
+        }
+        assert!(seen.until.len() < 600, "{} are remembered", seen.until.len());
+        assert!(!seen.insert(id(9_999), at(20_000), at(9_999)));
+    }
+}

@@ -92,3 +92,68 @@ impl SpentConsent {
         renewable.then_some(Consented { renewable: false, ..self.consent })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::protocol::id::ChallengeId;
+    use crate::protocol::statement::Audience;
+    use crate::protocol::time::Timestamp;
+
+    const NOW: Moment = Moment(Duration::from_secs(5000));
+
+    fn request() -> ConsentRequest {
+        ConsentRequest {
+            origin: "https://app.example".parse().expect("origin"),
+            issuer: "https://app.example/login".parse().expect("issuer"),
+            subject: "someone".parse().expect("subject"),
+            epoch: Epoch(4),
+        }
+    }
+
+    fn challenge(life: &str) -> Challenge {
+        Challenge {
+            iss: request().issuer,
+            aud: Audience::Agent,
+            org: request().origin,
+            jti: ChallengeId::from_bytes([1; 32]),
+            sid: Sid::from_bytes([2; 32]),
+            iat: Timestamp(1),
+            exp: Timestamp(2),
+            rdm: request().issuer.login_url(),
+            inc: life.parse().expect("incarnation"),
+        }
+    }
+
+    fn spent() -> SpentConsent {
+        Consented::from_answer(&request(), true).expect("consented").spend(&challenge("one"), NOW)
+    }
+
+    #[test]
+    fn who_is_asked_and_who_is_not() {
+        let without = |mode, remembered| Consented::without_prompt(&request(), mode, remembered).is_some();
+        assert!(without(ConsentMode::Page, false) && without(ConsentMode::Prompt, true));
+        assert!(!without(ConsentMode::Prompt, false));
+        assert!(!without(ConsentMode::Always, true) && !without(ConsentMode::Always, false));
+        assert!(Consented::from_answer(&request(), false).is_none());
+    }
+
+    #[test]
+    fn every_condition_of_a_second_token_is_needed() {
+        let renew = |change: fn(&mut Challenge), epoch, seconds| {
+            let mut next = challenge("two");
+            change(&mut next);
+            spent().renew(&next, Epoch(epoch), NOW + Duration::from_secs(seconds))
+        };
+        assert!(renew(|_| (), 4, 60).is_some());
+        assert!(renew(|_| (), 4, 61).is_none(), "too late");
+        assert!(renew(|_| (), 5, 0).is_none(), "another epoch");
+        assert!(renew(|c| c.sid = Sid::from_bytes([3; 32]), 4, 0).is_none(), "another browser");
+        assert!(renew(|c| c.org = "https://other.example".parse().expect("origin"), 4, 0).is_none(), "another origin");
+        assert!(renew(|c| c.inc = "one".parse().expect("incarnation"), 4, 0).is_none(), "the same life");
+        let second = renew(|_| (), 4, 0).expect("renewed").spend(&challenge("two"), NOW);
+        assert!(second.renew(&challenge("three"), Epoch(4), NOW).is_none(), "a third token");
+    }
+}
