@@ -8,10 +8,12 @@ mod support;
 #[path = "../tests/support/mod.rs"]
 mod tests;
 
+use std::time::Duration;
+
 use futures::{SinkExt as _, StreamExt as _};
 use loopkey::protocol::page::OpenWith;
 use loopkey::protocol::state::PresenceState;
-use support::{Samples, print, timed};
+use support::{Samples, print};
 use tests::world::{TestPage, World};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,6 +25,13 @@ const WARM_UP: usize = 60;
 const UPGRADE: usize = 320;
 const ANSWER: usize = 170;
 const HELLO: &str = r#"{"type":"hello","v":1,"nonce":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#;
+
+/// The time that a future takes.
+async fn timed<T>(future: impl Future<Output = T>) -> (Duration, T) {
+    let started = tokio::time::Instant::now();
+    let value = future.await;
+    (started.elapsed(), value)
+}
 
 fn main() {
     // The agent has a thread of its own, as it has in a program that embeds it.

@@ -37,10 +37,3 @@ pub(crate) fn print(title: impl Display, rows: &[(&str, &Samples)]) {
 fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
-
-/// The time that a future takes.
-pub(crate) async fn timed<T>(future: impl Future<Output = T>) -> (Duration, T) {
-    let started = tokio::time::Instant::now();
-    let value = future.await;
-    (started.elapsed(), value)
-}

@@ -24,6 +24,7 @@ use crate::login::{LoginConfig, LoginServer};
 use crate::protocol::base64url;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::limits::DEFAULT_PORTS;
+use crate::protocol::state::PresenceState;
 use crate::store::{self, StoreUrl};
 
 /// Where the demo is to be found.
@@ -95,6 +96,14 @@ impl Demo {
     #[must_use]
     pub fn client_url(&self) -> String {
         format!("http://localhost:{}", self.places.client)
+    }
+
+    /// Says how the person stands, as the buttons of the client's window do.
+    ///
+    /// # Errors
+    /// Where the agent is stopped or nobody is signed in.
+    pub async fn set_presence(&self, presence: PresenceState) -> anyhow::Result<()> {
+        self.client.set_presence(presence).await
     }
 
     /// Stops the agent alone, as a crash or an update does.
