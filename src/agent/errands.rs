@@ -6,7 +6,10 @@ use std::time::Duration;
 use rand::RngExt as _;
 
 use super::hub::Hub;
+use super::issuer::IssuerFault;
 
+/// The longest pause where the issuer answers, but not with 204: the device may be erased there.
+const REFUSED_RETRY: Duration = Duration::from_secs(3600);
 /// The first and the longest pause between tries to deliver a sign-out.
 const RETRY: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
 
@@ -38,7 +41,9 @@ pub(super) async fn deliver_sign_outs(hub: Arc<Hub>) {
                 tracing::warn!(%error, "a sign-out is not delivered yet; trying again");
                 let jittered = pause.mul_f64(rand::rng().random_range(0.5..1.0));
                 tokio::time::sleep(jittered).await;
-                pause = (pause * 2).min(*RETRY.end());
+                // A login server that is away comes back; one that says no will hardly change its mind.
+                let longest = if matches!(error, IssuerFault::Refused { .. }) { REFUSED_RETRY } else { *RETRY.end() };
+                pause = (pause * 2).min(longest);
             }
         }
     }

@@ -18,10 +18,9 @@ impl Global {
 /// Calls one method of the running agent.
 pub(super) async fn call(global: &Global, method: &str, params: &Value) -> Result<Value, Failure> {
     let (peer, _incoming, driver) = control::connect(&global.control_path()).await?;
-    tokio::select! {
-        result = peer.call(method, params) => result.map_err(Failure::failed),
-        () = driver => Err(Failure::failed("the agent closed the connection")),
-    }
+    // In a task of its own: an answer that comes together with the end of the connection still counts.
+    tokio::spawn(driver);
+    peer.call(method, params).await.map_err(Failure::failed)
 }
 
 /// Writes one line to standard output.
