@@ -72,11 +72,10 @@ async fn events(State(client): Shared) -> Sse<impl Stream<Item = Result<Event, I
         if !first {
             views.changed().await.ok()?;
         }
-        let event = Event::default().event("state").json_data(&*views.borrow_and_update());
-        Some((event, (views, false)))
+        let view = serde_json::to_string(&*views.borrow_and_update()).ok()?;
+        Some((Ok(Event::default().event("state").data(view)), (views, false)))
     });
-    let events = views.filter_map(|event| async move { event.ok().map(Ok) }).take_until(client.closed());
-    Sse::new(events).keep_alive(KeepAlive::default())
+    Sse::new(views.take_until(client.closed())).keep_alive(KeepAlive::default())
 }
 
 #[derive(Deserialize)]
