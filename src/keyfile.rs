@@ -83,6 +83,14 @@ pub fn replace(path: &Path, secret: &[u8]) -> Result<(), KeyFileError> {
 /// # Errors
 /// [`KeyFileError`] where it is missing, a link, not this user's alone, or too long.
 pub fn read(path: &Path) -> Result<Secret<Vec<u8>>, KeyFileError> {
+    read_up_to(path, MAX_LEN)
+}
+
+/// As [`read`], for a file of up to `max_len` bytes.
+///
+/// # Errors
+/// [`KeyFileError`] where it is missing, a link, not this user's alone, or too long.
+pub fn read_up_to(path: &Path, max_len: u64) -> Result<Secret<Vec<u8>>, KeyFileError> {
     let file = open_without_following(path).map_err(|source| {
         if source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
             KeyFileError::NotAKeyFile { path: path.to_owned() }
@@ -91,12 +99,12 @@ pub fn read(path: &Path) -> Result<Secret<Vec<u8>>, KeyFileError> {
         }
     })?;
     let metadata = file.metadata().map_err(io_error(path))?;
-    if !metadata.is_file() || metadata.len() > MAX_LEN {
+    if !metadata.is_file() || metadata.len() > max_len {
         return Err(KeyFileError::NotAKeyFile { path: path.to_owned() });
     }
     require_private(path, &metadata)?;
     let mut secret = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-    file.take(MAX_LEN).read_to_end(&mut secret).map_err(io_error(path))?;
+    file.take(max_len).read_to_end(&mut secret).map_err(io_error(path))?;
     Ok(Secret::new(secret))
 }
 

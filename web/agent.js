@@ -168,8 +168,22 @@ export class Agent {
       const end = verdict(await this.#converse(connection, signal), this.#handshake);
       if (end.name) this.#on.state(end.name, end.reason);
       if (end.wait === Infinity) await untilAborted(signal);
-      attempt = this.#handshake.steady ? 0 : attempt + 1;
-      await sleep(this.#environment, end.wait && fullJitter(this.#environment.random(), attempt, end.wait), signal);
+      attempt = await this.#untilReturn(end, this.#handshake.steady ? 0 : attempt + 1, signal);
+      if (signal.aborted) throw signal.reason;
+    }
+  }
+
+  /** Waits as the verdict says. @returns {Promise<number>} the attempts so far */
+  async #untilReturn({ reason, wait }, attempt, signal) {
+    const environment = this.#environment;
+    const offline = reason === "issuer_unreachable";
+    // A challenge that came too late for the lost socket is in time for the next one.
+    if (offline && await this.#handshake.late()) return attempt;
+    for (;;) {
+      await sleep(environment, wait && fullJitter(environment.random(), attempt, wait), signal);
+      // A socket without a challenge would only be closed again: the login server has to answer first.
+      if (!offline || await this.#handshake.armed()) return attempt;
+      attempt += 1;
     }
   }
 

@@ -12,6 +12,7 @@ import { fill, wordsFor } from "./words.js";
  * @property {{name: string, avatar: string | null} | null} person
  * @property {{name: string} | null} session
  * @property {boolean} busy          a login is under way
+ * @property {boolean} redeeming     it can no longer be cancelled
  * @property {string | null} code    the two digits, while the client asks
  * @property {string | null} error   why the last login failed
  *
@@ -42,7 +43,7 @@ export function cardView(situation, { lang, app }) {
   };
 }
 
-function describe({ state, presence, person, session, busy, code, error }, words) {
+function describe({ state, presence, person, session, busy, redeeming, code, error }, words) {
   const retry = { id: "retry", label: words.retry };
   const cancel = { id: "cancel", label: words.cancel };
   const open = (label) => ({ id: "open", label, href: "loopkey:wake" });
@@ -91,7 +92,7 @@ function describe({ state, presence, person, session, busy, code, error }, words
   const named = { title: "{name}", text: presence?.presence === "away" ? words.person.away : words.person.text };
   const badge = presence?.presence === "away" ? "away" : "here";
   if (busy) {
-    return { view: "signing", person, badge, working: true, from: { ...named, text: words.signing.text }, actions: [cancel] };
+    return { view: "signing", person, badge, working: true, from: { ...named, text: words.signing.text }, actions: redeeming ? [] : [cancel] };
   }
   const login = { id: "login", label: words.person.action };
   if (error) {

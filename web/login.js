@@ -3,6 +3,8 @@
  * by itself: the caller passes the person and the epoch that the clicked card was drawn from.
  */
 
+import { untilAborted } from "./environment.js";
+
 /**
  * What the login server may answer once without ending the attempt. Each needs a new challenge and a
  * new token: a token whose fate is unknown is never posted again.
@@ -17,19 +19,22 @@ const RETRIED_ONCE = ["stale_challenge", "unavailable"];
  * @param {string} attempt.subject
  * @param {AbortSignal} attempt.signal its reason is what the caller's promise rejects with
  * @param {(code: string | null) => void} attempt.onConsent the two digits, and null when the prompt is gone
+ * @param {(redeeming: boolean) => void} attempt.onRedeeming true while the login server has the token: what it
+ *   does with it cannot be taken back, so that an abort then ends nothing but a further try
  */
-export async function login({ issuer, connection, epoch, subject, signal, onConsent }) {
+export async function login({ issuer, connection, epoch, subject, signal, onConsent, onRedeeming }) {
   const retried = new Set();
   for (;;) {
-    const { challenge } = await issuer.challenge();
-    signal.throwIfAborted();
+    const { challenge } = await Promise.race([issuer.challenge(), untilAborted(signal)]);
     const token = await askAgent(connection, epoch, challenge, signal, onConsent);
     signal.throwIfAborted();
+    onRedeeming(true);
     try {
       return await issuer.redeem(challenge, token, subject);
     } catch (error) {
       if (!RETRIED_ONCE.includes(error.code) || retried.has(error.code)) throw error;
       retried.add(error.code);
+      onRedeeming(false);
     }
   }
 }

@@ -10,7 +10,7 @@ import { cardStyle } from "./card-style.js";
 import { element, icon, portrait } from "./card-parts.js";
 import { wordsFor } from "./words.js";
 
-const EVENTS = ["state", "presence", "person", "session", "consent"];
+const EVENTS = ["state", "presence", "person", "session", "consent", "redeeming"];
 
 export class LoopkeyCard extends HTMLElement {
   static observedAttributes = ["lang", "app"];
@@ -84,8 +84,8 @@ export class LoopkeyCard extends HTMLElement {
   }
 
   #draw() {
-    const { state = { name: "unknown", reason: "not_started" }, presence = null, person = null, session = null } = this.#loopkey ?? {};
-    const situation = { state, presence, person, session, busy: this.#busy, code: this.#code, error: this.#error };
+    const { state = { name: "unknown", reason: "not_started" }, presence = null, person = null, session = null, redeeming = false } = this.#loopkey ?? {};
+    const situation = { state, presence, person, session, busy: this.#busy, redeeming, code: this.#code, error: this.#error };
     const view = cardView(situation, { lang: this.#lang, app: this.getAttribute("app") ?? undefined });
     this.setAttribute("state", state.name);
     this.setAttribute("reason", state.reason);

@@ -16,7 +16,7 @@ export type StateName =
  * | `asking` | `permission_prompt`: the browser asks the person |
  * | `found` | `handshake` |
  * | `absent` | `not_running`; `busy`: the agent turned us away for now |
- * | `blocked` | `denied`: by the person or a policy; `dismissed`: the prompt was closed or not answered; `insecure_page`: plain http; `not_delegated`: the embedding page keeps loopback from this frame; `withdrawn`: the origin's grant was taken back in the app; `challenge_refused`: the agent does not accept this login server's challenges; `issuer_unreachable`: no challenge to be had |
+ * | `blocked` | `denied`: by the person or a policy; `dismissed`: the prompt was closed or not answered; `insecure_page`: plain http; `not_delegated`: the embedding page keeps loopback from this frame; `withdrawn`: the origin's grant was taken back in the app; `challenge_refused`: the agent does not accept this login server's challenges; `issuer_unreachable`: no challenge to be had, or the agent cannot check it; tried again |
  * | `incompatible` | `version`: the agent speaks another one; `protocol`: it broke ours; `unsupported_browser` |
  * | `live` | `ready`, `resumed`; `unverified`: the login server did not accept the agent's proof; `issuer_unreachable`: it did not answer |
  */
@@ -120,6 +120,8 @@ export interface LoopkeyEventMap {
   session: CustomEvent<{ session: Session | null; reason: SessionReason }>;
   /** The two digits that the client's prompt shows too; `null` when the prompt has gone. */
   consent: CustomEvent<{ code: string | null }>;
+  /** `detail` is the new `redeeming`. */
+  redeeming: CustomEvent<boolean>;
 }
 
 export interface Loopkey extends EventTarget {
@@ -129,6 +131,8 @@ export interface Loopkey extends EventTarget {
   readonly presence: Presence | null;
   readonly person: Person | null;
   readonly session: Session | null;
+  /** The login server is deciding on a `login()`: it can no longer be cancelled, so offer no way to. */
+  readonly redeeming: boolean;
 
   /** On page load. Looks for the agent only if that cannot raise the browser's prompt. */
   start(): Promise<void>;
@@ -138,10 +142,10 @@ export interface Loopkey extends EventTarget {
   wake(): Promise<void>;
   /**
    * Signs in the `person`. Resolves when the login server has set the session; rejects with a
-   * {@link LoopkeyError}. A second call cancels the first.
+   * {@link LoopkeyError}. A second call cancels the first; while `redeeming` it is `busy` instead.
    */
   login(): Promise<void>;
-  /** Ends a `login()` under way and takes the client's prompt away. */
+  /** Ends a `login()` under way and takes the client's prompt away; no effect while `redeeming`. */
   cancel(): void;
   /** `everywhere`: all web sessions of the account, in every browser. */
   logout(options?: { everywhere?: boolean }): Promise<void>;

@@ -47,6 +47,7 @@ class Loopkey extends EventTarget {
   state = Object.freeze({ name: "unknown", reason: "not_started" });
   presence = null;
   person = null;
+  redeeming = false;
 
   constructor(options, environment) {
     super();
@@ -79,7 +80,7 @@ class Loopkey extends EventTarget {
     document.addEventListener("resume", this.#onResume);
     await Promise.all([
       this.#agent.start(),
-      this.#session.check().catch(() => this.#emit("session", { session: null, reason: "checked" })),
+      this.#session.check(),
     ]);
   }
 
@@ -93,6 +94,7 @@ class Loopkey extends EventTarget {
   }
 
   async login() {
+    if (this.redeeming) throw new LoopkeyError("busy");
     this.cancel();
     if (!this.#connection) throw new LoopkeyError("not_connected");
     if (!this.person) throw new LoopkeyError(this.presence?.presence === "signed_out" ? "signed_out" : "no_person");
@@ -105,14 +107,17 @@ class Loopkey extends EventTarget {
         subject: this.person.subject,
         signal: attempt.signal,
         onConsent: (code) => this.#emit("consent", { code }),
+        onRedeeming: (redeeming) => this.#setRedeeming(redeeming),
       });
     } finally {
       if (this.#attempt === attempt) this.#attempt = null;
+      this.#setRedeeming(false);
     }
     this.#session.loggedIn().catch(() => {}); // signed in all the same; the next check will tell
   }
 
   cancel() {
+    if (this.redeeming) return; // too late: the login server may have signed the person in already
     this.#attempt?.abort(new LoopkeyError("cancelled"));
     this.#attempt = null;
   }
@@ -214,6 +219,12 @@ class Loopkey extends EventTarget {
     if (this.person === person) return;
     this.person = person;
     this.#emit("person", person);
+  }
+
+  #setRedeeming(redeeming) {
+    if (this.redeeming === redeeming) return;
+    this.redeeming = redeeming;
+    this.#emit("redeeming", redeeming);
   }
 
   #emit(type, detail) {

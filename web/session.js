@@ -19,6 +19,11 @@ export class Session {
   #recheck = null;
   /** What the agent said about the end that is coming; it knows better than the cookie's absence. */
   #suspicion = null;
+  /** Questions are numbered, and this is the newest: answers may overtake each other. */
+  #asked = 0;
+  /** Answers to questions up to this one are outdated: something newer is known. */
+  #outdated = 0;
+  #reported = false;
   /** @type {object | null} */
   current = null;
 
@@ -38,17 +43,23 @@ export class Session {
     });
   }
 
-  /** Asks the login server. @returns {Promise<object | null>} */
+  /** Asks the login server. @returns {Promise<object | null>} the session as it is known then */
   async refresh(reason) {
+    const asked = (this.#asked += 1);
     const session = await this.#issuer.session();
-    this.#set(session, session ? reason : "expired");
-    return session;
+    if (asked > this.#outdated) {
+      this.#set(session, session ? reason : this.#reported ? "expired" : "checked", asked);
+    } else if (session && !this.current) {
+      // The end that came meanwhile may have been an earlier session's: only a new answer can tell.
+      return this.refresh(reason);
+    }
+    return this.current;
   }
 
-  /** The first look; reported even when there is no session, so that a page can draw itself. */
+  /** The first look; reported even when there is no session or no answer, so that a page can draw itself. */
   async check() {
-    const session = await this.#issuer.session();
-    this.#set(session, "checked", true);
+    await this.refresh("checked").catch(() => {});
+    if (!this.#reported) this.#report(null, "checked");
   }
 
   /** After news from the agent: asks at once, and again until the session has gone. */
@@ -69,6 +80,7 @@ export class Session {
   }
 
   async loggedIn() {
+    this.#outdated = this.#asked; // what was asked before says nothing about this session
     await this.refresh("logged_in");
     this.#events.announce({ type: "changed" });
   }
@@ -91,13 +103,20 @@ export class Session {
     if (this.current) this.#events.listen();
   }
 
-  #set(session, reason, first = false) {
-    const same = sameSession(this.current, session);
+  /** @param {number} [asked] the question that this answers; news that nobody asked for is newer than all of them */
+  #set(session, reason, asked = this.#asked) {
+    const same = this.#reported && sameSession(this.current, session);
+    this.#outdated = asked;
     this.current = session;
     if (session) this.#events.listen();
     else this.#events.stop();
-    if (first || !same) this.#onChange(session, session || reason === "logged_out" ? reason : this.#suspicion ?? reason);
+    if (!same) this.#report(session, session || reason === "logged_out" ? reason : this.#suspicion ?? reason);
     if (!session) this.#suspicion = null;
+  }
+
+  #report(session, reason) {
+    this.#reported = true;
+    this.#onChange(session, reason);
   }
 }
 

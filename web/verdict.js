@@ -6,6 +6,8 @@ const SOON = { base: 100, cap: 60_000 };
 const LATER = { base: 10_000, cap: 60_000 };
 const SLOWLY = { base: 60_000, cap: 60_000 };
 
+const UNREACHABLE = { name: "blocked", reason: "issuer_unreachable", wait: LATER };
+
 /** Refused in a row before the page stops believing in chance (a race, a clock). */
 const CHALLENGE_TRIES = 2;
 
@@ -16,7 +18,7 @@ const CHALLENGE_TRIES = 2;
  */
 export function verdict({ code, error }, handshake) {
   if (error?.code === "issuer_unreachable" || error?.code === "issuer_refused") {
-    return { name: "blocked", reason: "issuer_unreachable", wait: LATER };
+    return UNREACHABLE;
   }
   switch (code) {
     case 4401:
@@ -24,8 +26,9 @@ export function verdict({ code, error }, handshake) {
       return { name: "blocked", reason: "challenge_refused", wait: SLOWLY };
     case 4403:
       return { name: "blocked", reason: "withdrawn", wait: Infinity };
+    case 1013: // the agent itself cannot reach the login server, so that it cannot judge a challenge
+      return UNREACHABLE;
     case 4429:
-    case 1013:
       return { name: "absent", reason: "busy", wait: LATER };
     case 4400:
     case 1002:

@@ -28,6 +28,7 @@ struct Counts {
     silent: VecDeque<(u64, oneshot::Sender<()>)>,
     next_silent: u64,
     refusals: RateLimit,
+    refusals_of_strangers: RateLimit,
 }
 
 impl Census {
@@ -40,6 +41,7 @@ impl Census {
             silent: VecDeque::new(),
             next_silent: 0,
             refusals: RateLimit::new(REFUSALS_PER_SECOND, REFUSALS_PER_SECOND),
+            refusals_of_strangers: RateLimit::new(REFUSALS_PER_SECOND, REFUSALS_PER_SECOND),
         }));
         Self { counts, open: watch::channel(HashMap::new()).0 }
     }
@@ -83,6 +85,11 @@ impl Census {
     /// Whether one more refusal may be answered with bytes.
     pub(super) fn may_answer_refusal(&self, now: Moment) -> bool {
         self.lock().refusals.admit(now)
+    }
+
+    /// As [`Census::may_answer_refusal`], for other users of the computer.
+    pub(super) fn may_answer_stranger(&self, now: Moment) -> bool {
+        self.lock().refusals_of_strangers.admit(now)
     }
 
     /// How many sockets of each origin have said `ready`, and a way to wait until that changes.

@@ -18,10 +18,10 @@ use super::driver::{self, Page};
 use super::peer::{PeerCheck, PeerFault};
 use super::wire::drain;
 use crate::protocol::gate::{Admitted, Gate, Purpose, REFUSAL, Refused};
-use crate::protocol::head::RequestHead;
+use crate::protocol::head::{BadHead, RequestHead};
 use crate::protocol::limits::{HEAD_MAX_LEN, HEAD_TIMEOUT, SILENT_TIMEOUT};
 use crate::protocol::message::SUBPROTOCOL;
-use crate::protocol::peer::OwnUser;
+use crate::protocol::peer::{OwnUser, StrangePeer};
 
 /// How long a refused connection may go on sending before it is cut.
 const LINGER: Duration = Duration::from_secs(1);
@@ -59,11 +59,20 @@ impl Doorman {
         let look_up = move || peers.look_up(page, agent);
         match look_up() {
             Ok(peer) => self.serve(stream, peer, Arc::new(look_up)).await,
-            Err(PeerFault::Strange(strange)) => refuse(stream, &self.core, strange.into()).await,
+            Err(PeerFault::Strange(strange)) => self.turn_away(stream, strange).await,
             Err(PeerFault::Unknowable(error)) => {
                 tracing::error!(%error, "the kernel cannot be asked who is connected; refusing everybody");
-                refuse(stream, &self.core, Refused::Peer(crate::protocol::peer::StrangePeer::NoRow)).await;
+                self.turn_away(stream, StrangePeer::NoRow).await;
             }
+        }
+    }
+
+    /// Refuses a stranger, who has a budget of his own: he must not spend that of the person's own browsers.
+    async fn turn_away(&self, stream: TcpStream, strange: StrangePeer) {
+        let answered = self.core.census.may_answer_stranger(self.core.clock.now());
+        if answered {
+            tracing::warn!(reason = %strange, "refused a connection");
+            say_and_close(stream, REFUSAL).await;
         }
     }
 
@@ -96,7 +105,8 @@ impl Doorman {
                     return Ok(head);
                 }
                 match stream.read(&mut head[filled..]).await {
-                    Ok(0) | Err(_) => return Err(Left::Silently),
+                    Ok(0) => return Err(Refused::Head(BadHead::Syntax).into()),
+                    Err(_) => return Err(Left::Silently),
                     Ok(read) => filled += read,
                 }
             }
@@ -158,9 +168,9 @@ async fn first_bytes<S: AsyncRead + Unpin>(
 
 /// The one way out for everything that is not admitted.
 async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: S, core: &Core, reason: Refused) {
-    let answered = core.census.may_answer_refusal(core.clock.now());
-    tracing::debug!(%reason, answered, "refused a connection");
-    if answered {
+    // Over the budget the log is spared too.
+    if core.census.may_answer_refusal(core.clock.now()) {
+        tracing::info!(%reason, "refused a connection");
         say_and_close(stream, REFUSAL).await;
     }
 }

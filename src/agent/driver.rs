@@ -43,16 +43,17 @@ pub(super) async fn drive<S: AsyncRead + AsyncWrite + Unpin>(stream: S, page: Pa
     let mut states = driver.page.hub.subscribe();
     let mut revoked = driver.page.core.revocations();
     let (notes, mut noted) = mpsc::unbounded_channel();
-    let code = loop {
+    let end = loop {
         if let Some(code) = driver.perform(&mut wire, &notes) {
-            break Some(code);
+            break End::Closed(code);
         }
         let clock = &driver.page.core.clock;
         let due = driver.machine.deadline().map(|at| at.since(clock.now()));
         tokio::select! {
             // What the agent knows comes before what the page says, and that a prompt is open before its answer.
             biased;
-            Ok(()) = states.changed() => {
+            // While the page is behind, states wait in their one slot: it gets the newest, not a backlog.
+            Ok(()) = states.changed(), if !wire.has_unsent() => {
                 let published = Arc::clone(&states.borrow_and_update());
                 driver.handle(Input::Published(published));
             }
@@ -65,22 +66,41 @@ pub(super) async fn drive<S: AsyncRead + AsyncWrite + Unpin>(stream: S, page: Pa
                 driver.handle(input);
             },
             () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => driver.handle(Input::Timeout),
-            Ok(origin) = revoked.recv() => if origin == driver.page.origin.origin { driver.handle(Input::Withdrawn) },
+            // Whoever missed a withdrawal may have missed its own.
+            origin = revoked.recv() => if origin.is_err() || origin.is_ok_and(|o| o == driver.page.origin.origin) {
+                driver.handle(Input::Withdrawn);
+            },
             () = Stop::wait(&mut stop) => driver.handle(Input::Stopping),
             event = wire.event() => match event {
                 Event::Text(text) => driver.handle(Input::Text(text.as_str())),
                 Event::Binary => driver.handle(Input::Binary),
                 Event::Control => driver.handle(Input::Control),
-                Event::Gone => break None,
-                Event::Broken(code) => break Some(code),
+                Event::Sent => {}
+                Event::Goodbye(code) => break End::Goodbye(code),
+                Event::Gone => break End::Gone,
+                Event::Broken(code) => break End::Closed(code),
             },
         }
     };
     drop(driver);
-    if let Some(code) = code {
-        tracing::debug!(code = code.number(), "closing the socket");
-        wire.close(code).await;
+    match end {
+        End::Closed(code) => {
+            tracing::debug!(code = code.number(), "closing the socket");
+            wire.close(code).await;
+        }
+        End::Goodbye(code) => wire.answer_goodbye(code).await,
+        End::Gone => {}
     }
+}
+
+/// How a socket ends.
+enum End {
+    /// The agent closes it.
+    Closed(CloseCode),
+    /// The page closed it.
+    Goodbye(Option<u16>),
+    /// Nobody is there any more.
+    Gone,
 }
 
 type Work = Abortable<BoxFuture<'static, Input<'static>>>;
@@ -138,7 +158,7 @@ impl Driver {
                         if let Err(error) = &read {
                             tracing::warn!(%error, "a challenge was not accepted");
                         }
-                        Input::ChallengeRead(call, read.ok())
+                        Input::ChallengeRead(call, read.map_err(|error| error.verdict()))
                     });
                     Ok(())
                 }

@@ -12,6 +12,7 @@ use super::keystore::{KeyStore, KeyStoreError};
 use super::record::Account;
 use super::settings::AgentSettings;
 use super::status::{AccountInfo, IssuerStatus, OriginStatus, Status};
+use crate::crypto::Signer;
 use crate::protocol::id::{EnrolmentTicket, Epoch, Seq, Subject};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::origin::Origin;
@@ -33,9 +34,40 @@ pub enum HandleError {
     /// The key.
     #[error(transparent)]
     Key(#[from] KeyStoreError),
+    /// The agent is stopping.
+    #[error("the agent is stopping")]
+    Stopped,
     /// More than one account could be meant.
     #[error("several accounts are enrolled: say which one ({0})")]
     Ambiguous(String),
+}
+
+/// A device key that is removed again unless its enrolment succeeds.
+struct FreshKey {
+    keys: Arc<dyn KeyStore>,
+    signer: Arc<dyn Signer>,
+    kept: bool,
+}
+
+impl FreshKey {
+    fn new(keys: Arc<dyn KeyStore>) -> Result<Self, KeyStoreError> {
+        let signer = keys.create()?;
+        Ok(Self { keys, signer, kept: false })
+    }
+
+    fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for FreshKey {
+    fn drop(&mut self) {
+        if !self.kept
+            && let Err(error) = self.keys.remove(self.signer.public().id())
+        {
+            tracing::warn!(%error, "the key of a failed enrolment is still there");
+        }
+    }
 }
 
 /// Tells a running agent things. Cheap to clone.
@@ -60,26 +92,21 @@ impl Handle {
     /// # Errors
     /// [`HandleError`]; nothing is kept of a key that was not enrolled.
     pub async fn enrol(&self, issuer: &Issuer, ticket: EnrolmentTicket) -> Result<AccountInfo, HandleError> {
-        let hub = self.hub(issuer)?;
-        let signer = self.keys.create()?;
-        let id = signer.public().id();
-        let enrolment = Enrolment {
-            aud: issuer.clone(),
-            nonce: ticket,
-            jwk: signer.public().to_jwk(),
-            name: self.settings.device_name.clone(),
-        };
-        let statement = statement::sign(&enrolment, signer.as_ref()).map_err(KeyStoreError::from)?;
-        let enrolled = match hub.client.enrol(&statement).await {
-            Ok(enrolled) => enrolled,
-            Err(fault) => {
-                self.keys.remove(id)?;
-                return Err(fault.into());
-            }
-        };
-        let account = hub.enrolled(enrolled, signer)?;
-        tracing::info!(%issuer, "an account was enrolled");
-        Ok(AccountInfo::of(hub, account, true))
+        let hub = Arc::clone(self.hub(issuer)?);
+        let (keys, name) = (Arc::clone(&self.keys), self.settings.device_name.clone());
+        // In a task of its own: once the issuer has been asked, a client that hangs up must not leave half an enrolment.
+        let enrolling = tokio::spawn(async move {
+            let fresh = FreshKey::new(keys)?;
+            let enrolment =
+                Enrolment { aud: hub.issuer().clone(), nonce: ticket, jwk: fresh.signer.public().to_jwk(), name };
+            let statement = statement::sign(&enrolment, fresh.signer.as_ref()).map_err(KeyStoreError::from)?;
+            let enrolled = hub.client.enrol(&statement).await?;
+            let account = hub.enrolled(enrolled, Arc::clone(&fresh.signer))?;
+            fresh.keep();
+            tracing::info!(issuer = %hub.issuer(), "an account was enrolled");
+            Ok(AccountInfo::of(&hub, account, true))
+        });
+        enrolling.await.map_err(|_| HandleError::Stopped)?
     }
 
     /// The enrolled accounts.
@@ -175,7 +202,7 @@ impl Handle {
                 presence: published.state.presence,
                 epoch: published.state.epoch,
                 account: hub.current().map(|account| AccountInfo::of(hub, account, true)),
-                pending_sign_outs: hub.pending_sign_outs(),
+                pending_sign_outs: hub.pending_sign_outs().len(),
             }
         });
         let sockets = self.core.census.open_sockets().borrow().clone();

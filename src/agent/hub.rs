@@ -137,7 +137,7 @@ impl Hub {
             let mut next = inner.record.clone();
             if let Some(pending) = self.leave(&inner, inner.record.epoch.next())? {
                 next.epoch = next.epoch.next();
-                next.sign_outs.push(pending);
+                next.keep_sign_out(pending);
             }
             next.current = Some(account.subject);
             next.save(&self.folder)?;
@@ -166,8 +166,10 @@ impl Hub {
             }
             account.avatar = Some(avatar.to_owned());
         }
-        next.save(&self.folder)?;
-        inner.record = next;
+        if next != inner.record {
+            next.save(&self.folder)?;
+            inner.record = next;
+        }
         Ok(())
     }
 
@@ -182,7 +184,9 @@ impl Hub {
         }
         let mut next = inner.record.clone();
         next.epoch = next.epoch.next();
-        next.sign_outs.extend(self.leave(&inner, next.epoch)?);
+        if let Some(pending) = self.leave(&inner, next.epoch)? {
+            next.keep_sign_out(pending);
+        }
         next.current = None;
         next.save(&self.folder)?;
         let epoch = next.epoch;
@@ -199,7 +203,7 @@ impl Hub {
         // Whoever was signed in before, be it the same account under an older key, is signed out by this.
         if let Some(pending) = self.leave(&inner, next.epoch.next())? {
             next.epoch = next.epoch.next();
-            next.sign_outs.push(pending);
+            next.keep_sign_out(pending);
         }
         next.epoch = next.epoch.max(enrolled.epoch);
         let account = Account {
@@ -207,7 +211,7 @@ impl Hub {
             device: enrolled.device,
             key: signer.public().id(),
             name: plain_name(&enrolled.name),
-            avatar: enrolled.avatar,
+            avatar: enrolled.avatar.filter(|avatar| is_picture(avatar)),
         };
         let replaced = next.account(&account.subject).map(|old| old.key);
         next.accounts.retain(|old| old.subject != account.subject);
@@ -323,13 +327,9 @@ impl Hub {
         Ok(some)
     }
 
-    /// The oldest sign-out that the issuer has not answered yet.
-    pub(super) fn pending_sign_out(&self) -> Option<PendingSignOut> {
-        self.lock().record.sign_outs.first().cloned()
-    }
-
-    pub(super) fn pending_sign_outs(&self) -> usize {
-        self.lock().record.sign_outs.len()
+    /// The sign-outs that the issuer has not answered yet.
+    pub(super) fn pending_sign_outs(&self) -> Vec<PendingSignOut> {
+        self.lock().record.sign_outs.clone()
     }
 
     /// The issuer answered: the sign-out need not be sent again.
@@ -352,7 +352,7 @@ impl Hub {
             sub: account.subject.clone(),
             epo: epoch,
         };
-        Ok(Some(PendingSignOut(statement::sign(&statement, signer.as_ref())?)))
+        Ok(Some(PendingSignOut { key: account.key, statement: statement::sign(&statement, signer.as_ref())? }))
     }
 
     fn signer_for(&self, epoch: Epoch) -> Result<(Account, Arc<dyn Signer>), HubError> {

@@ -10,6 +10,7 @@ use super::http::{self, Answer, CallFailed, NoClient};
 use crate::clock::Clock;
 use crate::crypto::PublicKey;
 use crate::protocol::acceptance::{self, AcceptedChallenge, ChallengeFault, Expected, IssuerTime, SeenChallenges};
+use crate::protocol::connection::ChallengeRefusal;
 use crate::protocol::id::{DeviceId, Epoch, Subject};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::metadata::Metadata;
@@ -86,6 +87,9 @@ struct Known {
     keys: Vec<PublicKey>,
     time: Option<IssuerTime>,
     fetched: Option<Moment>,
+    /// When a key that is not published was last looked for, and when the time was last asked.
+    looked_for_key: Option<Moment>,
+    asked_time: Option<Moment>,
     seen: SeenChallenges,
 }
 
@@ -103,18 +107,35 @@ impl IssuerClient {
 
     /// Accepts a challenge for a page of `origin`, asking the issuer anew where its keys or its time may be out of date.
     pub(super) async fn accept(&self, compact: &str, origin: &Origin) -> Result<AcceptedChallenge, RefusedChallenge> {
-        let known_for_long = self.fetched().is_none_or(|at| self.clock.now().since(at) > KEYS_MAX_AGE);
-        if known_for_long {
-            self.fetch(Duration::ZERO).await?;
+        if self.lock().fetched.is_none_or(|at| self.clock.now().since(at) > KEYS_MAX_AGE) {
+            self.fetch().await?;
         }
         let fault = match self.try_accept(compact, origin) {
-            Err(fault @ ChallengeFault::UnknownKey(_)) => (fault, UNKNOWN_KEY_INTERVAL),
-            Err(fault @ ChallengeFault::Time) => (fault, TIME_INTERVAL),
+            Err(fault @ (ChallengeFault::UnknownKey(_) | ChallengeFault::Time)) => fault,
             other => return Ok(other?),
         };
-        let (fault, interval) = fault;
+        if !self.may_ask_again(fault) {
+            return Err(fault.into());
+        }
         tracing::debug!(issuer = %self.issuer, %fault, "asking the issuer once more");
-        if self.fetch(interval).await? { Ok(self.try_accept(compact, origin)?) } else { Err(fault.into()) }
+        self.fetch().await?;
+        Ok(self.try_accept(compact, origin)?)
+    }
+
+    /// Notes that the issuer is asked for this reason; false where that was done a short while ago. What was fetched for
+    /// other reasons does not count: a key that was published since must not stay unknown for that.
+    fn may_ask_again(&self, fault: ChallengeFault) -> bool {
+        let now = self.clock.now();
+        let mut known = self.lock();
+        let (last, interval) = match fault {
+            ChallengeFault::UnknownKey(_) => (&mut known.looked_for_key, UNKNOWN_KEY_INTERVAL),
+            _ => (&mut known.asked_time, TIME_INTERVAL),
+        };
+        if last.is_some_and(|at| now.since(at) < interval) {
+            return false;
+        }
+        *last = Some(now);
+        true
     }
 
     fn try_accept(&self, compact: &str, origin: &Origin) -> Result<AcceptedChallenge, ChallengeFault> {
@@ -125,15 +146,12 @@ impl IssuerClient {
         acceptance::accept(compact, keys, Expected { issuer: &self.issuer, origin, time }, seen, now)
     }
 
-    /// Fetches metadata and keys, and with them the issuer's time; false where that was done within `interval`.
-    pub(super) async fn fetch(&self, interval: Duration) -> Result<bool, IssuerFault> {
+    /// Fetches metadata and keys, and with them the issuer's time.
+    pub(super) async fn fetch(&self) -> Result<(), IssuerFault> {
         let asked = self.clock.now();
         let _one = self.fetching.lock().await;
-        if self.fetched().is_some_and(|at| at >= asked) {
-            return Ok(true);
-        }
-        if self.fetched().is_some_and(|at| asked.since(at) < interval) {
-            return Ok(false);
+        if self.lock().fetched.is_some_and(|at| at > asked) {
+            return Ok(());
         }
         let (_, metadata): (_, Metadata) = self.get(&self.issuer.endpoint("/.well-known/loopkey.json")).await?;
         if metadata.issuer != self.issuer {
@@ -154,7 +172,7 @@ impl IssuerClient {
         known.time = Some(IssuerTime { date, heard: now });
         known.fetched = Some(now);
         tracing::debug!(issuer = %self.issuer, keys = known.keys.len(), "fetched the issuer's keys");
-        Ok(true)
+        Ok(())
     }
 
     /// Enrols a device key.
@@ -196,10 +214,6 @@ impl IssuerClient {
         http::call(request).await.map_err(|source| self.unreachable(source))
     }
 
-    fn fetched(&self) -> Option<Moment> {
-        self.lock().fetched
-    }
-
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -233,6 +247,16 @@ pub(super) enum RefusedChallenge {
     Fault(#[from] ChallengeFault),
     #[error(transparent)]
     Issuer(#[from] IssuerFault),
+}
+
+impl RefusedChallenge {
+    /// What the page learns of it.
+    pub(super) const fn verdict(&self) -> ChallengeRefusal {
+        match self {
+            Self::Fault(_) => ChallengeRefusal::NotAccepted,
+            Self::Issuer(_) => ChallengeRefusal::IssuerAway,
+        }
+    }
 }
 
 /// The `Date` of an answer (RFC 9110 section 5.6.7).

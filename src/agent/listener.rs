@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// No candidate port was free on both loopback addresses.
 #[derive(Debug, thiserror::Error)]
@@ -27,10 +27,10 @@ impl LoopbackListener {
     ///
     /// # Errors
     /// [`NoFreePort`] with what the system said of the last candidate.
-    pub(super) async fn bind(ports: &[u16]) -> Result<Self, NoFreePort> {
+    pub(super) fn bind(ports: &[u16]) -> Result<Self, NoFreePort> {
         let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no port is configured");
         for &port in ports {
-            match bind_both(port).await {
+            match bind_both(port) {
                 Ok(listener) => return Ok(listener),
                 Err(error) => last = error,
             }
@@ -57,11 +57,27 @@ impl LoopbackListener {
     }
 }
 
-async fn bind_both(port: u16) -> io::Result<LoopbackListener> {
-    let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+/// What the system may hold for a page that does not read: little, so that it finds the newest state when it reads again.
+const SEND_BUFFER_LEN: u32 = 16 * 1024;
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // On Windows this would let others take the port over.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    // Accepted connections inherit it.
+    socket.set_send_buffer_size(SEND_BUFFER_LEN)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+fn bind_both(port: u16) -> io::Result<LoopbackListener> {
+    let v4 = bind_one((Ipv4Addr::LOCALHOST, port).into());
     // With port 0 (tests) the second family takes the number that the first was given.
     let port = v4.as_ref().ok().and_then(|v4| v4.local_addr().ok()).map_or(port, |address| address.port());
-    let v6 = TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await;
+    let v6 = bind_one((Ipv6Addr::LOCALHOST, port).into());
     let families = match (v4, v6) {
         (Ok(v4), Ok(v6)) => vec![v4, v6],
         (Ok(only), Err(missing)) | (Err(missing), Ok(only)) if is_missing_family(&missing) => vec![only],
@@ -84,9 +100,9 @@ mod tests {
     async fn half_a_port_is_passed_over() {
         let squatter = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.expect("squatter");
         let taken = squatter.local_addr().expect("address").port();
-        let listener = LoopbackListener::bind(&[taken, 0]).await.expect("the second candidate");
+        let listener = LoopbackListener::bind(&[taken, 0]).expect("the second candidate");
         assert_ne!(listener.port(), taken);
         assert_eq!(listener.families.len(), 2);
-        assert!(LoopbackListener::bind(&[taken]).await.is_err());
+        assert!(LoopbackListener::bind(&[taken]).is_err());
     }
 }

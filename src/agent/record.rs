@@ -14,6 +14,9 @@ use crate::protocol::id::{DeviceId, Epoch, Subject};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::origin::Origin;
 
+/// Longest record in bytes: some hundred accounts with pictures of 64 KiB.
+const MAX_LEN: u64 = 16 * 1024 * 1024;
+
 /// Why the record could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
@@ -52,12 +55,16 @@ pub(super) struct Consent {
 
 /// A sign-out that the issuer has not answered yet.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(super) struct PendingSignOut(pub(super) String);
+#[serde(deny_unknown_fields)]
+pub(super) struct PendingSignOut {
+    /// The device key that signed it.
+    pub(super) key: KeyId,
+    pub(super) statement: String,
+}
 
 impl std::fmt::Debug for PendingSignOut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("PendingSignOut([redacted])")
+        f.debug_struct("PendingSignOut").field("key", &self.key).finish_non_exhaustive()
     }
 }
 
@@ -82,7 +89,7 @@ impl Record {
     /// The record of an issuer, empty where there is none yet.
     pub(super) fn load(folder: &Path, issuer: &Issuer) -> Result<Self, RecordError> {
         let path = path(folder, issuer);
-        let content = match keyfile::read(&path) {
+        let content = match keyfile::read_up_to(&path, MAX_LEN) {
             Ok(content) => content,
             Err(KeyFileError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 let (accounts, consents, sign_outs) = Default::default();
@@ -105,9 +112,19 @@ impl Record {
     /// Writes the record; it is on the disk when this returns.
     pub(super) fn save(&self, folder: &Path) -> Result<(), RecordError> {
         let path = path(folder, &self.issuer);
-        let content = serde_json::to_vec_pretty(self)
-            .map_err(|error| RecordError::Content { path: path.clone(), reason: error.to_string() })?;
+        let fault = |reason: String| RecordError::Content { path: path.clone(), reason };
+        let content = serde_json::to_vec_pretty(self).map_err(|error| fault(error.to_string()))?;
+        if content.len() as u64 > MAX_LEN {
+            // What could not be read again must not be written.
+            return Err(fault("it has grown too long".to_owned()));
+        }
         Ok(keyfile::replace(&path, &content)?)
+    }
+
+    /// Keeps a sign-out for delivery. It says everything that an earlier one of the same key said.
+    pub(super) fn keep_sign_out(&mut self, sign_out: PendingSignOut) {
+        self.sign_outs.retain(|pending| pending.key != sign_out.key);
+        self.sign_outs.push(sign_out);
     }
 
     pub(super) fn account(&self, subject: &Subject) -> Option<&Account> {
@@ -133,7 +150,12 @@ mod tests {
         record.epoch = Epoch(7);
         let origin = "https://a.example".parse().expect("origin");
         record.consents.insert(Consent { subject: "s".parse().expect("subject"), origin });
-        record.sign_outs.push(PendingSignOut("a.b.c".into()));
+        let key = crate::crypto::SoftwareKey::generate(crate::crypto::Algorithm::Es256).expect("key").0;
+        let key = crate::crypto::Signer::public(&key).id();
+        for statement in ["a.b.c", "d.e.f"] {
+            record.keep_sign_out(PendingSignOut { key, statement: statement.into() });
+        }
+        assert_eq!(record.sign_outs.len(), 1, "the later one says it all");
         record.save(folder.path()).expect("saved");
         assert_eq!(Record::load(folder.path(), &issuer).expect("loaded"), record);
         std::fs::write(path(folder.path(), &issuer), "{").expect("written");

@@ -50,6 +50,11 @@ pub enum StartError {
     /// The state folder.
     #[error(transparent)]
     Folder(#[from] KeyFileError),
+    /// Another agent keeps its state there.
+    #[error(
+        "another agent is running already with the state folder {0}; stop it first, or configure another `state_dir`"
+    )]
+    InUse(std::path::PathBuf),
     /// The keys.
     #[error(transparent)]
     Keys(#[from] KeyStoreError),
@@ -139,6 +144,7 @@ impl Builder {
             None => peer::system().ok_or(StartError::NoPeerCheck)?,
         };
         keyfile::private_folder(&settings.state_dir)?;
+        let lock = lock(&settings.state_dir)?;
         let keys = match keys {
             Some(keys) => keys,
             None => Arc::new(FileKeyStore::new(settings.state_dir.join("keys"), settings.algorithm)?),
@@ -153,17 +159,25 @@ impl Builder {
         // The control socket first: that another agent is running says more than that its port is taken.
         let control = ControlServer::bind(&settings.control)?;
         askers.push(control.asker());
-        let listener = if any_port {
-            LoopbackListener::bind(&[0]).await?
-        } else {
-            LoopbackListener::bind(&settings.ports).await?
-        };
+        let listener = if any_port { LoopbackListener::bind(&[0])? } else { LoopbackListener::bind(&settings.ports)? };
         let origins: HashMap<_, _> = settings.origins.iter().map(|o| (o.origin.clone(), o.clone())).collect();
         let consents = Consents::new(askers, Arc::clone(&clock));
         let core = Arc::new(Core::new(clock, Census::new(settings.limits), consents, hubs, origins));
         let (stop, _) = watch::channel(Stop::No);
         let handle = Handle { core, keys, settings: Arc::new(settings), port: listener.port(), stop };
-        Ok(Agent { handle, listener, control, peers })
+        Ok(Agent { handle, listener, control, peers, _lock: lock })
+    }
+}
+
+/// Two agents on one state folder would overwrite each other's epochs.
+fn lock(folder: &std::path::Path) -> Result<std::fs::File, StartError> {
+    let path = folder.join("lock");
+    let fault = |source| StartError::Folder(KeyFileError::Io { path: path.clone(), source });
+    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(fault)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(StartError::InUse(folder.to_owned())),
+        Err(std::fs::TryLockError::Error(source)) => Err(fault(source)),
     }
 }
 
@@ -180,6 +194,8 @@ pub struct Agent {
     listener: LoopbackListener,
     control: ControlServer,
     peers: Arc<dyn PeerCheck>,
+    /// Held for as long as the agent is.
+    _lock: std::fs::File,
 }
 
 impl Agent {
@@ -197,7 +213,7 @@ impl Agent {
 
     /// Runs until `shutdown` completes or [`Handle::stop`] is called; open sockets are told (close code 1001).
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { handle, listener, control, peers } = self;
+        let Self { handle, listener, control, peers, _lock } = self;
         let origins = handle.core.origins.keys().cloned().collect();
         let gate = Gate::new(listener.port(), origins);
         let stop = handle.stop.subscribe();

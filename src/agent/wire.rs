@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
@@ -28,7 +28,11 @@ pub(super) enum Event {
     Text(Utf8Bytes),
     Binary,
     Control,
-    /// The page left, or the connection did.
+    /// Everything that was queued is on its way.
+    Sent,
+    /// The page says goodbye, with this code, or 1002 where its own was none that may be sent.
+    Goodbye(Option<u16>),
+    /// The connection is gone.
     Gone,
     /// The page broke a rule that is the wire's to watch.
     Broken(CloseCode),
@@ -56,12 +60,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Queues a text message; `Err` where too much waits already.
     pub(super) fn send(&mut self, text: &str) -> Result<(), CloseCode> {
-        self.unsent = true;
-        match self.socket.start_send_unpin(Message::text(text)) {
-            Err(Error::WriteBufferFull(_)) => Err(CloseCode::OverLimit),
-            // Any other fault shows itself at the next event.
-            _ => Ok(()),
+        if let Err(Error::WriteBufferFull(_)) = self.socket.start_send_unpin(Message::text(text)) {
+            return Err(CloseCode::OverLimit);
         }
+        // Most messages go out at once. Any fault, and any rest, is the next event's.
+        let mut cx = Context::from_waker(futures::task::noop_waker_ref());
+        self.unsent = !matches!(self.socket.poll_flush_unpin(&mut cx), Poll::Ready(Ok(())));
+        Ok(())
+    }
+
+    /// Whether something waits for the page to read.
+    pub(super) const fn has_unsent(&self) -> bool {
+        self.unsent
     }
 
     /// The next thing from the page; what is queued goes out meanwhile. Safe to drop and call again.
@@ -69,13 +79,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         poll_fn(|cx| {
             if self.unsent {
                 match self.socket.poll_flush_unpin(cx) {
-                    Poll::Ready(Ok(())) => self.unsent = false,
+                    Poll::Ready(Ok(())) => {
+                        self.unsent = false;
+                        return Poll::Ready(Event::Sent);
+                    }
                     Poll::Ready(Err(error)) => return Poll::Ready(event_of(&error)),
                     Poll::Pending => {}
                 }
             }
             self.socket.poll_next_unpin(cx).map(|message| match message {
-                None | Some(Ok(Message::Close(_))) => Event::Gone,
+                None => Event::Gone,
+                Some(Ok(Message::Close(frame))) => Event::Goodbye(frame.map(|frame| frame.code.into())),
                 Some(Ok(Message::Text(text))) => Event::Text(text),
                 Some(Ok(Message::Binary(_))) => Event::Binary,
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
@@ -89,6 +103,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         .await
     }
 
+    /// Answers the page's goodbye with the same code and no reason, and waits a moment for the page to hang up.
+    pub(super) async fn answer_goodbye(mut self, code: Option<u16>) {
+        let answer = async {
+            // The library would answer with a reason of its own, or the page's. Behind a frame that is half sent there is no
+            // other way.
+            if self.unsent {
+                while self.socket.next().await.is_some_and(|message| message.is_ok()) {}
+                return;
+            }
+            let frame = match code {
+                Some(code) => [&[0x88, 2], &code.to_be_bytes()[..]].concat(),
+                None => vec![0x88, 0],
+            };
+            let stream = &mut self.socket.get_mut().stream;
+            if stream.write_all(&frame).await.is_ok() && stream.shutdown().await.is_ok() {
+                drain(stream).await;
+            }
+        };
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, answer).await;
+    }
+
     /// Closes with a code and no reason, and gives the page a moment to hear it.
     pub(super) async fn close(mut self, code: CloseCode) {
         let frame = CloseFrame { code: code.number().into(), reason: Utf8Bytes::from_static("") };
@@ -99,7 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 while self.socket.next().await.is_some_and(|message| message.is_ok()) {}
             }
             let stream = &mut self.socket.get_mut().stream;
-            if tokio::io::AsyncWriteExt::shutdown(stream).await.is_ok() {
+            if stream.shutdown().await.is_ok() {
                 drain(stream).await;
             }
         };
@@ -110,7 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 /// Reads and forgets until the other side closes; the caller bounds the time.
 pub(super) async fn drain(stream: &mut (impl AsyncRead + Unpin)) {
     let mut waste = [0; 1024];
-    while tokio::io::AsyncReadExt::read(stream, &mut waste).await.is_ok_and(|read| read > 0) {}
+    while stream.read(&mut waste).await.is_ok_and(|read| read > 0) {}
 }
 
 fn event_of(error: &Error) -> Event {

@@ -36,8 +36,10 @@ pub(super) async fn run(arguments: Arguments, global: &Global) -> Result<(), Fai
         }
         Some(Command::Revoke { origin }) => {
             let answer = call(global, "grants.revoke", &json!({ "origin": origin })).await?;
-            if answer["revoked"] != true {
-                return Err(Failure::failed(format!("nothing was allowed for {origin}; its connections are closed")));
+            if answer["revoked"] == true {
+                say(format_args!("{origin} has to ask again"));
+            } else {
+                say(format_args!("nothing was allowed for {origin} for good; its open connections are closed"));
             }
         }
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::reader::Section;
 use super::{AbsolutePath, ConfigError, check};
-use crate::agent::{AgentSettings, IssuerSettings, OriginSettings};
+use crate::agent::{AgentSettings, IssuerSettings, OriginSettings, http_client};
 use crate::protocol::grant::{ConsentMode, Grant, OpenProof};
 use crate::protocol::limits::SocketLimits;
 
@@ -28,6 +28,11 @@ const KEYS: [&str; 10] = [
 pub fn agent(text: &str) -> Result<AgentSettings, ConfigError> {
     check(text, |notes, root| {
         let settings = read(root)?;
+        for (at, issuer) in settings.issuers.iter().enumerate() {
+            if let Err(fault) = http_client(issuer.ca_file.as_deref()) {
+                notes.fault_of(&format!("issuer[{at}].ca_file"), fault);
+            }
+        }
         for fault in settings.faults() {
             notes.fault_of(&fault.entry, fault.problem);
         }

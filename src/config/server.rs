@@ -62,12 +62,21 @@ fn read_service_key(notes: &Notes<'_>, path: &Path) -> Option<Secret<String>> {
     match std::fs::read_to_string(path) {
         Ok(text) => {
             let text = Secret::new(text);
+            warn_where_others_can_read(path);
             Some(Secret::new(text.expose().trim().to_owned()))
         }
         Err(error) => {
             notes.fault_of("service_key_file", format!("{} cannot be read: {error}", path.display()));
             None
         }
+    }
+}
+
+/// Whoever has the service key can enrol a device for anybody.
+fn warn_where_others_can_read(path: &Path) {
+    #[cfg(unix)]
+    if std::fs::metadata(path).is_ok_and(|m| std::os::unix::fs::PermissionsExt::mode(&m.permissions()) & 0o077 != 0) {
+        tracing::warn!("{0}: others can read the service key; run: chmod 600 {0}", path.display());
     }
 }
 

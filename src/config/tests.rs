@@ -96,6 +96,13 @@ fn each_wrong_entry_of_an_agent_is_named_with_its_line() {
         ("proof = ", "proofs = ", 16, "origin[0].proofs", "did you mean proof"),
         ("development = false", "developer = false", 4, "developer", "known here"),
         ("consent = \"prompt\"", "consent = \"never\"", 15, "origin[0].consent", "\"always\""),
+        (
+            "url = \"https://app.example.com/loopkey\"",
+            "url = \"https://app.example.com/loopkey\"\nca_file = \"/nowhere/ca.pem\"",
+            10,
+            "issuer[0].ca_file",
+            "cannot read",
+        ),
         ("proof = \"challenge\"", "[limits]\ntotal = 1000", 17, "limits.total", "1 to 256"),
         ("\"action:open\"", "\"action:\"", 14, "origin[0].grants[2]", "action:NAME"),
     ] {

@@ -120,9 +120,9 @@ impl Server {
     }
 
     async fn converse(self, stream: TcpStream, stopping: watch::Receiver<bool>) {
-        let Some(tls) = self.tls else { return answer(self.router, stream, stopping).await };
+        let Some(tls) = self.tls else { return answer(self.router, stream, false, stopping).await };
         match tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
-            Ok(Ok(stream)) => answer(self.router, stream, stopping).await,
+            Ok(Ok(stream)) => answer(self.router, stream, true, stopping).await,
             Ok(Err(error)) => tracing::debug!("no TLS: {error}"),
             Err(_) => tracing::debug!("no TLS handshake in {} s", HEAD_TIMEOUT.as_secs()),
         }
@@ -132,9 +132,14 @@ impl Server {
 async fn answer(
     router: Router,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    secured: bool,
     mut stopping: watch::Receiver<bool>,
 ) {
     let mut builder = Builder::new(TokioExecutor::new());
+    if !secured {
+        // HTTP/2 is for connections whose TLS ends here.
+        builder = builder.http1_only();
+    }
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_MAX_LEN);
     builder
         .http2()

@@ -112,6 +112,9 @@ impl Gate {
                 Purpose::Socket { key: upgrade_key(head).ok_or(Refused::Upgrade)? }
             }
             "/v1/probe" => {
+                if head.all("upgrade").next().is_some() {
+                    return Err(Refused::Upgrade);
+                }
                 require_fetch(head, &[b"cors"], &[b"empty"])?;
                 Purpose::Probe
             }
@@ -183,6 +186,8 @@ mod tests {
             ("Host: 127.0.0.1:28970", "Host: 127.0.0.1:28970\r\nHost: 127.0.0.1:28970", Refused::Host),
             ("Origin: https://app.example.com\r\n", "", Refused::Origin),
             ("Origin: https://app.example.com", "Origin: null", Refused::Origin),
+            ("Origin: https://app.example.com", "Origin: https://app.example.com ", Refused::Head(BadHead::Syntax)),
+            ("Origin: https://app.example.com", "Origin: \thttps://app.example.com", Refused::Head(BadHead::Syntax)),
             ("Origin: https://app.example.com", "Origin: http://app.example.com", Refused::Origin),
             (
                 "Origin: https://app.example.com",
@@ -210,5 +215,6 @@ mod tests {
             assert_eq!(admit(&UPGRADE.replace(from, to)).err(), Some(reason), "{from:?} -> {to:?}");
         }
         assert_eq!(admit(&PROBE.replace("cors", "no-cors")).err(), Some(Refused::Fetch));
+        assert_eq!(admit(&UPGRADE.replace("/v1 ", "/v1/probe ")).err(), Some(Refused::Upgrade));
     }
 }

@@ -6,7 +6,7 @@
 use super::limits::HEAD_MAX_LEN;
 
 /// Headers that an honest browser's head may hold.
-const MAX_HEADERS: usize = 64;
+const MAX_HEADERS: usize = 100;
 
 /// Why a head was refused. For the log only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +52,9 @@ impl RequestHead {
         if end != bytes.len() {
             return Err(BadHead::Excess);
         }
+        if !bytes.split(|b| *b == b'\n').skip(1).all(is_tight) {
+            return Err(BadHead::Syntax);
+        }
         if request.version != Some(1) {
             return Err(BadHead::Syntax);
         }
@@ -85,6 +88,16 @@ impl RequestHead {
         let mut values = self.all(name);
         values.next().filter(|_| values.next().is_none())
     }
+}
+
+/// Whether a header line has no blanks around its value but the one after the colon: [`httparse`] takes them away, and
+/// values are compared byte for byte.
+fn is_tight(line: &[u8]) -> bool {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let value = line.iter().position(|b| *b == b':').map_or(&[][..], |at| &line[at + 1..]);
+    let value = value.strip_prefix(b" ").unwrap_or(value);
+    let blank = |b: Option<&u8>| b.is_some_and(|b| matches!(b, b' ' | b'\t'));
+    !blank(value.first()) && !blank(value.last())
 }
 
 /// Lines end in CRLF, none is a continuation of the one before, and no control byte stands anywhere else.

@@ -21,7 +21,8 @@ pub struct BadJson;
 /// [`BadJson`] for anything else.
 pub fn parse_object<T: DeserializeOwned>(text: &[u8]) -> Result<T, BadJson> {
     // A derived struct would also accept its members as an array, in order.
-    if text.first() != Some(&b'{') {
+    let first = text.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+    if first != Some(&b'{') {
         return Err(BadJson);
     }
     serde_json::from_slice(text).map_err(|_| BadJson)

@@ -49,8 +49,6 @@ pub const SECOND_TOKEN_WINDOW: Duration = Duration::from_secs(60);
 
 /// From the prompt to the person's answer (section 4.3).
 pub const CONSENT_TIMEOUT: Duration = Duration::from_secs(60);
-/// A prompt ignores input for this long, so that nobody answers by accident.
-pub const CONSENT_DEAD_TIME: Duration = Duration::from_millis(500);
 /// Prompts for one origin within [`PROMPT_WINDOW`].
 pub const PROMPTS_PER_WINDOW: usize = 3;
 /// See [`PROMPTS_PER_WINDOW`].

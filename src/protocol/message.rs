@@ -251,7 +251,7 @@ mod tests {
             r#"{"type":"action","id":1,"name":"open"}"#.to_owned(),
             r#"{"type":"action","id":1,"name":"open","params":1e400}"#.to_owned(),
             format!(r#"{{"type":"action","id":1,"name":"o","params":{}{}}}"#, "[".repeat(200), "]".repeat(200)),
-            r#" {"type":"pong"}"#.to_owned(),
+            r#" ["pong"]"#.to_owned(),
             r#"{"type":"pong"} {}"#.to_owned(),
             String::new(),
             "null".to_owned(),

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::{SinkExt as _, StreamExt as _};
 use loopkey::agent::{Agent, AgentSettings, Answer, Asker, Handle, IssuerSettings, OriginSettings, Prompt};
 use loopkey::clock::SystemClock;
-use loopkey::crypto::Secret;
+use loopkey::crypto::{Algorithm, Secret};
 use loopkey::login::{LoginConfig, LoginServer};
 use loopkey::protocol::grant::{ConsentMode, Grant, OpenProof};
 use loopkey::protocol::id::Subject;
@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 
 const SERVICE_KEY: &str = "the service key of a test";
 
@@ -67,12 +68,28 @@ impl Server {
         }
     }
 
+    /// Stops it, has it sign its challenges with a new key, and starts it again.
+    pub(crate) async fn rotate_key(&mut self) {
+        self.stop().await;
+        loopkey::store::rotate_challenge_key(&self._folder.path().join("login"), Algorithm::Es256).expect("rotated");
+        self.resume().await;
+    }
+
+    /// Stops it and starts it again with nothing in its store.
+    pub(crate) async fn forget_everything(&mut self) {
+        self.stop().await;
+        std::fs::remove_dir_all(self._folder.path().join("login")).expect("removed");
+        self.resume().await;
+    }
+
     /// An enrolment ticket for an account.
     pub(crate) async fn ticket(&self, account: &str) -> String {
-        let answer = http()
-            .post(self.issuer.endpoint("/v1/enrolment-tickets"))
-            .bearer_auth(SERVICE_KEY)
-            .json(&json!({ "account": account, "name": format!("{account} of the test") }));
+        self.ticket_with(json!({ "account": account, "name": format!("{account} of the test") })).await
+    }
+
+    /// An enrolment ticket for what a backend says of an account.
+    pub(crate) async fn ticket_with(&self, profile: Value) -> String {
+        let answer = http().post(self.issuer.endpoint("/v1/enrolment-tickets")).bearer_auth(SERVICE_KEY).json(&profile);
         let answer: Value = answer.send().await.expect("an answer").json().await.expect("JSON");
         answer["ticket"].as_str().expect("a ticket").to_owned()
     }
@@ -246,16 +263,34 @@ pub(crate) struct TestPage {
     pub(crate) socket: WebSocketStream<TcpStream>,
 }
 
+fn upgrade(agent: &Handle, issuer: &Issuer) -> Request {
+    let mut request = format!("ws://127.0.0.1:{}/v1", agent.port()).into_client_request().expect("a request");
+    request.headers_mut().insert("Origin", issuer.origin().as_str().parse().expect("a header"));
+    request.headers_mut().insert("Sec-WebSocket-Protocol", "loopkey.1".parse().expect("a header"));
+    request
+}
+
 /// How a socket ended.
 pub(crate) type Closed = Option<u16>;
 
 impl TestPage {
     /// Connects, and leaves everything after `hello` to the caller.
     pub(crate) async fn connect(agent: &Handle, issuer: &Issuer, open: OpenWith) -> Self {
-        let mut request = format!("ws://127.0.0.1:{}/v1", agent.port()).into_client_request().expect("a request");
-        request.headers_mut().insert("Origin", issuer.origin().as_str().parse().expect("a header"));
-        request.headers_mut().insert("Sec-WebSocket-Protocol", "loopkey.1".parse().expect("a header"));
+        let request = upgrade(agent, issuer);
         let stream = TcpStream::connect(("127.0.0.1", agent.port())).await.expect("connected");
+        Self::over(stream, request, open).await
+    }
+
+    /// As [`TestPage::connect`], with a receive buffer that holds next to nothing.
+    pub(crate) async fn connect_narrowly(agent: &Handle, issuer: &Issuer, open: OpenWith) -> Self {
+        let request = upgrade(agent, issuer);
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a size");
+        let stream = socket.connect(([127, 0, 0, 1], agent.port()).into()).await.expect("connected");
+        Self::over(stream, request, open).await
+    }
+
+    async fn over(stream: TcpStream, request: Request, open: OpenWith) -> Self {
         stream.set_nodelay(true).expect("no delay");
         let (socket, _) = tokio_tungstenite::client_async(request, stream).await.expect("upgraded");
         Self { machine: Page::new(open), socket }

@@ -37,6 +37,12 @@ test("views by what is known", () => {
   assert.equal(view({ state: { name: "absent", reason: "not_running" } }).actions[0].href, "loopkey:wake");
 });
 
+test("cancel is offered until the token is redeemed", () => {
+  const ids = (situation) => view(situation).actions.map(({ id }) => id);
+  assert.deepEqual(ids({ busy: true }), ["cancel"]);
+  assert.deepEqual(ids({ busy: true, redeeming: true }), []);
+});
+
 test("each error has one sentence in each language, and a way to try again", () => {
   for (const lang of ["en", "zh"]) assert.deepEqual(Object.keys(wordsFor(lang).errors).sort(), [...ERRORS].sort());
   assert.equal(view({ error: "denied" }).actions[0].label, "Try again");

@@ -142,6 +142,48 @@ test("cancel takes the prompt away; a second login cancels the first", async () 
   assert.equal(await second, "cancelled");
 });
 
+test("cancel ends the wait for a slow challenge at once, and nobody is asked", async () => {
+  const { agent, issuer, loopkey, clock } = await live();
+  issuer.slow["/v1/challenge"] = [8_000];
+  const going = code(loopkey.login());
+  await clock.advance(100);
+  loopkey.cancel();
+  const ended = await Promise.race([going, clock.advance(1).then(() => "still waiting")]);
+  assert.equal(ended, "cancelled");
+  await clock.advance(20_000);
+  assert.ok(!agent.received.some(({ type }) => type === "login"));
+  assert.deepEqual([issuer.count("/v1/login"), loopkey.session], [0, null]);
+});
+
+test("cancel is not offered while the token is redeemed, and has no effect then", async () => {
+  const { issuer, loopkey, clock } = await live();
+  const redeeming = record(loopkey, "redeeming");
+  issuer.slow["/v1/login"] = [3_000];
+  assert.equal(loopkey.redeeming, false);
+  const going = code(loopkey.login());
+  await clock.advance(100);
+  assert.equal(loopkey.redeeming, true);
+  loopkey.cancel();
+  assert.equal(await code(loopkey.login()), "busy", "one token at a time");
+  await clock.advance(3_000);
+  assert.equal(await going, "204");
+  assert.equal(loopkey.session.account, "ada");
+  assert.deepEqual(redeeming.map(([, detail]) => detail), [true, false]);
+});
+
+test("a login that starts over can be cancelled again", async () => {
+  const { issuer, loopkey, clock } = await live();
+  issuer.scripted["/v1/login"] = [[409, { error: "stale_challenge" }]];
+  issuer.slow["/v1/challenge"] = [0, 3_000];
+  const going = code(loopkey.login());
+  await clock.advance(100);
+  assert.deepEqual([issuer.count("/v1/login"), loopkey.redeeming], [1, false]);
+  loopkey.cancel();
+  await clock.advance(20_000);
+  assert.equal(await going, "cancelled");
+  assert.deepEqual([issuer.count("/v1/login"), loopkey.session], [1, null]);
+});
+
 test("the agent goes away, stays silent, or was never there", async () => {
   const { agent, loopkey, clock } = await live();
   agent.onLogin = () => {};

@@ -15,6 +15,12 @@ async function signedIn(options) {
   return Object.assign(here, { loopkey, reasons: () => seen.map(([, { session, reason }]) => `${session ? "in" : "out"}/${reason}`) });
 }
 
+/** Events may have passed while the stream was down, so that the page asks. */
+function reopened(stream) {
+  stream.onopen();
+  stream.onopen();
+}
+
 test("the first look is reported either way", async () => {
   assert.deepEqual((await signedIn()).reasons(), ["in/checked"]);
   const here = world();
@@ -63,6 +69,65 @@ test("a session that the agent did not make survives the doubt", async () => {
   await clock.advance(60_000);
   assert.deepEqual(reasons(), ["in/checked"]);
   assert.ok(issuer.count("/v1/session") <= 6);
+});
+
+test("a switch makes the page ask at once, and again until the server knows", async () => {
+  const { agent, issuer, clock, reasons } = await signedIn();
+  const asked = issuer.count("/v1/session");
+  agent.push({ epoch: 2 });
+  await clock.advance(10);
+  assert.equal(issuer.count("/v1/session"), asked + 1);
+  issuer.session = null;
+  await clock.advance(200);
+  assert.deepEqual(reasons(), ["in/checked", "out/switched"]);
+});
+
+test("a first look that answers late does not undo a login", async () => {
+  for (const late of [300, 60_000]) { // answered in between, and given up after 10 s
+    const here = world();
+    here.issuer.slow["/v1/session"] = [late];
+    const loopkey = createLoopkey({ issuer: "https://app.example.com", environment: here.environment });
+    const seen = record(loopkey, "session");
+    loopkey.start();
+    await here.clock.advance(50);
+    await loopkey.login();
+    await here.clock.advance(20_000);
+    assert.deepEqual(seen.map(([, { session, reason }]) => [session?.account, reason]), [["ada", "logged_in"]]);
+    assert.equal(loopkey.session.account, "ada");
+    assert.deepEqual(here.streams.map(({ readyState }) => readyState), [1], "events are still received");
+  }
+});
+
+test("a question from before the login says nothing about the session after it", async () => {
+  const { loopkey, issuer, streams, clock, reasons } = await signedIn();
+  issuer.scripted["/v1/session"] = [[401, { error: "no_session" }]]; // the cookie of the replaced session
+  issuer.slow["/v1/session"] = [100, 200];
+  reopened(streams[0]);
+  await clock.advance(1);
+  await loopkey.login();
+  await clock.advance(1_000);
+  assert.deepEqual(reasons(), ["in/checked", "in/logged_in"]);
+});
+
+test("an answer from before the sign-out does not bring the session back", async () => {
+  const { loopkey, issuer, streams, clock, reasons } = await signedIn();
+  issuer.slow["/v1/session"] = [300];
+  reopened(streams[0]);
+  await clock.advance(1);
+  await loopkey.logout();
+  await clock.advance(1_000);
+  assert.deepEqual(reasons(), ["in/checked", "out/logged_out"]);
+  assert.equal(streams.length, 1);
+});
+
+test("the end of a replaced session does not hide the new one", async () => {
+  const { loopkey, issuer, streams, clock, reasons } = await signedIn();
+  issuer.slow["/v1/session"] = [300];
+  await loopkey.login();
+  streams[0].tell("signed_out", { reason: "ended" });
+  await clock.advance(1_000);
+  assert.deepEqual(reasons(), ["in/checked", "out/ended", "in/logged_in"]);
+  assert.equal(loopkey.session.account, "ada");
 });
 
 test("log out here, everywhere, and when it was already over", async () => {

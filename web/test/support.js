@@ -1,5 +1,7 @@
 /** A browser, an agent and a login server made of plain objects. No global, no real time, no network. */
 
+import { sleep } from "../environment.js";
+
 /** Time that stands still until `advance`. */
 export class FakeClock {
   time = 1_000_000;
@@ -49,6 +51,8 @@ export class FakeAgent {
   onLogin = (socket, { id }) => socket.say({ type: "token", id, token: `token-${id}` });
   /** A close code for `open` instead of `ready`. */
   refuseOpen = null;
+  /** Close codes of sockets that nobody opened in time. */
+  expired = [];
 
   constructor(port = 28970) {
     this.port = port;
@@ -70,6 +74,7 @@ export class FakeAgent {
     this.received.push(message);
     switch (message.type) {
       case "open": {
+        socket.opened = true;
         if (this.refuseOpen) return socket.drop(this.refuseOpen);
         if (message.resume && !this.tickets.delete(message.resume)) return socket.drop(4401);
         const resume = `ticket-${this.received.length}`;
@@ -100,6 +105,8 @@ export class FakeIssuer {
   session = null;
   /** Status and body for the next answers of a path, used up one by one. */
   scripted = {};
+  /** For how long the next answers of a path are under way (ms), used up one by one. */
+  slow = {};
 
   answer(path, body) {
     this.calls.push([path, body]);
@@ -132,7 +139,7 @@ export function world({ permission = "granted", hostname = "app.example.com", ag
   const clock = new FakeClock();
   const document = new EventTarget();
   const status = Object.assign(new EventTarget(), { state: permission });
-  const here = { clock, issuer, agents, agent: agents[0], status, dials: [], probes: [], streams: [], visible: true, ...more };
+  const here = { clock, issuer, agents, agent: agents[0], status, dials: [], open: [], probes: [], streams: [], visible: true, ...more };
 
   class FakeWebSocket {
     readyState = 0;
@@ -147,7 +154,9 @@ export function world({ permission = "granted", hostname = "app.example.com", ag
         if (this.readyState === 3 || here.silent?.(url) || this.agent?.gated) return;
         if (!this.agent) return this.fail();
         this.readyState = 1;
+        here.open.push(this);
         this.say({ type: "hello", v: this.agent.version, nonce: "n".repeat(43), later: true });
+        clock.setTimeout(() => this.expire(), 5_000);
       }, 2);
     }
     fail() {
@@ -164,6 +173,11 @@ export function world({ permission = "granted", hostname = "app.example.com", ag
     drop(code) {
       this.readyState = 3;
       this.onclose?.({ code });
+    }
+    expire() {
+      if (this.readyState !== 1 || this.opened) return;
+      this.agent.expired.push(4408);
+      this.drop(4408);
     }
     close() {
       this.readyState = 3;
@@ -196,6 +210,8 @@ export function world({ permission = "granted", hostname = "app.example.com", ag
     }
     if (issuer.down) throw new TypeError("Failed to fetch");
     const [code, body] = issuer.answer(pathname, init.body && JSON.parse(init.body));
+    const delay = issuer.slow[pathname]?.shift();
+    if (delay) await sleep({ setTimeout: clock.setTimeout, clearTimeout: clock.clearTimeout }, delay, init.signal);
     return { status: code, text: async () => (body ? JSON.stringify(body) : "") };
   }
 

@@ -49,6 +49,7 @@ mod unix {
             let fault = |source| ControlError::Io { path: path.to_owned(), source };
             if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fault)?;
+                require_safe(folder).map_err(fault)?;
             }
             match std::os::unix::net::UnixStream::connect(path) {
                 Ok(_) => return Err(ControlError::AnotherAgent(path.to_owned())),
@@ -76,6 +77,16 @@ mod unix {
                 }
             }
         }
+    }
+
+    /// Others must not be able to put another socket in this one's place. A sticky folder such as `/tmp` keeps them from it.
+    fn require_safe(folder: &Path) -> io::Result<()> {
+        let mode = std::fs::metadata(folder)?.permissions().mode();
+        if mode & 0o022 != 0 && mode & 0o1000 == 0 {
+            let cure = format!("others can write in {0}; run: chmod 700 {0}", folder.display());
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, cure));
+        }
+        Ok(())
     }
 
     impl Drop for Endpoint {

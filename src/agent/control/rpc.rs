@@ -76,14 +76,9 @@ struct Line {
     jsonrpc: String,
     #[serde(default)]
     id: Option<Value>,
-    #[serde(default)]
-    method: Option<String>,
+    method: String,
     #[serde(default)]
     params: Option<Value>,
-    #[serde(default, deserialize_with = "crate::protocol::json::present")]
-    result: Option<Value>,
-    #[serde(default)]
-    error: Option<RpcError>,
 }
 
 /// A call or notification of the other side.
@@ -228,6 +223,7 @@ pub fn open<S: AsyncRead + AsyncWrite + Send + 'static>(
                             let _ = answer.send(result);
                         }
                     }
+                    Read::Nothing => {}
                     Read::Fault(id, error) => {
                         let line = encode(&Outgoing { id: Some(&id), error: Some(&error), ..EMPTY });
                         let Some(lines) = lines.upgrade() else { break };
@@ -249,27 +245,34 @@ enum Read {
     Call(Incoming),
     Answer(u64, Result<Value, RpcError>),
     Fault(Value, RpcError),
+    /// An answer that means nothing here. It is never answered: two sides could go on so for ever.
+    Nothing,
 }
 
 fn read_line(line: &[u8]) -> Read {
     let invalid = |id| Read::Fault(id, RpcError { code: -32600, message: "invalid request".into(), data: None });
-    if serde_json::from_slice::<serde::de::IgnoredAny>(line).is_err() {
+    let Ok(value) = serde_json::from_slice::<Value>(line) else {
         let error = RpcError { code: -32700, message: "not JSON".into(), data: None };
         return Read::Fault(Value::Null, error);
+    };
+    if value.get("result").is_some() || value.get("error").is_some() {
+        return read_answer(&value);
     }
     let Ok(line) = crate::protocol::json::parse_object::<Line>(line) else { return invalid(Value::Null) };
     let id_is_sound = line.id.as_ref().is_none_or(|id| id.is_string() || id.is_u64() || id.is_i64());
-    match line {
-        Line { jsonrpc, .. } if jsonrpc != "2.0" => invalid(Value::Null),
-        Line { id, method: Some(method), params, result: None, error: None, .. } if id_is_sound => {
-            Read::Call(Incoming { id, method, params: params.unwrap_or(Value::Null) })
-        }
-        Line { id: Some(id), method: None, params: None, result, error, .. } => match (id.as_u64(), result, error) {
-            (Some(number), Some(result), None) => Read::Answer(number, Ok(result)),
-            (Some(number), None, Some(error)) => Read::Answer(number, Err(error)),
-            _ => invalid(id),
-        },
-        _ => invalid(Value::Null),
+    if line.jsonrpc != "2.0" || !id_is_sound {
+        return invalid(Value::Null);
+    }
+    Read::Call(Incoming { id: line.id, method: line.method, params: line.params.unwrap_or(Value::Null) })
+}
+
+fn read_answer(value: &Value) -> Read {
+    let number = value.get("id").and_then(Value::as_u64);
+    let error = value.get("error").map(|error| serde_json::from_value::<RpcError>(error.clone()));
+    match (number, value.get("result"), error) {
+        (Some(number), Some(result), None) => Read::Answer(number, Ok(result.clone())),
+        (Some(number), None, Some(Ok(error))) => Read::Answer(number, Err(error)),
+        _ => Read::Nothing,
     }
 }
 
@@ -338,13 +341,19 @@ mod tests {
             ("[]", -32600),
             (r#"{"jsonrpc":"1.0","id":1,"method":"m"}"#, -32600),
             (r#"{"jsonrpc":"2.0","id":{},"method":"m"}"#, -32600),
-            (r#"{"jsonrpc":"2.0","id":1,"method":"m","method":"n"}"#, -32600),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"m","extra":1}"#, -32600),
             (r#"{"jsonrpc":"2.0","id":1}"#, -32600),
         ] {
             writer.write_all(format!("{line}\n").as_bytes()).await.expect("written");
             let answer = lines.next_line().await.expect("read").expect("a line");
             assert!(answer.contains(&code.to_string()), "{line}: {answer}");
         }
+        // Nothing that looks like an answer is answered.
+        writer
+            .write_all(b"{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":1,\"message\":\"m\"}}\n")
+            .await
+            .expect("written");
+        writer.write_all(b"{\"result\":1,\"error\":2}\n").await.expect("written");
         let (_, call) = peer.call_numbered("m", &Value::Null);
         let call = tokio::spawn(call);
         assert!(lines.next_line().await.expect("read").expect("a line").contains(r#""method":"m""#));

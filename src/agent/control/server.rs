@@ -115,27 +115,25 @@ impl Asker for Clients {
             #[serde(default)]
             remember: bool,
         }
-        let Some(peer) = self.lock().first().map(|(_, peer)| peer.clone()) else { return Answer::Unavailable };
+        let clients: Vec<_> = self.lock().iter().map(|(_, peer)| peer.clone()).collect();
         let params = json!({
             "origin": prompt.origin, "account": prompt.subject, "name": prompt.name, "code": prompt.code,
             "peer": { "browser": null },
         });
-        let (number, call) = peer.call_numbered("consent.request", &params);
-        let mut withdraw = Withdraw { peer: &peer, number, answered: false };
-        let answer = call.await;
-        withdraw.answered = true;
-        match answer.map(serde_json::from_value::<Result>) {
-            Ok(Ok(Result { allow: true, remember })) => Answer::Allow { remember },
-            Ok(Ok(Result { allow: false, .. })) => Answer::Deny,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the client answered a consent request with something else");
-                Answer::Unavailable
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the client could not ask the person");
-                Answer::Unavailable
+        // First come, first asked; one that cannot ask the person passes the question on.
+        for peer in clients {
+            let (number, call) = peer.call_numbered("consent.request", &params);
+            let mut withdraw = Withdraw { peer: &peer, number, answered: false };
+            let answer = call.await;
+            withdraw.answered = true;
+            match answer.map(serde_json::from_value::<Result>) {
+                Ok(Ok(Result { allow: true, remember })) => return Answer::Allow { remember },
+                Ok(Ok(Result { allow: false, .. })) => return Answer::Deny,
+                Ok(Err(error)) => tracing::warn!(%error, "a client answered a consent request with something else"),
+                Err(error) => tracing::warn!(%error, "a client could not ask the person"),
             }
         }
+        Answer::Unavailable
     }
 }
 
@@ -334,6 +332,7 @@ fn rpc_error(error: &HandleError) -> RpcError {
     let code = match error {
         HandleError::UnknownIssuer(_) => "unknown_issuer",
         HandleError::Ambiguous(_) => "ambiguous_account",
+        HandleError::Stopped => "stopping",
         HandleError::Hub(HubError::NoSuchAccount) => "no_such_account",
         HandleError::Hub(HubError::NotAPresence) => "not_a_presence",
         HandleError::Hub(HubError::NotAPicture) => "not_a_picture",

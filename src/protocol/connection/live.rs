@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Call, Connection, Input, Output, Pulse, State};
+use super::{Call, ChallengeRefusal, Connection, Input, Output, Pulse, State};
 use crate::protocol::acceptance::AcceptedChallenge;
 use crate::protocol::code::{CloseCode, RefusalCode};
 use crate::protocol::consent::{Consented, SpentConsent};
@@ -187,7 +187,7 @@ impl Connection {
         }
     }
 
-    fn on_challenge_read(&mut self, call: Call, verdict: Option<AcceptedChallenge>, now: Moment) {
+    fn on_challenge_read(&mut self, call: Call, verdict: Result<AcceptedChallenge, ChallengeRefusal>, now: Moment) {
         let published = Arc::clone(&self.published);
         let live = self.live();
         let proving = live.proofs.iter().position(|p| p.call == call);
@@ -195,7 +195,22 @@ impl Connection {
         if proving.is_none() && !login {
             return;
         }
-        let Some(challenge) = verdict else { return self.close(CloseCode::NotAccepted) };
+        let challenge = match verdict {
+            Ok(challenge) => challenge,
+            Err(ChallengeRefusal::NotAccepted) => return self.close(CloseCode::NotAccepted),
+            // The socket is worth keeping: the issuer comes back.
+            Err(ChallengeRefusal::IssuerAway) => {
+                let id = match proving {
+                    Some(at) => live.proofs.swap_remove(at).id,
+                    None => match std::mem::replace(&mut live.login, Login::Idle).asked() {
+                        Some(asked) => asked.id,
+                        None => return,
+                    },
+                };
+                let code = RefusalCode::Unavailable;
+                return self.outputs.push(Output::Send(AgentMessage::Refused { id, code }));
+            }
+        };
         if let Some(at) = proving {
             let proving = &mut live.proofs[at];
             proving.epoch = Some(published.state.epoch);

@@ -59,7 +59,7 @@ pub enum Input<'a> {
     /// The state changed. Only the newest matters.
     Published(Arc<Published>),
     /// [`Output::ReadChallenge`] is done.
-    ChallengeRead(Call, Option<AcceptedChallenge>),
+    ChallengeRead(Call, Result<AcceptedChallenge, ChallengeRefusal>),
     /// [`Output::ReadTicket`] is done.
     TicketRead(Call, Option<Resumption>),
     /// [`Output::SignProof`] is done.
@@ -78,6 +78,15 @@ pub enum Input<'a> {
     Stopping,
     /// The time of [`Connection::deadline`] has come.
     Timeout,
+}
+
+/// Why a challenge did not pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChallengeRefusal {
+    /// It is not a challenge for this page and time, or was used.
+    NotAccepted,
+    /// The issuer, who would have to be asked, does not answer.
+    IssuerAway,
 }
 
 /// What the driver is to do, in order.

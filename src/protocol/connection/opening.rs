@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Call, Connection, Input, Live, Output, Ready, Resumption, State};
+use super::{Call, ChallengeRefusal, Connection, Input, Live, Output, Ready, Resumption, State};
 use crate::protocol::acceptance::AcceptedChallenge;
 use crate::protocol::code::CloseCode;
 use crate::protocol::grant::{Grant, OpenProof};
@@ -55,8 +55,9 @@ impl Connection {
         let until = *until;
         match (opening, answer) {
             (Opening::ReadChallenge { call }, Input::ChallengeRead(of, verdict)) if *call == of => match verdict {
-                Some(challenge) => self.on_first_challenge(challenge, until, now),
-                None => self.close(CloseCode::NotAccepted),
+                Ok(challenge) => self.on_first_challenge(challenge, until, now),
+                Err(ChallengeRefusal::NotAccepted) => self.close(CloseCode::NotAccepted),
+                Err(ChallengeRefusal::IssuerAway) => self.close(CloseCode::TryLater),
             },
             (Opening::SignProof { call, epoch }, Input::ProofSigned(of, proof)) if *call == of => {
                 // Someone else signed in while the proof was made: what it says is over. The page asks anew.

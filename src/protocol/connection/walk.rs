@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Call, Connection, Input, Output, Resumption, State, Terms};
+use super::{Call, ChallengeRefusal, Connection, Input, Output, Resumption, State, Terms};
 use crate::protocol::acceptance::AcceptedChallenge;
 use crate::protocol::code::{CloseCode, RefusalCode};
 use crate::protocol::consent::{ConsentRequest, Consented};
@@ -42,6 +42,8 @@ enum Step {
     PromptOpened,
     Publish(PresenceState, bool),
     ToDeadline,
+    /// From here on the issuer does not answer.
+    IssuerAway,
     Withdrawn,
     Stopping,
 }
@@ -92,6 +94,8 @@ struct World {
     logins_open: usize,
     ready: bool,
     closed: bool,
+    /// Why a challenge is refused, where it is.
+    refusal: ChallengeRefusal,
     /// Logins asked for, so that the walk stays finite.
     logins: usize,
 }
@@ -134,6 +138,7 @@ impl World {
             logins_open: 0,
             ready: false,
             closed: false,
+            refusal: ChallengeRefusal::NotAccepted,
             logins: 0,
         };
         world.watch();
@@ -180,6 +185,11 @@ impl World {
     fn other_step(&mut self, step: Step) -> bool {
         let input = match step {
             Step::Binary => Input::Binary,
+            Step::IssuerAway if self.refusal == ChallengeRefusal::IssuerAway => return false,
+            Step::IssuerAway => {
+                self.refusal = ChallengeRefusal::IssuerAway;
+                return true;
+            }
             Step::Withdrawn => Input::Withdrawn,
             Step::Stopping => Input::Stopping,
             Step::Answer(_) | Step::AnswerNewest if self.waiting.is_empty() => return false,
@@ -218,7 +228,10 @@ impl World {
 
     fn answer(&mut self, output: Output, well: bool, life: &str) -> Input<'static> {
         match output {
-            Output::ReadChallenge(call, _) => Input::ChallengeRead(call, well.then(|| challenge(life, self.now))),
+            Output::ReadChallenge(call, _) => {
+                let verdict = if well { Ok(challenge(life, self.now)) } else { Err(self.refusal) };
+                Input::ChallengeRead(call, verdict)
+            }
             Output::ReadTicket(call, _) => {
                 Input::TicketRead(call, well.then_some(Resumption { epoch: Epoch(0), challenged: life == "life-1" }))
             }
@@ -433,6 +446,7 @@ fn what_is_out_of_order_closes_with_4400_and_what_is_not_accepted_with_4401() {
         (&[OpenTicket, Answer(true), OpenTicket], CloseCode::Unexpected),
         (&[OpenTicket, Answer(true), Prove, Answer(false)], CloseCode::NotAccepted),
         (&[OpenTicket, Answer(true), LoginCurrent, Answer(false)], CloseCode::NotAccepted),
+        (&[IssuerAway, OpenChallenge, Answer(false)], CloseCode::TryLater),
         (&[Binary], CloseCode::Unsupported),
         (&[ToDeadline], CloseCode::TimedOut),
         (&[OpenChallenge, ToDeadline], CloseCode::TimedOut),
@@ -466,6 +480,7 @@ fn a_login_is_refused_for_the_reason_there_is() {
     }
     for (path, code) in [
         (&[OpenTicket, Answer(true), LoginOldEpoch][..], RefusalCode::Switched),
+        (&[OpenTicket, Answer(true), IssuerAway, LoginCurrent, Answer(false)], RefusalCode::Unavailable),
         (&[OpenTicket, Answer(true), Publish(SignedOut, true), LoginCurrent], RefusalCode::SignedOut),
         (&[OpenTicket, Answer(true), Publish(Locked, false), LoginCurrent], RefusalCode::Locked),
         (&[OpenTicket, Answer(true), ToDeadline, ToDeadline, LoginCurrent], RefusalCode::Unavailable),

@@ -124,7 +124,14 @@ async fn mistakes_get_their_own_code_and_change_nothing() {
 async fn a_second_agent_is_told_of_the_first_and_a_dead_ones_socket_is_taken_over() {
     let world = World::new().await;
     let second = Agent::builder(world.settings.clone()).any_port().bind().await;
-    assert!(matches!(second, Err(StartError::Control(control::ControlError::AnotherAgent(_)))));
+    assert!(matches!(second, Err(StartError::InUse(_))), "the same state folder");
+    let mut elsewhere = world.settings.clone();
+    elsewhere.state_dir = world.folder.path().join("elsewhere");
+    let second = Agent::builder(elsewhere).any_port().bind().await;
+    assert!(
+        matches!(second, Err(StartError::Control(control::ControlError::AnotherAgent(_)))),
+        "the same control socket"
+    );
     world.agent.stop().await;
     drop(std::os::unix::net::UnixListener::bind(&world.settings.control).expect("a socket that nobody serves"));
     let asker: Arc<TestAsker> = TestAsker::new(None);

@@ -96,3 +96,42 @@ async fn what_is_kept_is_private_and_removal_leaves_no_key() {
     assert!(keys().is_empty() && world.agent.handle.accounts().is_empty());
     world.agent.stop().await;
 }
+
+#[tokio::test]
+async fn one_sign_out_that_is_refused_holds_up_no_other() {
+    let mut world = World::new().await;
+    world.server.stop().await;
+    world.agent.handle.sign_out(&world.account).expect("signed out");
+    // The server has never heard of ada's device: her sign-out will be refused for ever.
+    world.server.forget_everything().await;
+    let bob = enrol(&world.server, &world.agent.handle, "bob").await;
+    let (mut browser, mut page) = world.open_page().await;
+    let challenge = browser.challenge().await;
+    let (AgentMessage::Token { token, .. }, _) = page.login(challenge.clone()).await else { panic!("a token") };
+    assert_eq!(
+        browser.post("/v1/login", json!({ "challenge": challenge, "token": token, "subject": bob })).await.0,
+        204
+    );
+    world.agent.handle.sign_out(&bob).expect("signed out");
+    while browser.is_signed_in().await {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.agent.handle.status().issuers[0].pending_sign_outs, 1);
+    world.agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_large_picture_survives_a_restart() {
+    let world = World::new().await;
+    let mut png = vec![0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a];
+    png.resize(60_000, 0);
+    let picture =
+        format!("data:image/png;base64,{}", base64::Engine::encode(&base64::engine::general_purpose::STANDARD, png));
+    let ticket = world.server.ticket_with(json!({ "account": "eve", "name": "Eve", "avatar": picture })).await;
+    let ticket = ticket.parse().expect("a ticket");
+    world.agent.handle.enrol(&world.server.issuer, ticket).await.expect("enrolled");
+    world.agent.stop().await;
+    let agent = RunningAgent::start(world.settings.clone(), world.asker.clone()).await;
+    assert!(agent.handle.accounts().iter().any(|account| account.avatar.as_ref() == Some(&picture)));
+    agent.stop().await;
+}

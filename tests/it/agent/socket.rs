@@ -146,3 +146,80 @@ async fn an_agent_that_stops_says_so_and_a_revoked_origin_is_shown_out() {
     let (closed, ()) = tokio::join!(page.closed(), world.agent.stop());
     assert_eq!(closed, Some(1001));
 }
+
+#[tokio::test]
+async fn a_page_that_closes_gets_its_answer() {
+    let world = World::new().await;
+    for (sent, answered) in [
+        (vec![0x03, 0xe8], Some(1000)),
+        (vec![0x0b, 0xb8, b'b', b'y', b'e'], Some(3000)),
+        (vec![], None),
+        (vec![0x13, 0x88], Some(1002)), // 5000 is nobody's code
+        (vec![0x03, 0xed], Some(1002)), // 1005 is never sent
+    ] {
+        let (_, mut page) = world.open_page().await;
+        let mut frame = vec![0x88, 0x80 | u8::try_from(sent.len()).expect("short"), 0, 0, 0, 0];
+        frame.extend(&sent);
+        page.socket.get_mut().write_all(&frame).await.expect("written");
+        assert_eq!(page.closed().await, answered, "{sent:02x?}");
+    }
+    world.agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_that_was_behind_reads_the_newest_state_and_no_backlog() {
+    const CHANGES: usize = 4000;
+    let world = World::new().await;
+    let (agent, issuer) = (&world.agent.handle, &world.server.issuer);
+    let open = OpenWith::Challenge(world.browser().challenge().await);
+    let mut page = TestPage::connect_narrowly(agent, issuer, open).await;
+    assert!(matches!(page.next().await, Ok(AgentMessage::Ready { .. })));
+    let mut last = None;
+    for change in 0..CHANGES {
+        let presence = if change % 2 == 0 { PresenceState::Away } else { PresenceState::Locked };
+        last = Some((agent.set_presence(&world.account, presence).expect("set"), presence));
+        // Each state gets its turn on the agent's side.
+        tokio::task::yield_now().await;
+    }
+    let mut read = 0;
+    loop {
+        read += 1;
+        let AgentMessage::State { seq, state } = page.next().await.expect("a state") else { continue };
+        if Some((seq, state.presence)) == last {
+            break;
+        }
+    }
+    assert!(read < CHANGES / 2, "{read} of {CHANGES} states were kept for a page that did not read");
+    world.agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_that_the_issuer_has_just_made_is_learnt_at_once() {
+    let mut world = World::new().await;
+    let _before = world.open_page().await;
+    world.server.rotate_key().await;
+    let _after = world.open_page().await;
+    world.agent.stop().await;
+}
+
+#[tokio::test]
+async fn while_the_issuer_is_away_the_page_is_told_to_try_later() {
+    let mut world = World::new().await;
+    let (_, mut open) = world.open_page().await;
+    world.server.stop().await;
+    // Of a key that the agent has never seen: it would have to ask.
+    let (key, _) = loopkey::crypto::SoftwareKey::generate(loopkey::crypto::Algorithm::Es256).expect("a key");
+    let challenge: loopkey::protocol::statement::Challenge = serde_json::from_value(json!({
+        "iss": world.server.issuer, "aud": "loopkey-agent", "org": world.server.issuer.origin(), "jti": "A".repeat(43),
+        "sid": "A".repeat(43), "iat": 1, "exp": 2, "rdm": world.server.issuer.login_url(), "inc": "x",
+    }))
+    .expect("a challenge");
+    let challenge = loopkey::protocol::statement::sign(&challenge, &key).expect("signed");
+    let (agent, issuer) = (&world.agent.handle, &world.server.issuer);
+    let mut page = TestPage::connect(agent, issuer, OpenWith::Challenge(challenge)).await;
+    assert_eq!(page.closed().await, Some(1013));
+    // An open socket stays.
+    agent.set_presence(&world.account, PresenceState::Away).expect("set");
+    assert!(matches!(open.next().await, Ok(AgentMessage::State { .. })));
+    world.agent.stop().await;
+}
