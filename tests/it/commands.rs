@@ -4,7 +4,12 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use loopkey::protocol::message::AgentMessage;
+use loopkey::protocol::page::OpenWith;
+use loopkey::protocol::state::PresenceState;
 use serde_json::{Value, json};
+
+use crate::support::world::TestPage;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_loopkey");
 const SERVICE_KEY: &str = "a service key for the commands";
@@ -116,6 +121,44 @@ async fn a_server_an_agent_and_the_commands_between() {
     });
     assert_eq!(ended.await.expect("joined"), Some(0));
     assert_eq!(run(folder, &["status"]).0, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_killed_comes_back_with_what_it_knew() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let server = crate::support::world::Server::start().await;
+    let (issuer, port) = (&server.issuer, crate::support::places::free_places().agent[0]);
+    let agent_toml = format!(
+        "ports = [{port}]\nstate_dir = \"state\"\ncontrol = \"control.sock\"\ndevelopment = true\nallow_root = true\n\
+         [[issuer]]\nurl = \"{issuer}\"\n[[origin]]\norigin = \"{issuer}\"\nissuer = \"{issuer}\"\n"
+    );
+    std::fs::write(folder.join("agent.toml"), agent_toml).expect("written");
+    let start = || Running(loopkey(folder, &["agent", "--config", "agent.toml"]).spawn().expect("the agent starts"));
+    let running = || async { run(folder, &["status"]).0 == 0 };
+    let mut browser = crate::support::world::TestBrowser::at(issuer);
+
+    let agent = start();
+    until("the agent's status", running).await;
+    let ticket = server.ticket("ada").await;
+    assert_eq!(run(folder, &["enrol", "--issuer", issuer.as_str(), "--ticket", &ticket]).0, 0);
+    let open = OpenWith::Challenge(browser.challenge().await);
+    let mut page = TestPage::connect_to_port(port, issuer, open).await;
+    assert!(matches!(page.next().await, Ok(AgentMessage::Ready { .. })));
+    let resume = page.machine.reopen().expect("a ticket");
+    drop(agent); // SIGKILL
+    assert_eq!(page.closed().await, None, "no goodbye");
+    assert_eq!(run(folder, &["status"]).0, 3);
+
+    let _agent = start();
+    until("the agent's status", running).await;
+    let mut page = TestPage::connect_to_port(port, issuer, resume).await;
+    assert_eq!(page.closed().await, Some(4401), "a ticket of the process that was killed");
+    let open = OpenWith::Challenge(browser.challenge().await);
+    let mut page = TestPage::connect_to_port(port, issuer, open).await;
+    let ready = page.next().await.expect("ready");
+    let AgentMessage::Ready { state, proof: Some(_), .. } = ready else { panic!("{ready:?}") };
+    assert_eq!(state.presence, PresenceState::Locked, "the client has not spoken yet");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -219,7 +219,12 @@ pub(crate) struct TestBrowser {
 impl TestBrowser {
     /// A browser without cookies.
     pub(crate) fn of(server: &Server) -> Self {
-        Self { issuer: server.issuer.clone(), cookies: BTreeMap::new() }
+        Self::at(&server.issuer)
+    }
+
+    /// A browser without cookies, at a login server of which only the address is known.
+    pub(crate) fn at(issuer: &Issuer) -> Self {
+        Self { issuer: issuer.clone(), cookies: BTreeMap::new() }
     }
 
     pub(crate) async fn post(&mut self, path: &str, body: Value) -> (u16, Value) {
@@ -263,8 +268,8 @@ pub(crate) struct TestPage {
     pub(crate) socket: WebSocketStream<TcpStream>,
 }
 
-fn upgrade(agent: &Handle, issuer: &Issuer) -> Request {
-    let mut request = format!("ws://127.0.0.1:{}/v1", agent.port()).into_client_request().expect("a request");
+fn upgrade(port: u16, issuer: &Issuer) -> Request {
+    let mut request = format!("ws://127.0.0.1:{port}/v1").into_client_request().expect("a request");
     request.headers_mut().insert("Origin", issuer.origin().as_str().parse().expect("a header"));
     request.headers_mut().insert("Sec-WebSocket-Protocol", "loopkey.1".parse().expect("a header"));
     request
@@ -276,14 +281,20 @@ pub(crate) type Closed = Option<u16>;
 impl TestPage {
     /// Connects, and leaves everything after `hello` to the caller.
     pub(crate) async fn connect(agent: &Handle, issuer: &Issuer, open: OpenWith) -> Self {
-        let request = upgrade(agent, issuer);
+        let request = upgrade(agent.port(), issuer);
         let stream = TcpStream::connect(("127.0.0.1", agent.port())).await.expect("connected");
         Self::over(stream, request, open).await
     }
 
+    /// As [`TestPage::connect`], to an agent of which only the port is known.
+    pub(crate) async fn connect_to_port(port: u16, issuer: &Issuer, open: OpenWith) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("connected");
+        Self::over(stream, upgrade(port, issuer), open).await
+    }
+
     /// As [`TestPage::connect`], with a receive buffer that holds next to nothing.
     pub(crate) async fn connect_narrowly(agent: &Handle, issuer: &Issuer, open: OpenWith) -> Self {
-        let request = upgrade(agent, issuer);
+        let request = upgrade(agent.port(), issuer);
         let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(4096).expect("a size");
         let stream = socket.connect(([127, 0, 0, 1], agent.port()).into()).await.expect("connected");
