@@ -148,11 +148,13 @@ export class Agent {
     if (!this.#environment.delegated()) return this.#on.state("blocked", "not_delegated");
 
     let attempt = 0;
+    let eager = true;
     let ports = null;
     this.#on.state("probing", reason);
     for (;;) {
       const tried = this.#ports;
-      const { connection, name, reason } = await this.#look(signal, ports, attempt === 0);
+      const { connection, name, reason } = await this.#look(signal, ports, eager);
+      eager = Boolean(connection); // where a socket has just opened, another one may
       ports = null;
       if (!connection) {
         // The challenge was fetched meanwhile, and the issuer may have named other ports with it.
@@ -168,23 +170,23 @@ export class Agent {
       const end = verdict(await this.#converse(connection, signal), this.#handshake);
       if (end.name) this.#on.state(end.name, end.reason);
       if (end.wait === Infinity) await untilAborted(signal);
-      attempt = await this.#untilReturn(end, this.#handshake.steady ? 0 : attempt + 1, signal);
+      attempt = await this.#untilReturn(end, this.#handshake.steady ? 0 : attempt, signal);
       if (signal.aborted) throw signal.reason;
     }
   }
 
-  /** Waits as the verdict says. @returns {Promise<number>} the attempts so far */
+  /** Waits as the verdict says. @returns {Promise<number>} the attempts after that */
   async #untilReturn({ reason, wait }, attempt, signal) {
     const environment = this.#environment;
     const offline = reason === "issuer_unreachable";
     // A challenge that came too late for the lost socket is in time for the next one.
     if (offline && await this.#handshake.late()) return attempt;
-    for (;;) {
+    do {
       await sleep(environment, wait && fullJitter(environment.random(), attempt, wait), signal);
-      // A socket without a challenge would only be closed again: the login server has to answer first.
-      if (!offline || await this.#handshake.armed()) return attempt;
       attempt += 1;
-    }
+      // A socket without a challenge would only be closed again: the login server has to answer first.
+    } while (offline && !await this.#handshake.armed());
+    return attempt;
   }
 
   /** One round: a connection, or the state that says why there is none. */

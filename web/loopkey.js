@@ -78,10 +78,7 @@ class Loopkey extends EventTarget {
     window.addEventListener("pagehide", this.#onPageHide);
     window.addEventListener("pageshow", this.#onPageShow);
     document.addEventListener("resume", this.#onResume);
-    await Promise.all([
-      this.#agent.start(),
-      this.#session.check(),
-    ]);
+    await Promise.all([this.#agent.start(), this.#session.check()]);
   }
 
   async connect() {

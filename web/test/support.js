@@ -1,6 +1,7 @@
 /** A browser, an agent and a login server made of plain objects. No global, no real time, no network. */
 
 import { sleep } from "../environment.js";
+import { createLoopkey } from "../loopkey.js";
 
 /** Time that stands still until `advance`. */
 export class FakeClock {
@@ -254,4 +255,15 @@ export function record(target, ...types) {
   const seen = [];
   for (const type of types) target.addEventListener(type, (event) => seen.push([type, event.detail]));
   return seen;
+}
+
+/** A page that has just been loaded, with what happened to it. */
+export async function started(options, more = {}) {
+  const here = world(options);
+  const loopkey = createLoopkey({ issuer: "https://app.example.com", environment: here.environment, ...more });
+  const seen = record(loopkey, "state");
+  loopkey.start();
+  await here.clock.advance(50);
+  const states = () => seen.map(([, { name, reason }]) => `${name}/${reason}`);
+  return { ...here, here, loopkey, states };
 }
