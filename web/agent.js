@@ -154,19 +154,20 @@ export class Agent {
     for (;;) {
       const tried = this.#ports;
       const { connection, name, reason } = await this.#look(signal, ports, eager);
-      eager = Boolean(connection); // where a socket has just opened, another one may
       ports = null;
       if (!connection) {
         // The challenge was fetched meanwhile, and the issuer may have named other ports with it.
         await Promise.race([this.#handshake.prepare(), sleep(this.#environment, PORTS_TIMEOUT, signal)]);
         if (this.#ports !== tried) continue;
         attempt += 1;
+        eager = false;
         this.#on.state(name, reason);
         if (schedule.length) await sleep(this.#environment, schedule.shift(), signal);
         else ports = await this.#untilWorthLooking(signal);
         continue;
       }
       schedule = [];
+      eager = true; // where one socket opened, another one may
       const end = verdict(await this.#converse(connection, signal), this.#handshake);
       if (end.name) this.#on.state(end.name, end.reason);
       if (end.wait === Infinity) await untilAborted(signal);

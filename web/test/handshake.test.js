@@ -78,3 +78,13 @@ test("a content security policy that forbids the probe: an agent that was reache
   await here.clock.advance(10_000);
   assert.equal(loopkey.state.name, "live");
 });
+
+test("a content security policy that forbids the probe: ports that the issuer names are dialled all the same", async () => {
+  const here = world({ agents: [new FakeAgent(30100)], issuer: Object.assign(new FakeIssuer(), { ports: [30100] }) });
+  const { fetch } = here.environment;
+  here.environment.fetch = (url, init) => (url.endsWith("/v1/probe") ? Promise.reject(new TypeError()) : fetch(url, init));
+  const loopkey = createLoopkey({ issuer: "https://app.example.com", environment: here.environment });
+  loopkey.start();
+  await here.clock.advance(50);
+  assert.equal(loopkey.state.name, "live");
+});
