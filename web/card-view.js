@@ -26,12 +26,16 @@ import { fill, wordsFor } from "./words.js";
  * @property {{id: string, label: string, href?: string}[]} actions   the first is the main one
  */
 
-/** @param {Situation} situation @param {{lang?: string, app?: string}} speech @returns {View} */
-export function cardView(situation, { lang, app }) {
+/**
+ * @param {Situation} situation
+ * @param {{lang?: string, app?: string, href?: string}} speech  `href`: where the app opens
+ * @returns {View}
+ */
+export function cardView(situation, { lang, app, href }) {
   const words = wordsFor(lang);
   const values = { app: app || words.app, name: situation.person?.name ?? "", code: situation.code ?? "" };
   const say = (sentence) => fill(sentence, values);
-  const { view, from, icon, actions = [], ...more } = describe(situation, words);
+  const { view, from, icon, actions = [], ...more } = describe({ ...situation, href }, words);
   return {
     view,
     icon: icon ?? "",
@@ -43,10 +47,11 @@ export function cardView(situation, { lang, app }) {
   };
 }
 
-function describe({ state, presence, person, session, busy, redeeming, code, error }, words) {
+function describe({ href, state, presence, person, session, busy, redeeming, code, error }, words) {
   const retry = { id: "retry", label: words.retry };
   const cancel = { id: "cancel", label: words.cancel };
-  const open = (label) => ({ id: "open", label, href: "loopkey:wake" });
+  // A button that opens nothing is worse than none: the site says where the app opens.
+  const open = (label) => (href ? [{ id: "open", label, href }] : []);
   const { name, reason } = state;
 
   if (session) {
@@ -66,7 +71,7 @@ function describe({ state, presence, person, session, busy, redeeming, code, err
     case "absent":
       return reason === "busy"
         ? { view: "absent", icon: "pause", from: words.absent_busy, actions: [retry] }
-        : { view: "absent", icon: "power", from: words.absent, actions: [open(words.absent.action), retry] };
+        : { view: "absent", icon: "power", from: words.absent, actions: [...open(words.absent.action), retry] };
     case "blocked":
       return { view: "blocked", icon: "blocked", from: words.blocked[reason] ?? words.blocked.denied, actions: [retry] };
     case "incompatible":
@@ -76,7 +81,7 @@ function describe({ state, presence, person, session, busy, redeeming, code, err
   }
 
   if (presence?.presence === "signed_out") {
-    return { view: "signed-out", icon: "person", from: words.signed_out, actions: [open(words.signed_out.action)] };
+    return { view: "signed-out", icon: "person", from: words.signed_out, actions: open(words.signed_out.action) };
   }
   if (!person) {
     return reason === "unverified"

@@ -13,7 +13,7 @@ import { wordsFor } from "./words.js";
 const EVENTS = ["state", "presence", "person", "session", "consent", "redeeming"];
 
 export class LoopkeyCard extends HTMLElement {
-  static observedAttributes = ["lang", "app"];
+  static observedAttributes = ["lang", "app", "open"];
 
   #loopkey = null;
   #own = false;
@@ -55,7 +55,8 @@ export class LoopkeyCard extends HTMLElement {
   connectedCallback() {
     const issuer = this.getAttribute("issuer");
     if (!this.#loopkey && issuer) {
-      const loopkey = createLoopkey({ issuer, lang: this.getAttribute("lang") ?? undefined });
+      const ports = this.getAttribute("ports")?.split(/[\s,]+/).map(Number);
+      const loopkey = createLoopkey({ issuer, ports, lang: this.getAttribute("lang") ?? undefined });
       this.loopkey = loopkey;
       this.#own = true;
       loopkey.start();
@@ -86,7 +87,11 @@ export class LoopkeyCard extends HTMLElement {
   #draw() {
     const { state = { name: "unknown", reason: "not_started" }, presence = null, person = null, session = null, redeeming = false } = this.#loopkey ?? {};
     const situation = { state, presence, person, session, busy: this.#busy, redeeming, code: this.#code, error: this.#error };
-    const view = cardView(situation, { lang: this.#lang, app: this.getAttribute("app") ?? undefined });
+    const view = cardView(situation, {
+      lang: this.#lang,
+      app: this.getAttribute("app") ?? undefined,
+      href: this.getAttribute("open") ?? undefined,
+    });
     this.setAttribute("state", state.name);
     this.setAttribute("reason", state.reason);
     this.setAttribute("view", view.view);
@@ -130,7 +135,7 @@ export class LoopkeyCard extends HTMLElement {
     const main = place === 0 && id !== "cancel" && view.view !== "offline";
     const attributes = { id, class: main ? "main" : "second", part: main ? "button" : "second-button" };
     const button = href
-      ? element("a", { ...attributes, href }, label)
+      ? element("a", { ...attributes, href, ...(/^https?:/.test(href) && { target: "_blank", rel: "noopener" }) }, label)
       : element("button", { ...attributes, type: "button" }, label);
     button.addEventListener("click", () => this.#act(id));
     return button;

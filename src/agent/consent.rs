@@ -1,4 +1,4 @@
-//! Asking the person (protocol section 4.3): one prompt at a time in all, three in ten minutes for an origin, a minute to
+//! Asking the person (protocol section 4.3): one prompt at a time in all, three unwanted ones in ten minutes for an origin, a minute to
 //! answer. What an answer is good for is [`crate::protocol::consent`]'s to say.
 
 use std::collections::HashMap;
@@ -85,7 +85,10 @@ impl Consents {
         if let Some(consented) = Consented::without_prompt(&request, mode, hub.is_remembered(&request)) {
             return Ok(consented);
         }
-        let asker = self.askers.iter().find(|asker| asker.is_available()).ok_or(RefusalCode::Unavailable)?;
+        let Some(asker) = self.askers.iter().find(|asker| asker.is_available()) else {
+            tracing::warn!(%origin, "no client is connected that could ask the person (see consent in agent.toml)");
+            return Err(RefusalCode::Unavailable);
+        };
         let _place = self.take_place(origin)?;
         let code = two_digits();
         opened(code.clone());
@@ -99,6 +102,7 @@ impl Consents {
             Answer::Unavailable => return Err(RefusalCode::Unavailable),
         };
         let consented = Consented::from_answer(&request, allow).ok_or(RefusalCode::Denied)?;
+        self.forget_prompt(origin);
         if remember && let Err(error) = hub.remember(&request) {
             tracing::warn!(%error, "the consent could not be remembered; the person will be asked again");
         }
@@ -118,10 +122,17 @@ impl Consents {
         });
         let times = recent.entry(origin.clone()).or_default();
         if times.len() >= PROMPTS_PER_WINDOW {
+            tracing::warn!(%origin, "asked too often: three prompts in ten minutes went unwanted");
             return Err(RefusalCode::Busy);
         }
         times.push(now);
         Ok(place)
+    }
+
+    /// Three prompts in a row are a nuisance only where the person did not want them.
+    fn forget_prompt(&self, origin: &Origin) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.get_mut(origin).and_then(Vec::pop);
     }
 }
 

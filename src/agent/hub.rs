@@ -25,7 +25,7 @@ use crate::protocol::statement::{self, LOGIN_LIFE_SECONDS, Login, PRESENCE_LIFE_
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
     /// No account of that name is enrolled here.
-    #[error("no such account is enrolled; enrol it first")]
+    #[error("no such account is enrolled; `loopkey status` lists them by the login server's names")]
     NoSuchAccount,
     /// Nobody is signed in.
     #[error("nobody is signed in")]

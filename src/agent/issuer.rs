@@ -45,7 +45,7 @@ pub enum IssuerFault {
         reason: String,
     },
     /// It refused.
-    #[error("{issuer} refused ({status}): {code}")]
+    #[error("{issuer} refused ({status}): {}", in_words(code))]
     Refused {
         /// The login server.
         issuer: Issuer,
@@ -54,6 +54,15 @@ pub enum IssuerFault {
         /// Its error code.
         code: String,
     },
+}
+
+/// An error code of the login server as the person at the computer can use it.
+fn in_words(code: &str) -> &str {
+    match code {
+        "invalid_enrolment" => "the ticket is unknown, used, or older than five minutes: get a new one",
+        "account_disabled" => "the account is disabled",
+        other => other,
+    }
 }
 
 /// What a login server says when a device key is enrolled (protocol section 6.6).

@@ -8,11 +8,11 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 /// No candidate port was free on both loopback addresses.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "none of the ports {ports:?} is free on 127.0.0.1 and [::1] (is another agent running? try `loopkey status`): {source}"
+    "none of the ports {ports:?} is free on 127.0.0.1 and [::1] (is another agent or a demo running? stop it, or name other ports): {reason}"
 )]
 pub struct NoFreePort {
     ports: Vec<u16>,
-    source: io::Error,
+    reason: io::Error,
 }
 
 /// The listening sockets of one port.
@@ -35,7 +35,7 @@ impl LoopbackListener {
                 Err(error) => last = error,
             }
         }
-        Err(NoFreePort { ports: ports.to_vec(), source: last })
+        Err(NoFreePort { ports: ports.to_vec(), reason: last })
     }
 
     /// The port that was taken.

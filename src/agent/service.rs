@@ -218,7 +218,11 @@ impl Agent {
         let gate = Gate::new(listener.port(), origins);
         let stop = handle.stop.subscribe();
         let doorman = Arc::new(Doorman { core: Arc::clone(&handle.core), gate, peers, stop: stop.clone() });
-        tracing::info!(port = listener.port(), origins = handle.core.origins.len(), "the agent listens on loopback");
+        let control_socket = handle.settings.control.display();
+        tracing::info!(port = listener.port(), control = %control_socket, "the agent listens on loopback");
+        if handle.core.origins.is_empty() {
+            tracing::warn!("no [[origin]] is configured: no page can reach this agent");
+        }
         let mut connections = JoinSet::new();
         connections.spawn(control.run(handle.clone()));
         let mut background = JoinSet::new();

@@ -16,7 +16,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments, global: Global) -> Result<(), Failure> {
-    let mut settings = config::agent(&config::read(&arguments.config)?)?;
+    let mut settings = config::load(&arguments.config, config::Kind::Agent, config::agent)?;
     if let Some(control) = global.control {
         settings.control = control;
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::control::say;
-use super::{Failure, signals};
+use super::{Failure, Global, signals};
 use crate::demo::{Demo, Places};
 
 #[derive(Debug, Args)]
@@ -16,7 +16,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "PORT", default_value_t = Places::default().client)]
     client_port: u16,
 
-    /// The agent's candidate ports, in order (10240 to 32767, at most three).
+    /// One of the agent's candidate ports; give it again for the next one (10240 to 32767, at most three).
     #[arg(long, value_name = "PORT", default_values_t = Places::default().agent)]
     agent_port: Vec<u16>,
 
@@ -25,13 +25,15 @@ pub(super) struct Arguments {
     no_open: bool,
 }
 
-pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
+pub(super) async fn run(arguments: Arguments, global: Global) -> Result<(), Failure> {
     let Arguments { site_port, client_port, agent_port, no_open } = arguments;
-    let places = Places { site: site_port, client: client_port, agent: agent_port };
+    let places = Places { site: site_port, client: client_port, agent: agent_port, control: global.control };
     let demo = Demo::start(places).await.map_err(|error| Failure::failed(format!("{error:#}")))?;
     say("");
     say(format_args!("  The site:            {}   (sign in here)", demo.site_url()));
     say(format_args!("  The desktop client:  {}   (answer, lock, leave, switch, sign out here)", demo.client_url()));
+    say("");
+    say(format_args!("  The control socket:  {}   (loopkey status --control …)", demo.control().display()));
     say("");
     say("  Ctrl-C ends the demo; nothing is kept.");
     if !no_open && has_display() {

@@ -32,7 +32,11 @@ pub(super) async fn run(arguments: Arguments, global: &Global) -> Result<(), Fai
     let ticket = if arguments.ticket == "-" {
         let mut text = String::new();
         std::io::stdin().take(TICKET_MAX_LEN).read_to_string(&mut text).map_err(Failure::failed)?;
-        text.trim().to_owned()
+        let text = text.trim().to_owned();
+        if text.is_empty() {
+            return Err(Failure::misused("no ticket on standard input: pipe in the one that the login server gave"));
+        }
+        text
     } else {
         arguments.ticket
     };

@@ -93,7 +93,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let runtime = runtime.enable_all().build().map_err(Failure::failed)?;
     runtime.block_on(async {
         match command {
-            Command::Demo(arguments) => demo::run(arguments).await,
+            Command::Demo(arguments) => demo::run(arguments, global).await,
             Command::Serve(arguments) => serve::run(arguments).await,
             Command::Agent(arguments) => agent::run(arguments, global).await,
             Command::Enrol(arguments) => enrol::run(arguments, &global).await,

@@ -20,7 +20,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let ServerConfig { login, listen, store, tls } = config::server(&config::read(&arguments.config)?)?;
+    let ServerConfig { login, listen, store, tls } =
+        config::load(&arguments.config, config::Kind::Server, config::server)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = store::open(&store, Arc::clone(&clock)).map_err(Failure::failed)?;
     let issuer = login.issuer.clone();

@@ -24,6 +24,12 @@ pub enum ConfigError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// It is the other command's.
+    #[error("{0} looks like {1}")]
+    OtherKind(PathBuf, &'static str),
+    /// Something is wrong with the file.
+    #[error("{0} cannot stay as it is:\n{1}")]
+    InFile(PathBuf, Box<ConfigError>),
     /// Entries are wrong.
     #[error("{}", list(.0))]
     Faults(Vec<Fault>),
@@ -39,6 +45,19 @@ fn list(faults: &[Fault]) -> String {
 /// [`ConfigError::Unreadable`].
 pub fn read(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
+}
+
+/// Reads and checks a configuration file of the kind that the command needs.
+///
+/// # Errors
+/// [`ConfigError`], naming the file, and the other command where the file is that one's.
+pub fn load<T>(path: &Path, kind: Kind, parse: impl Fn(&str) -> Result<T, ConfigError>) -> Result<T, ConfigError> {
+    let text = read(path)?;
+    parse(&text).map_err(|error| match (kind, Kind::of(&text)) {
+        (Kind::Agent, Kind::Server) => ConfigError::OtherKind(path.to_owned(), "a login server's: use `loopkey serve`"),
+        (Kind::Server, Kind::Agent) => ConfigError::OtherKind(path.to_owned(), "an agent's: use `loopkey agent`"),
+        _ => ConfigError::InFile(path.to_owned(), Box::new(error)),
+    })
 }
 
 /// Which of the two files a text is.

@@ -15,9 +15,14 @@ pub(super) struct AgentSlot {
     running: Option<(Handle, JoinHandle<()>)>,
 }
 
+/// Where the demo's agent has its control socket.
+pub(super) fn control(places: &Places, folder: &Path) -> PathBuf {
+    places.control.clone().unwrap_or_else(|| folder.join("run").join("control.sock"))
+}
+
 impl AgentSlot {
     pub(super) fn new(folder: &Path, places: &Places, issuer: &Issuer) -> Self {
-        let control = folder.join("run").join("control.sock");
+        let control = control(places, folder);
         let mut settings = AgentSettings::new(folder.join("agent"), control);
         settings.ports.clone_from(&places.agent);
         settings.development = true;

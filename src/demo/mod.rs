@@ -11,7 +11,7 @@ mod view;
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -36,11 +36,13 @@ pub struct Places {
     pub client: u16,
     /// Where pages look for the agent.
     pub agent: Vec<u16>,
+    /// The agent's control socket; in the demo's own folder where none is named.
+    pub control: Option<PathBuf>,
 }
 
 impl Default for Places {
     fn default() -> Self {
-        Self { site: 28980, client: 28981, agent: DEFAULT_PORTS.to_vec() }
+        Self { site: 28980, client: 28981, agent: DEFAULT_PORTS.to_vec(), control: None }
     }
 }
 
@@ -104,6 +106,12 @@ impl Demo {
     /// Where the agent is stopped or nobody is signed in.
     pub async fn set_presence(&self, presence: PresenceState) -> anyhow::Result<()> {
         self.client.set_presence(presence).await
+    }
+
+    /// The agent's control socket.
+    #[must_use]
+    pub fn control(&self) -> PathBuf {
+        agent::control(&self.places, self.folder.path())
     }
 
     /// Stops the agent alone, as a crash or an update does.

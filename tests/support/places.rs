@@ -11,7 +11,7 @@ static NEXT: AtomicU16 = AtomicU16::new(0);
 /// Ports that nothing listens on, on either loopback address. Tests of one process never get the same.
 pub(crate) fn free_places() -> Places {
     let site = free_pair();
-    Places { site, client: site + 1, agent: vec![free_pair(), free_pair()] }
+    Places { site, client: site + 1, agent: vec![free_pair(), free_pair()], control: None }
 }
 
 fn free_pair() -> u16 {

@@ -156,7 +156,8 @@ const prompt = {
     this.id = asked.id;
     $("consent-remember").checked = false;
     if (!$("consent").open) $("consent").showModal();
-    announce(fill(words.asked, asked));
+    // What stands outside an open dialog is not read out.
+    $("consent-announcement").textContent = fill(words.asked, asked);
     this.disarm();
     this.tick(performance.now() + PROMPT_TIME);
   },
@@ -166,6 +167,7 @@ const prompt = {
     this.id = null;
     clearTimeout(this.armed);
     clearTimeout(this.ticking);
+    $("consent-announcement").textContent = "";
     $("consent").close();
   },
 
@@ -186,7 +188,8 @@ const prompt = {
   },
 
   answer(allow) {
-    if (this.id === null || $("consent").dataset.armed !== "true") return;
+    // Only a yes can be given by accident: a no is safe at any time.
+    if (this.id === null || (allow && $("consent").dataset.armed !== "true")) return;
     post("consent", { id: this.id, allow, remember: allow && $("consent-remember").checked });
     this.close();
   },

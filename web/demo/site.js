@@ -84,6 +84,7 @@ loopkey.addEventListener("presence", () => {
 
 $("card").setAttribute("app", "Harbor");
 $("card").loopkey = loopkey;
+$("card").setAttribute("open", `http://localhost:${document.body.dataset.client}/`);
 for (const id of ["client-link", "way-client"]) $(id).href = `http://localhost:${document.body.dataset.client}/`;
 for (const each of ["en", "zh"]) $(`lang-${each}`).addEventListener("click", () => speak(each));
 $("logout").addEventListener("click", () => leave(false));

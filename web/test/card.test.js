@@ -34,7 +34,9 @@ test("views by what is known", () => {
   assert.equal(view({ busy: true }).view, "signing");
   assert.deepEqual([view({ busy: true, code: "07" }).view, view({ busy: true, code: "07" }).digits], ["consent", "07"]);
   assert.equal(view({ session: ada }).view, "done");
-  assert.equal(view({ state: { name: "absent", reason: "not_running" } }).actions[0].href, "loopkey:wake");
+  const absent = { state: { name: "absent", reason: "not_running" } };
+  assert.equal(view(absent, { lang: "en", href: "https://app.example/open" }).actions[0].href, "https://app.example/open");
+  assert.deepEqual(view(absent).actions.map(({ id }) => id), ["retry"], "no button that opens nothing");
 });
 
 test("cancel is offered until the token is redeemed", () => {
@@ -60,9 +62,9 @@ test("the app's name begins a sentence with a capital", () => {
 });
 
 test("Chinese keeps a space from Latin names, and none within", () => {
-  assert.equal(view({}, { lang: "zh", app: "Harbor" }).actions[0].label, "以 Ada Lovelace 的身份继续");
+  assert.equal(view({}, { lang: "zh", app: "Harbor", href: "x:" }).actions[0].label, "以 Ada Lovelace 的身份继续");
   assert.equal(view({ person: { name: "林小雨", avatar: null } }, { lang: "zh" }).actions[0].label, "以林小雨的身份继续");
-  assert.equal(view({ state: { name: "absent", reason: "not_running" } }, { lang: "zh", app: "Harbor" }).actions[0].label, "打开 Harbor");
+  assert.equal(view({ state: { name: "absent", reason: "not_running" } }, { lang: "zh", app: "Harbor", href: "x:" }).actions[0].label, "打开 Harbor");
 });
 
 test("pictures: https, the page's own origin, inline bitmaps; nothing else", () => {

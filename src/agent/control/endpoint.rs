@@ -12,7 +12,9 @@ pub enum ControlError {
     )]
     AnotherAgent(PathBuf),
     /// No agent answers.
-    #[error("no agent is running (nobody answers at {0}); start one with `loopkey agent`")]
+    #[error(
+        "no agent is running (nobody answers at {0}); start one with `loopkey agent`, or name its socket with --control or LOOPKEY_CONTROL"
+    )]
     NoAgent(PathBuf),
     /// The system said no.
     #[error("the control socket {path} cannot be used: {source}")]
