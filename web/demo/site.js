@@ -140,8 +140,10 @@ function draw() {
 
   if (session) drawApp(session, words);
   drawPresence();
-  // The view that had the focus is gone: the next Tab starts at the top of the new one.
-  if (was !== document.body.dataset.session && document.activeElement === document.body) scrollTo(0, 0);
+  // The view that had the focus is gone: reading and tabbing go on at the heading of the new one.
+  if (was !== "unknown" && was !== document.body.dataset.session && document.activeElement === document.body) {
+    $(session ? "app" : "landing").querySelector("h1").focus();
+  }
 }
 
 function drawApp(session, words) {
