@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 
 use super::issuer::{Enrolled, IssuerClient};
 use super::keystore::{KeyStore, KeyStoreError};
+use super::profile::{is_picture, plain_name};
 use super::record::{Account, Consent, PendingSignOut, Record, RecordError};
 use crate::clock::Clock;
 use crate::crypto::{SignError, Signer};
@@ -383,21 +384,4 @@ impl Hub {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whether a picture's address is one that can only be a picture: https, or the bytes themselves (protocol section 6).
-fn is_picture(avatar: &str) -> bool {
-    const MAX_LEN: usize = 96 * 1024;
-    let data = ["data:image/png;base64,", "data:image/jpeg;base64,", "data:image/webp;base64,"];
-    let known = avatar.starts_with("https://") || data.iter().any(|prefix| avatar.starts_with(prefix));
-    known && avatar.len() <= MAX_LEN && avatar.bytes().all(|b| b.is_ascii_graphic())
-}
-
-/// A name as it may be shown: no control or direction-changing characters, at most 64 letters.
-fn plain_name(name: &str) -> String {
-    let deceptive = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    name.chars().filter(|c| !deceptive(*c)).take(64).collect()
 }

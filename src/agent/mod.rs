@@ -18,6 +18,7 @@ mod issuer;
 mod keystore;
 mod listener;
 mod peer;
+mod profile;
 mod record;
 mod service;
 mod settings;

@@ -1,0 +1,48 @@
+//! Names and pictures come from elsewhere and are shown in prompts: what of them may be shown.
+
+/// Whether a picture's address is one that can only be a picture: https, or the bytes themselves (protocol section 6).
+pub(super) fn is_picture(avatar: &str) -> bool {
+    const MAX_LEN: usize = 96 * 1024;
+    let data = ["data:image/png;base64,", "data:image/jpeg;base64,", "data:image/webp;base64,"];
+    let known = avatar.starts_with("https://") || data.iter().any(|prefix| avatar.starts_with(prefix));
+    known && avatar.len() <= MAX_LEN && avatar.bytes().all(|b| b.is_ascii_graphic())
+}
+
+/// A name as it may be shown: no control or direction-changing characters, at most 64 letters.
+pub(super) fn plain_name(name: &str) -> String {
+    let deceptive = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    name.chars().filter(|c| !deceptive(*c)).take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_shows_what_it_says() {
+        assert_eq!(plain_name("Ada \u{202e}ecalevoL\u{0} \u{feff}林小雨\n"), "Ada ecalevoL 林小雨");
+        assert_eq!(plain_name(&"x".repeat(10_000)).len(), 64);
+    }
+
+    #[test]
+    fn a_picture_can_only_be_a_picture() {
+        for good in ["https://cdn.example/a.png", "data:image/png;base64,AAAA", "data:image/webp;base64,AAAA"] {
+            assert!(is_picture(good), "{good}");
+        }
+        for bad in [
+            "",
+            "http://cdn.example/a.png",
+            "javascript:alert(1)",
+            "data:image/svg+xml;base64,AAAA",
+            "data:text/html,x",
+            "file:///etc/passwd",
+            "https://a b",
+            &format!("https://{}", "x".repeat(200_000)),
+        ] {
+            assert!(!is_picture(bad), "{}", &bad[..bad.len().min(40)]);
+        }
+    }
+}
