@@ -3,6 +3,14 @@
 import { sleep } from "../environment.js";
 import { createLoopkey } from "../loopkey.js";
 
+// Debian's Node.js 18 has everything else that a browser's script needs.
+globalThis.CustomEvent ??= class CustomEvent extends Event {
+  constructor(type, { detail = null, ...options } = {}) {
+    super(type, options);
+    this.detail = detail;
+  }
+};
+
 /** Time that stands still until `advance`. */
 export class FakeClock {
   time = 1_000_000;
