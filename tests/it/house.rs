@@ -101,3 +101,19 @@ fn no_file_is_too_long() {
         assert!(lines <= FILE_MAX_LINES, "{} has {lines} lines", file.display());
     }
 }
+
+#[test]
+fn the_threat_model_names_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let document = std::fs::read_to_string(root.join("docs/threat-model.md")).expect("the threat model");
+    let files = sources(&root.join("src")).into_iter().chain(sources(&root.join("tests")));
+    let code: String = files.map(|file| std::fs::read_to_string(file).expect("a readable file")).collect();
+    let is_name = |text: &&str| {
+        text.matches('_').count() >= 2
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    let named: Vec<_> = document.split('`').skip(1).step_by(2).filter(is_name).collect();
+    assert!(named.len() > 40, "only {} tests are named", named.len());
+    let missing: Vec<_> = named.into_iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "docs/threat-model.md names tests that are not there: {missing:#?}");
+}
