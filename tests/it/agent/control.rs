@@ -137,3 +137,75 @@ async fn a_second_agent_is_told_of_the_first_and_a_dead_ones_socket_is_taken_ove
     let asker: Arc<TestAsker> = TestAsker::new(None);
     RunningAgent::start(world.settings.clone(), asker).await.stop().await;
 }
+
+#[tokio::test]
+async fn a_client_that_cannot_ask_passes_the_question_on() {
+    let server = Server::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (agent, control) = bare_agent(&server, folder.path()).await;
+    let handle = agent.handle();
+    let running = tokio::spawn(agent.run(std::future::pending()));
+    crate::support::world::enrol(&server, &handle, "ada").await;
+    let hello = json!({ "name": "Test", "version": "1" });
+    let (first, mut of_first) = client(&control).await;
+    first.call("client.hello", &hello).await.expect("hello");
+    let (second, mut of_second) = client(&control).await;
+    second.call("client.hello", &hello).await.expect("hello");
+    tokio::spawn(async move {
+        while let Some(call) = of_first.recv().await {
+            if let Some(id) = call.id {
+                first.answer(&id, Err(rpc::RpcError::failed("no_window", "there is no window"))).await;
+            }
+        }
+    });
+    tokio::spawn(async move {
+        while let Some(call) = of_second.recv().await {
+            if let Some(id) = call.id {
+                second.answer(&id, Ok(json!({ "allow": true }))).await;
+            }
+        }
+    });
+    let mut browser = crate::support::world::TestBrowser::of(&server);
+    let open = loopkey::protocol::page::OpenWith::Challenge(browser.challenge().await);
+    let mut page = TestPage::open(&handle, &server.issuer, open).await;
+    let (answer, _) = page.login(browser.challenge().await).await;
+    assert!(matches!(answer, AgentMessage::Token { .. }), "{answer:?}");
+    handle.stop();
+    running.await.expect("the agent ends");
+}
+
+#[tokio::test]
+async fn an_enrolment_that_nobody_waits_for_any_more_leaves_no_key() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a login server that never answers");
+    let issuer = format!("http://{}", silent.local_addr().expect("an address")).parse().expect("an issuer");
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = settings(folder.path(), &issuer);
+    let agent = RunningAgent::start(settings, TestAsker::new(None)).await;
+    let handle = agent.handle.clone();
+    let keys = || std::fs::read_dir(folder.path().join("state/keys")).expect("a folder").count();
+    let waiting = tokio::spawn(async move { handle.enrol(&issuer, "A".repeat(43).parse().expect("a ticket")).await });
+    while keys() == 0 {
+        tokio::task::yield_now().await;
+    }
+    waiting.abort();
+    drop(silent);
+    while keys() > 0 {
+        tokio::task::yield_now().await;
+    }
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_control_folder_that_others_can_write_in_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::new().await;
+    let open = world.folder.path().join("open");
+    std::fs::create_dir(&open).expect("made");
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).expect("opened");
+    let mut elsewhere = world.settings.clone();
+    elsewhere.state_dir = world.folder.path().join("elsewhere");
+    elsewhere.control = open.join("control.sock");
+    let error = Agent::builder(elsewhere).any_port().bind().await.err().expect("refused").to_string();
+    assert!(error.contains("chmod 700"), "{error}");
+    world.agent.stop().await;
+}

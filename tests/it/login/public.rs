@@ -70,3 +70,16 @@ async fn the_sdk_is_served_with_its_type_and_asked_for_again() {
         assert_eq!((again.status, again.body.as_str()), (304, ""));
     }
 }
+
+#[tokio::test]
+async fn http_2_is_not_spoken_in_clear() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let server = super::Server::start().await;
+    let mut stream = tokio::net::TcpStream::connect(server.address).await.expect("connected");
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    stream.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &settings[..]].concat()).await.expect("written");
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&answer));
+    server.stop().await;
+}
