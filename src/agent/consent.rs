@@ -1,4 +1,4 @@
-//! Asking the person (protocol section 4.3): one prompt at a time in all, three unwanted ones in ten minutes for an origin, a minute to
+//! Asking the person (protocol section 4.3): one prompt at a time in all, three in ten minutes for an origin, a minute to
 //! answer. What an answer is good for is [`crate::protocol::consent`]'s to say.
 
 use std::collections::HashMap;
@@ -102,7 +102,6 @@ impl Consents {
             Answer::Unavailable => return Err(RefusalCode::Unavailable),
         };
         let consented = Consented::from_answer(&request, allow).ok_or(RefusalCode::Denied)?;
-        self.forget_prompt(origin);
         if remember && let Err(error) = hub.remember(&request) {
             tracing::warn!(%error, "the consent could not be remembered; the person will be asked again");
         }
@@ -122,17 +121,11 @@ impl Consents {
         });
         let times = recent.entry(origin.clone()).or_default();
         if times.len() >= PROMPTS_PER_WINDOW {
-            tracing::warn!(%origin, "asked too often: three prompts in ten minutes went unwanted");
+            tracing::warn!(%origin, "asked too often: this origin has had its three prompts in ten minutes");
             return Err(RefusalCode::Busy);
         }
         times.push(now);
         Ok(place)
-    }
-
-    /// Three prompts in a row are a nuisance only where the person did not want them.
-    fn forget_prompt(&self, origin: &Origin) {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.get_mut(origin).and_then(Vec::pop);
     }
 }
 

@@ -46,6 +46,12 @@ fn faults<T: std::fmt::Debug>(
     }
 }
 
+fn assert_named(found: &[String], line: usize, entry: &str, cure: &str) {
+    let expected = format!("line {line}: {entry}");
+    let named = found.iter().any(|fault| fault.starts_with(&expected) && fault.contains(cure));
+    assert!(named, "no {expected:?} … {cure:?} in {found:#?}");
+}
+
 #[test]
 fn the_files_of_the_protocol_are_read() {
     let settings = agent(AGENT).expect("a sound file");
@@ -107,9 +113,7 @@ fn each_wrong_entry_of_an_agent_is_named_with_its_line() {
         ("\"action:open\"", "\"action:\"", 14, "origin[0].grants[2]", "action:NAME"),
     ] {
         let found = faults(agent, AGENT, &[(from, to)]);
-        let expected = format!("line {line}: {entry}");
-        let named = found.iter().any(|fault| fault.starts_with(&expected) && fault.contains(cure));
-        assert!(named, "{to:?}: no {expected:?} … {cure:?} in {found:#?}");
+        assert_named(&found, line, entry, cure);
     }
 }
 
@@ -143,9 +147,7 @@ fn each_wrong_entry_of_a_server_is_named_with_its_line() {
         ("listen = ", "bind = ", 1, "listen", "is missing"),
     ] {
         let found = faults(server, SERVER, &[(from, to)]);
-        let expected = format!("line {line}: {entry}");
-        let named = found.iter().any(|fault| fault.starts_with(&expected) && fault.contains(cure));
-        assert!(named, "{to:?}: no {expected:?} … {cure:?} in {found:#?}");
+        assert_named(&found, line, entry, cure);
     }
 }
 
