@@ -5,6 +5,7 @@ mod support;
 
 mod agent;
 mod commands;
+mod hostile;
 mod house;
 mod login;
 mod vectors;

@@ -8,22 +8,22 @@ use serde_json::{Value, json};
 use super::http::{Answer, Call, Stream};
 
 #[derive(Clone)]
-pub(super) struct Browser {
+pub(crate) struct Browser {
     address: SocketAddr,
-    pub(super) origin: String,
-    pub(super) cookies: BTreeMap<String, String>,
+    pub(crate) origin: String,
+    pub(crate) cookies: BTreeMap<String, String>,
 }
 
-pub(super) const PRE_LOGIN: &str = "__Host-loopkey_pre";
-pub(super) const SESSION: &str = "__Host-loopkey_session";
+pub(crate) const PRE_LOGIN: &str = "__Host-loopkey_pre";
+pub(crate) const SESSION: &str = "__Host-loopkey_session";
 
 impl Browser {
-    pub(super) fn new(address: SocketAddr, origin: &str) -> Self {
+    pub(crate) fn new(address: SocketAddr, origin: &str) -> Self {
         Self { address, origin: origin.into(), cookies: BTreeMap::new() }
     }
 
     /// A page's call, to be changed before it is sent.
-    pub(super) fn call(&self, method: &str, path: &str) -> Call {
+    pub(crate) fn call(&self, method: &str, path: &str) -> Call {
         let call = Call::new(method, path).header("Origin", &self.origin).header("Sec-Fetch-Site", "same-origin");
         if self.cookies.is_empty() {
             return call;
@@ -32,23 +32,23 @@ impl Browser {
         call.header("Cookie", &cookies.join("; "))
     }
 
-    pub(super) async fn post(&mut self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&mut self, path: &str, body: Value) -> Answer {
         let answer = self.call("POST", path).json(&body).send(self.address).await;
         self.keep(&answer);
         answer
     }
 
-    pub(super) async fn get(&mut self, path: &str) -> Answer {
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
         let answer = self.call("GET", path).send(self.address).await;
         self.keep(&answer);
         answer
     }
 
-    pub(super) async fn delete(&mut self, path: &str) -> Answer {
+    pub(crate) async fn delete(&mut self, path: &str) -> Answer {
         self.call("DELETE", path).send(self.address).await
     }
 
-    pub(super) async fn events(&self) -> Stream {
+    pub(crate) async fn events(&self) -> Stream {
         let mut stream = self.call("GET", "/v1/session/events").open(self.address).await;
         stream.until(":\n\n").await;
         stream
@@ -69,19 +69,19 @@ impl Browser {
     }
 
     /// Fetches a challenge.
-    pub(super) async fn challenge(&mut self) -> String {
+    pub(crate) async fn challenge(&mut self) -> String {
         let answer = self.post("/v1/challenge", json!({})).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()["challenge"].as_str().expect("a challenge").to_owned()
     }
 
     /// Posts a token.
-    pub(super) async fn login(&mut self, challenge: &str, token: &str, subject: &str) -> Answer {
+    pub(crate) async fn login(&mut self, challenge: &str, token: &str, subject: &str) -> Answer {
         self.post("/v1/login", json!({"challenge": challenge, "token": token, "subject": subject})).await
     }
 
     /// Whether it is signed in.
-    pub(super) async fn is_signed_in(&mut self) -> bool {
+    pub(crate) async fn is_signed_in(&mut self) -> bool {
         self.get("/v1/session").await.status == 200
     }
 }

@@ -12,42 +12,42 @@ use super::browser::Browser;
 use super::http::Answer;
 use super::{ISSUER, Server};
 
-pub(super) struct Device {
-    pub(super) key: SoftwareKey,
-    pub(super) issuer: DeviceIssuer,
-    pub(super) subject: Subject,
-    pub(super) epoch: Epoch,
+pub(crate) struct Device {
+    pub(crate) key: SoftwareKey,
+    pub(crate) issuer: DeviceIssuer,
+    pub(crate) subject: Subject,
+    pub(crate) epoch: Epoch,
 }
 
-pub(super) fn issuer() -> Issuer {
+pub(crate) fn issuer() -> Issuer {
     ISSUER.parse().expect("issuer")
 }
 
 /// What a challenge says, without asking whether it is true.
-pub(super) fn read(challenge: &str) -> Challenge {
+pub(crate) fn read(challenge: &str) -> Challenge {
     let claims = challenge.split('.').nth(1).expect("a payload");
     serde_json::from_slice(&base64url::decode(claims).expect("base64url")).expect("claims")
 }
 
 /// Asks the backend for a ticket.
-pub(super) async fn ticket(server: &Server, account: &str) -> EnrolmentTicket {
+pub(crate) async fn ticket(server: &Server, account: &str) -> EnrolmentTicket {
     let answer = server.backend("/v1/enrolment-tickets", json!({"account": account, "name": account})).await;
     assert_eq!(answer.status, 201, "{answer:?}");
     answer.json()["ticket"].as_str().expect("a ticket").parse().expect("a ticket")
 }
 
 /// An enrolment of that key with that ticket.
-pub(super) fn enrolment(key: &SoftwareKey, ticket: EnrolmentTicket) -> Enrolment {
+pub(crate) fn enrolment(key: &SoftwareKey, ticket: EnrolmentTicket) -> Enrolment {
     Enrolment { aud: issuer(), nonce: ticket, jwk: key.public().to_jwk(), name: "laptop".into() }
 }
 
 impl Device {
     /// A new device of an account.
-    pub(super) async fn enrol(server: &Server, account: &str) -> Self {
+    pub(crate) async fn enrol(server: &Server, account: &str) -> Self {
         Self::enrol_with(server, account, Algorithm::Es256).await
     }
 
-    pub(super) async fn enrol_with(server: &Server, account: &str, algorithm: Algorithm) -> Self {
+    pub(crate) async fn enrol_with(server: &Server, account: &str, algorithm: Algorithm) -> Self {
         let (key, _) = SoftwareKey::generate(algorithm).expect("key");
         let signed = sign(&enrolment(&key, ticket(server, account).await), &key).expect("E");
         let answer = server.machine("POST", "/v1/devices", json!({"enrolment": signed})).await;
@@ -61,12 +61,12 @@ impl Device {
         }
     }
 
-    pub(super) fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         self.issuer.0.as_str()
     }
 
     /// A sound token for a challenge, changed as the test wants before it is signed.
-    pub(super) fn token_with(&self, challenge: &str, change: impl FnOnce(&mut Login)) -> String {
+    pub(crate) fn token_with(&self, challenge: &str, change: impl FnOnce(&mut Login)) -> String {
         let challenge = read(challenge);
         let mut login = Login {
             iss: self.issuer.clone(),
@@ -85,11 +85,11 @@ impl Device {
         sign(&login, &self.key).expect("T")
     }
 
-    pub(super) fn token(&self, challenge: &str) -> String {
+    pub(crate) fn token(&self, challenge: &str) -> String {
         self.token_with(challenge, |_| {})
     }
 
-    pub(super) fn proof(&self, challenge: &str, presence: PresenceState) -> String {
+    pub(crate) fn proof(&self, challenge: &str, presence: PresenceState) -> String {
         let challenge = read(challenge);
         let proof = Presence {
             iss: self.issuer.clone(),
@@ -107,19 +107,19 @@ impl Device {
         sign(&proof, &self.key).expect("P")
     }
 
-    pub(super) fn sign_out(&self, epoch: u64) -> String {
+    pub(crate) fn sign_out(&self, epoch: u64) -> String {
         let statement =
             SignOut { iss: self.issuer.clone(), aud: issuer(), sub: self.subject.clone(), epo: Epoch(epoch) };
         sign(&statement, &self.key).expect("S")
     }
 
     /// Posts a sign-out.
-    pub(super) async fn signs_out(&self, server: &Server, epoch: u64) -> Answer {
+    pub(crate) async fn signs_out(&self, server: &Server, epoch: u64) -> Answer {
         server.machine("POST", "/v1/sign-outs", json!({"statement": self.sign_out(epoch)})).await
     }
 
     /// Signs a browser in.
-    pub(super) async fn signs_in(&self, browser: &mut Browser) {
+    pub(crate) async fn signs_in(&self, browser: &mut Browser) {
         let challenge = browser.challenge().await;
         let answer = browser.login(&challenge, &self.token(&challenge), self.subject.as_str()).await;
         assert_eq!(answer.status, 204, "{answer:?}");

@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A request to be sent.
 #[derive(Clone)]
-pub(super) struct Call {
+pub(crate) struct Call {
     method: String,
     target: String,
     headers: Vec<(String, String)>,
@@ -23,20 +23,20 @@ pub(super) struct Call {
 
 impl Call {
     /// A call below the issuer's path.
-    pub(super) fn new(method: &str, path: &str) -> Self {
+    pub(crate) fn new(method: &str, path: &str) -> Self {
         Self { method: method.into(), target: format!("{BASE}{path}"), headers: Vec::new(), body: None }
     }
 
-    pub(super) fn header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    pub(super) fn json(self, body: &Value) -> Self {
+    pub(crate) fn json(self, body: &Value) -> Self {
         self.header("Content-Type", "application/json").body(body.to_string())
     }
 
-    pub(super) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some(body.into());
         self
     }
@@ -54,7 +54,7 @@ impl Call {
     }
 
     /// Sends it and reads the whole answer.
-    pub(super) async fn send(&self, address: SocketAddr) -> Answer {
+    pub(crate) async fn send(&self, address: SocketAddr) -> Answer {
         let mut stream = TcpStream::connect(address).await.expect("connected");
         // A server that refuses a large body stops reading it; its answer is there all the same.
         let _ = stream.write_all(&self.bytes("close")).await;
@@ -64,7 +64,7 @@ impl Call {
     }
 
     /// Sends the head with a body that it does not announce.
-    pub(super) async fn send_raw(&self, address: SocketAddr, body: &[u8]) -> Answer {
+    pub(crate) async fn send_raw(&self, address: SocketAddr, body: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(address).await.expect("connected");
         let _ = stream.write_all(&[self.bytes("close").as_slice(), body].concat()).await;
         let mut raw = Vec::new();
@@ -73,7 +73,7 @@ impl Call {
     }
 
     /// Sends it and leaves the answer open: for event streams.
-    pub(super) async fn open(&self, address: SocketAddr) -> Stream {
+    pub(crate) async fn open(&self, address: SocketAddr) -> Stream {
         let mut stream = TcpStream::connect(address).await.expect("connected");
         stream.write_all(&self.bytes("keep-alive")).await.expect("sent");
         Stream { stream, seen: String::new() }
@@ -82,11 +82,11 @@ impl Call {
 
 /// An answer, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// Names in lower case, in the order in which they came.
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 impl Answer {
@@ -103,29 +103,29 @@ impl Answer {
     }
 
     /// The answer without the one header that says when it was given.
-    pub(super) fn undated(mut self) -> Self {
+    pub(crate) fn undated(mut self) -> Self {
         self.headers.retain(|(name, _)| name != "date");
         self
     }
 
-    pub(super) fn header<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+    pub(crate) fn header<'a>(&'a self, name: &'a str) -> Option<&'a str> {
         let mut values = self.all(name);
         let value = values.next();
         assert!(values.next().is_none(), "one {name} only: {:?}", self.headers);
         value
     }
 
-    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.headers.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("JSON, not {self:?}"))
     }
 
     /// Asserts one of the fixed error bodies.
     #[track_caller]
-    pub(super) fn expect_error(&self, status: u16, code: &str) {
+    pub(crate) fn expect_error(&self, status: u16, code: &str) {
         assert_eq!(
             (self.status, self.body.as_str()),
             (status, format!(r#"{{"error":"{code}"}}"#).as_str()),
@@ -137,14 +137,14 @@ impl Answer {
 }
 
 /// An answer that goes on.
-pub(super) struct Stream {
+pub(crate) struct Stream {
     stream: TcpStream,
     seen: String,
 }
 
 impl Stream {
     /// Reads until the text has come.
-    pub(super) async fn until(&mut self, text: &str) {
+    pub(crate) async fn until(&mut self, text: &str) {
         let read = async {
             while !self.seen.contains(text) {
                 assert!(self.read().await, "the stream ended before {text:?}: {}", self.seen);
@@ -155,7 +155,7 @@ impl Stream {
     }
 
     /// Reads to the end of the answer's last chunk and returns all that came.
-    pub(super) async fn rest(mut self) -> String {
+    pub(crate) async fn rest(mut self) -> String {
         let read = async { while !self.seen.ends_with("0\r\n\r\n") && self.read().await {} };
         assert!(tokio::time::timeout(PATIENCE, read).await.is_ok(), "the stream goes on: {}", self.seen);
         self.seen

@@ -1,11 +1,11 @@
 //! The login server over real sockets: one server a test, on a port of its own, with a clock that the test moves.
 
-mod browser;
+pub(crate) mod browser;
 mod challenge;
-mod device;
+pub(crate) mod device;
 mod enrolment;
 mod failing;
-mod http;
+pub(crate) mod http;
 mod logs;
 mod pages;
 mod presence;
@@ -31,25 +31,25 @@ use tokio::task::JoinHandle;
 use browser::Browser;
 use http::{Answer, Call};
 
-const NOW: u64 = 1_800_000_000;
-const ISSUER: &str = "https://app.example.com/loopkey";
-const ORIGIN: &str = "https://app.example.com";
-const SERVICE_KEY: &str = "a service key of some length";
+pub(crate) const NOW: u64 = 1_800_000_000;
+pub(crate) const ISSUER: &str = "https://app.example.com/loopkey";
+pub(crate) const ORIGIN: &str = "https://app.example.com";
+pub(crate) const SERVICE_KEY: &str = "a service key of some length";
 
 /// A running login server.
-struct Server {
-    address: SocketAddr,
-    clock: Arc<ManualClock>,
-    store: SharedStore,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) store: SharedStore,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
 
-fn clock() -> Arc<ManualClock> {
+pub(crate) fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(UnixMillis(NOW * 1000)))
 }
 
-fn config() -> LoginConfig {
+pub(crate) fn config() -> LoginConfig {
     let mut config = LoginConfig::new(ISSUER.parse().expect("issuer"));
     config.origins.push("https://www.example.com".parse().expect("origin"));
     config.service_key = Some(Secret::new(SERVICE_KEY.to_owned()));
@@ -57,13 +57,13 @@ fn config() -> LoginConfig {
 }
 
 impl Server {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let clock = clock();
         let store = loopkey::store::open(&StoreUrl::Memory, clock.clone()).expect("store");
         Self::start_with(store, clock).await
     }
 
-    async fn start_with(store: SharedStore, clock: Arc<ManualClock>) -> Self {
+    pub(crate) async fn start_with(store: SharedStore, clock: Arc<ManualClock>) -> Self {
         let server = LoginServer::new(config(), Arc::clone(&store), clock.clone()).expect("server");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
         let address = listener.local_addr().expect("address");
@@ -76,23 +76,23 @@ impl Server {
     }
 
     /// Stops it and waits until it has.
-    async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         drop(self.stop.take());
         self.task.await.expect("no panic");
     }
 
     /// A browser without cookies on a page of the issuer's own origin.
-    fn browser(&self) -> Browser {
+    pub(crate) fn browser(&self) -> Browser {
         Browser::new(self.address, ORIGIN)
     }
 
     /// A call without an origin, as agents and backends make it.
-    async fn machine(&self, method: &str, path: &str, body: serde_json::Value) -> Answer {
+    pub(crate) async fn machine(&self, method: &str, path: &str, body: serde_json::Value) -> Answer {
         Call::new(method, path).json(&body).send(self.address).await
     }
 
     /// A call of the application's own backend.
-    async fn backend(&self, path: &str, body: serde_json::Value) -> Answer {
+    pub(crate) async fn backend(&self, path: &str, body: serde_json::Value) -> Answer {
         let key = format!("Bearer {SERVICE_KEY}");
         Call::new("POST", path).header("Authorization", &key).json(&body).send(self.address).await
     }

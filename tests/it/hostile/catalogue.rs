@@ -1,0 +1,1 @@
+//! The catalogue in `docs/threat-model.md` and the tests, held together.

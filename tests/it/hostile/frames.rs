@@ -1,0 +1,1 @@
+//! Hostile WebSocket frames, after the upgrade.

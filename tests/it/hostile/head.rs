@@ -1,0 +1,1 @@
+//! Hostile request heads: every one gets the one refusal.

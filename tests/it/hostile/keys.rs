@@ -1,0 +1,1 @@
+//! Keys that must not be enrolled.

@@ -1,0 +1,1 @@
+//! Hostile HTTP at the login server.

@@ -1,0 +1,1 @@
+//! Hostile messages on an admitted socket.

@@ -1,0 +1,16 @@
+//! What must bounce off. One file a group of the catalogue in `docs/threat-model.md`; a test's name begins with the row
+//! that it proves: `a06_…` for an attack, `i037_…` for an input. `catalogue` holds the document and the tests together.
+
+mod catalogue;
+mod files;
+mod frames;
+mod head;
+mod keys;
+mod limits;
+mod login_http;
+mod messages;
+mod origin;
+mod peer;
+mod raw;
+mod siege;
+mod token;

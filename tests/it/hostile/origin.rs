@@ -1,0 +1,1 @@
+//! Hostile origins, and hosts: every one gets the one refusal.

@@ -1,0 +1,1 @@
+//! A thousand hostile connections at once, and the honest page beside them.

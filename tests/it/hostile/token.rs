@@ -1,0 +1,1 @@
+//! Hostile tokens at the login server: one answer for all.
