@@ -35,7 +35,7 @@ pub use hub::HubError;
 pub use issuer::IssuerFault;
 pub use keystore::{FileKeyStore, KeyStore, KeyStoreError};
 pub use listener::NoFreePort;
-pub use peer::{PeerCheck, PeerFault};
+pub use peer::{PeerCheck, PeerFault, system as system_peer_check};
 pub use record::RecordError;
 pub use service::{Agent, Builder, StartError};
 pub use settings::{AgentSettings, IssuerSettings, OriginSettings, SettingFault, port_faults};

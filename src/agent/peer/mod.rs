@@ -4,6 +4,10 @@
 
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(windows)]
+mod windows;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,12 +34,17 @@ pub trait PeerCheck: Send + Sync + std::fmt::Debug {
     fn look_up(&self, page: SocketAddr, agent: SocketAddr) -> Result<OwnUser, PeerFault>;
 }
 
-/// The check of this system, or `None` where there is none yet.
+/// The check of this system, or `None` where there is none yet. The agent uses it by itself; a program that embeds the agent
+/// and wants to know more of its peers wraps it.
 #[must_use]
-pub(super) fn system() -> Option<Arc<dyn PeerCheck>> {
+pub fn system() -> Option<Arc<dyn PeerCheck>> {
     #[cfg(target_os = "linux")]
     return Some(Arc::new(linux::SockDiag::default()));
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(target_os = "macos")]
+    return Some(Arc::new(macos::OwnProcesses::default()));
+    #[cfg(windows)]
+    return Some(Arc::new(windows::OwnerProcess));
+    #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
     None
 }
 

@@ -10,7 +10,10 @@ mod limits;
 mod login_http;
 mod messages;
 mod origin;
+#[cfg(target_os = "linux")]
 mod peer;
+#[cfg(target_os = "linux")]
+mod puppet;
 mod raw;
 mod siege;
 mod token;

@@ -1,0 +1,37 @@
+//! Where the control socket is, and that only this user's programs reach it.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why the control socket cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// Another agent answers there.
+    #[error(
+        "another agent is running already (its control socket is {0}); stop it first, or configure another `control`"
+    )]
+    AnotherAgent(PathBuf),
+    /// No agent answers.
+    #[error(
+        "no agent is running (nobody answers at {0}); start one with `loopkey agent`, or name its socket with --control or LOOPKEY_CONTROL"
+    )]
+    NoAgent(PathBuf),
+    /// The system said no.
+    #[error("the control socket {path} cannot be used: {source}")]
+    Io {
+        /// Where it is.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+#[cfg(unix)]
+pub(super) use unix::{Endpoint, Stream, connect};
+#[cfg(windows)]
+pub(super) use windows::{Endpoint, Stream, connect};

@@ -1,0 +1,76 @@
+//! Unix: a socket file of mode 0600 in a folder where nobody else can put another one, and the peer's user is looked at.
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use tokio::net::{UnixListener, UnixStream};
+
+use super::ControlError;
+
+pub(in crate::agent::control) type Stream = UnixStream;
+
+/// A bound control socket; its file goes with it.
+#[derive(Debug)]
+pub(in crate::agent::control) struct Endpoint {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl Endpoint {
+    pub(in crate::agent::control) fn bind(path: &Path) -> Result<Self, ControlError> {
+        let fault = |source| ControlError::Io { path: path.to_owned(), source };
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fault)?;
+            require_safe(folder).map_err(fault)?;
+        }
+        match std::os::unix::net::UnixStream::connect(path) {
+            Ok(_) => return Err(ControlError::AnotherAgent(path.to_owned())),
+            // A socket file that nobody listens on is left over from an agent that was killed.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                std::fs::remove_file(path).map_err(fault)?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(fault(error)),
+        }
+        let listener = UnixListener::bind(path).map_err(fault)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(fault)?;
+        Ok(Self { listener, path: path.to_owned() })
+    }
+
+    /// The next connection of one of this user's own programs.
+    pub(in crate::agent::control) async fn accept(&self) -> io::Result<Stream> {
+        loop {
+            let (stream, _) = self.listener.accept().await?;
+            let own = rustix::process::geteuid().as_raw();
+            match stream.peer_cred() {
+                Ok(peer) if peer.uid() == own => return Ok(stream),
+                Ok(peer) => tracing::warn!(uid = peer.uid(), "refused another user at the control socket"),
+                Err(error) => tracing::warn!(%error, "refused a nameless peer at the control socket"),
+            }
+        }
+    }
+}
+
+/// Others must not be able to put another socket in this one's place. A sticky folder such as `/tmp` keeps them from it.
+fn require_safe(folder: &Path) -> io::Result<()> {
+    let mode = std::fs::metadata(folder)?.permissions().mode();
+    if mode & 0o022 != 0 && mode & 0o1000 == 0 {
+        let cure = format!("others can write in {0}; run: chmod 700 {0}", folder.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, cure));
+    }
+    Ok(())
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+pub(in crate::agent::control) async fn connect(path: &Path) -> Result<Stream, ControlError> {
+    UnixStream::connect(path).await.map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ControlError::NoAgent(path.to_owned()),
+        _ => ControlError::Io { path: path.to_owned(), source },
+    })
+}
