@@ -22,7 +22,7 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
 /// No file of the program is longer.
 const FILE_MAX_LINES: usize = 600;
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).expect("a readable folder").map(|entry| entry.expect("an entry").path());
     let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
     let inner = folders.iter().flat_map(|folder| sources(folder));

@@ -292,6 +292,13 @@ impl TestPage {
         Self::over(stream, upgrade(port, issuer), open).await
     }
 
+    /// As [`TestPage::connect_to_port`]; `None` where the agent refuses.
+    pub(crate) async fn try_connect_to_port(port: u16, issuer: &Issuer, open: OpenWith) -> Option<Self> {
+        let stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+        let (socket, _) = tokio_tungstenite::client_async(upgrade(port, issuer), stream).await.ok()?;
+        Some(Self { machine: Page::new(open), socket })
+    }
+
     /// As [`TestPage::connect`], with a receive buffer that holds next to nothing.
     pub(crate) async fn connect_narrowly(agent: &Handle, issuer: &Issuer, open: OpenWith) -> Self {
         let request = upgrade(agent.port(), issuer);

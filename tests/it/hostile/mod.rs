@@ -15,5 +15,6 @@ mod peer;
 #[cfg(target_os = "linux")]
 mod puppet;
 mod raw;
+#[cfg(target_os = "linux")]
 mod siege;
 mod token;
