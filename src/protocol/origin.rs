@@ -163,9 +163,17 @@ fn is_host_name(host: &str) -> bool {
     host.len() <= 253 && host.split('.').all(label) && !host.rsplit('.').next().is_some_and(numeric)
 }
 
+/// An address as browsers write it (URL standard, section 3.5): an IPv4 address inside has no dots.
+fn serialized(address: Ipv6Addr) -> String {
+    match (address.to_ipv4_mapped(), address.segments()) {
+        (Some(_), [.., high, low]) => format!("::ffff:{high:x}:{low:x}"),
+        _ => address.to_string(),
+    }
+}
+
 fn is_address(host: &str) -> bool {
     if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return inner.parse::<Ipv6Addr>().is_ok_and(|address| address.to_string() == inner);
+        return inner.parse::<Ipv6Addr>().is_ok_and(|address| serialized(address) == inner);
     }
     host.parse::<Ipv4Addr>().is_ok_and(|address| address.to_string() == host)
 }
@@ -215,6 +223,7 @@ mod tests {
             "https://a_b.example",
             "https://10.0.0.7",
             "https://[2001:db8::1]:444",
+            "https://[::ffff:7f00:1]",
             "http://localhost:28980",
             "http://127.0.0.1:8080",
             "http://localhost",
@@ -258,6 +267,9 @@ mod tests {
             ("https://0x7f000001", BadOrigin::Host),
             ("https://[::ffff:127.0.0.1", BadOrigin::Host),
             ("https://[0:0::1]", BadOrigin::Host),
+            ("https://[::ffff:127.0.0.1]", BadOrigin::Host),
+            ("https://[::ffff:0:0:0:0]", BadOrigin::Host),
+            ("https://[2001:DB8::1]", BadOrigin::UpperCase),
             ("https://a%2eexample", BadOrigin::Host),
         ] {
             assert_eq!(text.parse::<Origin>(), Err(cure), "{text:?}");
