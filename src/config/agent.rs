@@ -56,8 +56,8 @@ fn read(mut root: Section<'_>) -> Option<AgentSettings> {
     if let Some(name) = root.parsed("device_name") {
         settings.device_name = name;
     }
-    settings.issuers = root.sections("issuer").into_iter().filter_map(issuer).collect();
-    settings.origins = root.sections("origin").into_iter().filter_map(origin).collect();
+    settings.issuers = root.sections("issuer", issuer);
+    settings.origins = root.sections("origin", origin);
     root.end(&KEYS);
     Some(settings)
 }

@@ -33,11 +33,13 @@ pub(super) struct Notes<'a> {
     text: &'a str,
     faults: RefCell<Vec<Fault>>,
     lines: RefCell<HashMap<String, usize>>,
+    /// Where the readable items of each list stand in it: the others are left out of what the list became.
+    places: RefCell<HashMap<String, Vec<usize>>>,
 }
 
 impl<'a> Notes<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, faults: RefCell::default(), lines: RefCell::default() }
+        Self { text, faults: RefCell::default(), lines: RefCell::default(), places: RefCell::default() }
     }
 
     /// The root of the file; `None` where it is not TOML at all.
@@ -58,8 +60,9 @@ impl<'a> Notes<'a> {
     /// A fault that was found in what the file said rather than in the file.
     pub(super) fn fault_of(&self, entry: &str, problem: impl fmt::Display) {
         // An entry that was left to its default has no line of its own: its section has.
+        let entry = &self.in_file(entry);
         let lines = self.lines.borrow();
-        let mut known = entry;
+        let mut known = entry.as_str();
         let line = loop {
             match (lines.get(known), known.rfind(['.', '['])) {
                 (Some(line), _) => break *line,
@@ -69,6 +72,24 @@ impl<'a> Notes<'a> {
         };
         drop(lines);
         self.fault(line, entry, problem);
+    }
+
+    /// An entry by its place in the file, where it was counted without the items that could not be read.
+    fn in_file(&self, entry: &str) -> String {
+        let counted = || {
+            let (list, rest) = entry.split_once('[')?;
+            let (at, rest) = rest.split_once(']')?;
+            let place = *self.places.borrow().get(list)?.get(at.parse::<usize>().ok()?)?;
+            Some(format!("{list}[{place}]{rest}"))
+        };
+        counted().unwrap_or_else(|| entry.to_owned())
+    }
+
+    /// Gathers the items of a list that could be read.
+    fn gather<T>(&self, list: &str, items: impl Iterator<Item = Option<T>>) -> Vec<T> {
+        let (places, readable) = items.enumerate().filter_map(|(at, item)| Some((at, item?))).unzip();
+        self.places.borrow_mut().insert(list.to_owned(), places);
+        readable
     }
 
     /// Everything that is wrong, in the order of the file.
@@ -168,16 +189,12 @@ impl<'a> Section<'a> {
     fn list<T>(&mut self, key: &str, form: &str, read: impl Fn(&DeValue<'a>) -> Result<T, String>) -> Option<Vec<T>> {
         let (entry, line, value) = self.take(key)?;
         let DeValue::Array(array) = value else { return self.wrong_type(&entry, line, form) };
-        let mut list = Vec::new();
-        for (at, item) in array.iter().enumerate() {
+        let items = array.iter().enumerate().map(|(at, item)| {
             let (entry, line) = (format!("{entry}[{at}]"), self.notes.line_at(item.span().start));
             self.notes.lines.borrow_mut().insert(entry.clone(), line);
-            match read(item.get_ref()) {
-                Ok(read) => list.push(read),
-                Err(problem) => self.notes.fault(line, &entry, problem),
-            }
-        }
-        Some(list)
+            read(item.get_ref()).map_err(|problem| self.notes.fault(line, &entry, problem)).ok()
+        });
+        Some(self.notes.gather(&entry, items))
     }
 
     /// A `[table]`.
@@ -190,20 +207,20 @@ impl<'a> Section<'a> {
     }
 
     /// `[[tables]]`.
-    pub(super) fn sections(&mut self, key: &str) -> Vec<Section<'a>> {
+    pub(super) fn sections<T>(&mut self, key: &str, read: impl Fn(Section<'a>) -> Option<T>) -> Vec<T> {
         let Some((entry, line, value)) = self.take(key) else { return Vec::new() };
         let DeValue::Array(array) = value else {
             let _: Option<()> = self.wrong_type(&entry, line, &format!("a list of tables: [[{key}]]"));
             return Vec::new();
         };
-        let tables = array.into_iter().enumerate().filter_map(|(at, item)| {
+        let items = array.into_iter().enumerate().map(|(at, item)| {
             let (entry, line) = (format!("{entry}[{at}]"), self.notes.line_at(item.span().start));
             match item.into_inner() {
-                DeValue::Table(table) => Some(Section::new(self.notes, entry, line, table)),
+                DeValue::Table(table) => read(Section::new(self.notes, entry, line, table)),
                 _ => self.wrong_type(&entry, line, &format!("a table: [[{key}]]")),
             }
         });
-        tables.collect()
+        self.notes.gather(&entry, items)
     }
 
     /// Ends the reading of this table: whatever is left in it is unknown.

@@ -151,6 +151,19 @@ fn each_wrong_entry_of_a_server_is_named_with_its_line() {
     }
 }
 
+/// What is found in the settings as a whole counts the entries that could be read only; the file has the others too.
+#[test]
+fn a_fault_behind_an_unreadable_entry_is_named_by_its_place_in_the_file() {
+    let second = "\n[[origin]]\norigin = \"http://localhost:3000\"\nissuer = \"https://app.example.com/loopkey\"\n";
+    let file = AGENT.to_owned() + second;
+    let found =
+        faults(agent, &file, &[("origin = \"https://app", "origin = \"https://App"), ("[28970, 28971]", "[true, 80]")]);
+    assert_named(&found, 1, "ports[1]", "10240 to 32767");
+    assert_named(&found, 12, "origin[0].origin", "lower case");
+    assert_named(&found, 19, "origin[1].origin", "development = true");
+    assert_eq!(found.len(), 4, "{found:#?}");
+}
+
 #[test]
 fn all_faults_come_at_once_in_the_order_of_the_file() {
     let found = faults(agent, AGENT, &[("[28970, 28971]", "[80]"), ("\"on\"", "1"), ("\"prompt\"", "\"no\"")]);
