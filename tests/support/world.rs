@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::{SinkExt as _, StreamExt as _};
-use loopkey::agent::{Agent, AgentSettings, Answer, Asker, Handle, IssuerSettings, OriginSettings, Prompt};
+use loopkey::agent::{Agent, AgentSettings, Answer, Asker, Builder, Handle, IssuerSettings, OriginSettings, Prompt};
 use loopkey::clock::SystemClock;
 use loopkey::crypto::{Algorithm, Secret};
 use loopkey::login::{LoginConfig, LoginServer};
@@ -107,7 +107,12 @@ pub(crate) struct RunningAgent {
 
 impl RunningAgent {
     pub(crate) async fn start(settings: AgentSettings, asker: Arc<dyn Asker>) -> Self {
-        let agent = Agent::builder(settings).asker(asker).any_port().bind().await.expect("an agent");
+        Self::run(Agent::builder(settings).asker(asker)).await
+    }
+
+    /// An agent that was put together otherwise.
+    pub(crate) async fn run(builder: Builder) -> Self {
+        let agent = builder.any_port().bind().await.expect("an agent");
         let handle = agent.handle();
         Self { handle, task: tokio::spawn(agent.run(std::future::pending())) }
     }
@@ -164,12 +169,17 @@ impl World {
 
     /// A world whose agent is told something else than the default.
     pub(crate) async fn with(change: impl FnOnce(&mut AgentSettings)) -> Self {
+        Self::built(change, |builder| builder).await
+    }
+
+    /// A world whose agent is also put together otherwise: with another clock, or another peer check.
+    pub(crate) async fn built(change: impl FnOnce(&mut AgentSettings), build: impl FnOnce(Builder) -> Builder) -> Self {
         let server = Server::start().await;
         let folder = tempfile::tempdir().expect("a folder");
         let mut settings = settings(folder.path(), &server.issuer);
         change(&mut settings);
         let asker = TestAsker::new(Some(Answer::Allow { remember: false }));
-        let agent = RunningAgent::start(settings.clone(), asker.clone()).await;
+        let agent = RunningAgent::run(build(Agent::builder(settings.clone()).asker(asker.clone()))).await;
         let account = enrol(&server, &agent.handle, "ada").await;
         Self { server, settings, asker, agent, account, folder }
     }

@@ -2,6 +2,7 @@
 //! that it proves: `a06_…` for an attack, `i037_…` for an input. `catalogue` holds the document and the tests together.
 
 mod catalogue;
+mod configuration;
 mod files;
 mod frames;
 mod head;
