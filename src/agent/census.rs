@@ -82,14 +82,15 @@ impl Census {
         Ok(Socket { census: self.clone(), origin: origin.clone(), open: false.into() })
     }
 
-    /// Whether one more refusal may be answered with bytes.
-    pub(super) fn may_answer_refusal(&self, now: Moment) -> bool {
-        self.lock().refusals.admit(now)
-    }
-
-    /// As [`Census::may_answer_refusal`], for other users of the computer.
-    pub(super) fn may_answer_stranger(&self, now: Moment) -> bool {
-        self.lock().refusals_of_strangers.admit(now)
+    /// Whether one more refusal may be answered with bytes. Other users of the computer have a budget of their own: they
+    /// must not spend that of the person's own browsers.
+    pub(super) fn may_answer_refusal(&self, reason: Refused, now: Moment) -> bool {
+        let mut counts = self.lock();
+        let budget = match reason {
+            Refused::Peer(_) => &mut counts.refusals_of_strangers,
+            _ => &mut counts.refusals,
+        };
+        budget.admit(now)
     }
 
     /// How many sockets of each origin have said `ready`, and a way to wait until that changes.

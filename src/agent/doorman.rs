@@ -59,20 +59,11 @@ impl Doorman {
         let look_up = move || peers.look_up(page, agent);
         match look_up() {
             Ok(peer) => self.serve(stream, peer, Arc::new(look_up)).await,
-            Err(PeerFault::Strange(strange)) => self.turn_away(stream, strange).await,
+            Err(PeerFault::Strange(strange)) => refuse(stream, &self.core, strange.into()).await,
             Err(PeerFault::Unknowable(error)) => {
                 tracing::error!(%error, "the kernel cannot be asked who is connected; refusing everybody");
-                self.turn_away(stream, StrangePeer::NoRow).await;
+                refuse(stream, &self.core, StrangePeer::NoRow.into()).await;
             }
-        }
-    }
-
-    /// Refuses a stranger, who has a budget of his own: he must not spend that of the person's own browsers.
-    async fn turn_away(&self, stream: TcpStream, strange: StrangePeer) {
-        let answered = self.core.census.may_answer_stranger(self.core.clock.now());
-        if answered {
-            tracing::warn!(reason = %strange, "refused a connection");
-            say_and_close(stream, REFUSAL).await;
         }
     }
 
@@ -169,10 +160,14 @@ async fn first_bytes<S: AsyncRead + Unpin>(
 /// The one way out for everything that is not admitted.
 async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: S, core: &Core, reason: Refused) {
     // Over the budget the log is spared too.
-    if core.census.may_answer_refusal(core.clock.now()) {
-        tracing::info!(%reason, "refused a connection");
-        say_and_close(stream, REFUSAL).await;
+    if !core.census.may_answer_refusal(reason, core.clock.now()) {
+        return;
     }
+    match reason {
+        Refused::Peer(_) => tracing::warn!(%reason, "refused a connection"),
+        _ => tracing::info!(%reason, "refused a connection"),
+    }
+    say_and_close(stream, REFUSAL).await;
 }
 
 async fn say_and_close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, bytes: &[u8]) {

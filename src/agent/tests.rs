@@ -1,5 +1,7 @@
 //! Deadlines of the door and of the socket, in paused time over in-memory streams.
 
+mod door;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +24,7 @@ use crate::crypto::Algorithm;
 use crate::protocol::gate::{Gate, REFUSAL};
 use crate::protocol::grant::{ConsentMode, Grant, OpenProof};
 use crate::protocol::issuer::Issuer;
-use crate::protocol::limits::{
-    HEAD_TIMEOUT, MAX_SILENT, OPEN_TIMEOUT, PING_INTERVAL, PONG_TIMEOUT, SILENT_TIMEOUT, SocketLimits,
-};
+use crate::protocol::limits::{HEAD_TIMEOUT, OPEN_TIMEOUT, PING_INTERVAL, PONG_TIMEOUT, SILENT_TIMEOUT, SocketLimits};
 use crate::protocol::peer::OwnUser;
 use crate::protocol::time::{Moment, UnixMillis};
 
@@ -137,41 +137,6 @@ fn frame(text: &str) -> Vec<u8> {
 fn close_code(bytes: &[u8]) -> Option<u16> {
     let at = bytes.windows(2).rposition(|pair| pair == [0x88, 0x02])?;
     Some(u16::from_be_bytes(bytes.get(at + 2..at + 4)?.try_into().ok()?))
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_slow_head_is_refused_after_three_seconds_from_its_first_byte() {
-    let house = house();
-    let mut page = house.knock();
-    tokio::time::sleep(Duration::from_secs(100)).await;
-    let first_byte = Instant::now();
-    page.write_all(b"GET /v1 HTTP/1.1\r\n").await.expect("written");
-    let mut answer = [0; REFUSAL.len()];
-    page.read_exact(&mut answer).await.expect("an answer");
-    assert_eq!((first_byte.elapsed(), &answer[..]), (HEAD_TIMEOUT, REFUSAL));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_silent_connection_is_kept_for_a_browsers_prompt_and_goes_on() {
-    let house = house();
-    let mut page = house.knock();
-    tokio::time::sleep(SILENT_TIMEOUT - Duration::from_secs(1)).await;
-    page.write_all(HEAD.as_bytes()).await.expect("written");
-    read_until(&mut page, "hello").await;
-    let started = Instant::now();
-    let (bytes, closed) = until_closed(&mut house.knock()).await;
-    assert_eq!((bytes.len(), closed - started), (0, SILENT_TIMEOUT));
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_oldest_of_too_many_silent_connections_goes() {
-    let house = house();
-    let mut oldest = house.knock();
-    tokio::task::yield_now().await;
-    let _others: Vec<_> = (0..MAX_SILENT).map(|_| house.knock()).collect();
-    let started = Instant::now();
-    let (bytes, closed) = until_closed(&mut oldest).await;
-    assert_eq!((bytes.len(), closed - started), (0, Duration::ZERO));
 }
 
 #[tokio::test(start_paused = true)]
