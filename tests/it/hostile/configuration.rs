@@ -92,8 +92,8 @@ fn a05_the_agent_does_not_start_with_a_bad_list() {
         .expect("the program runs");
     let said = String::from_utf8_lossy(&outcome.stderr);
     assert_eq!(outcome.status.code(), Some(2), "{said}");
-    for at in 0..BAD.len() {
-        assert!(said.contains(&format!("origin[{at}].origin")), "{:?} is not named in {said}", BAD[at].0);
+    for (at, (origin, _)) in BAD.iter().enumerate() {
+        assert!(said.contains(&format!("origin[{at}].origin")), "{origin:?} is not named in {said}");
     }
 }
 

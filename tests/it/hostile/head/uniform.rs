@@ -22,7 +22,9 @@ use crate::support::world::{Server, TestBrowser, TestPage, World, enrol};
 
 /// A peer check that knows one answer.
 #[derive(Debug)]
-struct Says(fn() -> PeerFault);
+struct Says(Fault);
+
+type Fault = fn() -> PeerFault;
 
 impl PeerCheck for Says {
     fn look_up(&self, _: SocketAddr, _: SocketAddr) -> Result<OwnUser, PeerFault> {
@@ -88,7 +90,7 @@ async fn a25_a_limit_and_a_stranger_get_what_a_wrong_path_gets() {
         drop(first);
         house.world.agent.stop().await;
     }
-    let faults: [(&str, fn() -> PeerFault); 3] = [
+    let faults: [(&str, Fault); 3] = [
         ("another user", || StrangePeer::OtherUser(7).into()),
         ("nobody", || StrangePeer::Orphan.into()),
         ("a kernel that does not tell", || std::io::Error::from(std::io::ErrorKind::PermissionDenied).into()),

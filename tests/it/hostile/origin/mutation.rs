@@ -116,7 +116,9 @@ fn change(text: &mut Vec<u8>, change: &Change, at: prop::sample::Index) {
         Change::SwapWithNext if at + 1 < text.len() => text.swap(at, at + 1),
         Change::SwapWithNext => {}
         Change::FlipCase => {
-            text.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 0x20 * u8::from(byte.is_ascii_alphabetic()))
+            if let Some(byte) = text.get_mut(at).filter(|byte| byte.is_ascii_alphabetic()) {
+                *byte ^= 0x20;
+            }
         }
         Change::PercentEncode => splice(text, 1, format!("%{:02x}", here.unwrap_or_default()).as_bytes()),
         Change::Confuse(which) => {
@@ -164,7 +166,7 @@ fn head(port: u16, origin: &[u8]) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a02_a_mutated_origin_is_not_on_the_list(mutant in mutants()) {
