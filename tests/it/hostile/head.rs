@@ -5,17 +5,16 @@ mod uniform;
 
 use std::time::Duration;
 
-use loopkey::protocol::gate::REFUSAL;
 use proptest::prelude::{Strategy as _, any, prop};
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 use tokio::io::AsyncWriteExt as _;
 
 use super::raw::{Raw, masked, text, upgrade};
-use gatehouse::{Gatehouse, PAGE};
+use gatehouse::{Gatehouse, PAGE, refused};
 
 /// One test an input; an input may have several spellings, and each gets the refusal.
-macro_rules! refused {
+macro_rules! refusals {
     ($($name:ident: $spellings:expr;)*) => {$(
         #[tokio::test]
         async fn $name() {
@@ -28,7 +27,7 @@ macro_rules! refused {
         }
     )*};
 }
-pub(super) use refused;
+pub(super) use refusals;
 
 /// One test an input; what it adds to a sound upgrade changes nothing, to the byte.
 macro_rules! ignored {
@@ -46,7 +45,7 @@ macro_rules! ignored {
     )*};
 }
 
-refused! {
+refusals! {
     i001_no_host: |house| vec![house.changed(&format!("Host: 127.0.0.1:{}\r\n", house.port()), "")];
     i002_two_hosts: |house| {
         let own = format!("127.0.0.1:{}", house.port());
@@ -215,7 +214,7 @@ async fn i027_random_bytes() {
             raw.say(&head).await;
             // Bytes that could still become a head would be waited for.
             let _ = raw.0.shutdown().await;
-            assert_eq!(raw.rest().await, REFUSAL, "{head:?}");
+            refused(raw, &head).await;
         }
     }
     house.serves_and_stops().await;

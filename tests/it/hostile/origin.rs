@@ -10,11 +10,11 @@ use loopkey::protocol::peer::OwnUser;
 use serde_json::{Value, json};
 
 use super::head::gatehouse::{Gatehouse, PAGE};
-use super::head::refused;
+use super::head::refusals;
 use super::raw::{Raw, text, upgrade};
 use crate::support::world::Server;
 
-refused! {
+refusals! {
     i035_a_missing_origin: |house| vec![house.changed(&format!("Origin: {PAGE}\r\n"), "")];
     i036_an_empty_origin: |house| {
         vec![house.origin(""), house.changed(&format!("Origin: {PAGE}"), "Origin:"), house.changed(PAGE, "\t")]

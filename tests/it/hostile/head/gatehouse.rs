@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use loopkey::agent::{AgentSettings, Builder, OriginSettings};
 use loopkey::clock::ManualClock;
+use loopkey::protocol::gate::REFUSAL;
 use loopkey::protocol::time::UnixMillis;
 use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 
-use super::super::raw::{PATIENCE, Raw, expect_refusal, upgrade};
+use super::super::raw::{PATIENCE, Raw, upgrade};
 use crate::support::world::World;
 
 /// The origin whose pages are allowed. It has the letters that have look-alikes: `d e s k`.
@@ -78,10 +79,17 @@ impl Gatehouse {
         format!("GET /v1/probe HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nOrigin: {origin}\r\n\r\n", self.port())
     }
 
-    /// Lets a second's worth of one refusal pass, and demands the next.
+    /// Lets a tenth of a second pass, which buys one refusal, and demands it.
     pub(in super::super) async fn refuses(&self, head: impl AsRef<[u8]>) {
+        self.refuses_at("127.0.0.1", head).await;
+    }
+
+    /// As [`Gatehouse::refuses`], of a connection to another address.
+    pub(in super::super) async fn refuses_at(&self, address: &str, head: impl AsRef<[u8]>) {
         self.clock.advance(Duration::from_millis(100));
-        expect_refusal(self.port(), head).await;
+        let mut raw = Raw::connect_to((address, self.port())).await;
+        raw.say(&head).await;
+        refused(raw, head.as_ref()).await;
     }
 
     /// The head of the answer, up to its empty line.
@@ -106,4 +114,14 @@ pub(in super::super) async fn answer_head(raw: &mut Raw) -> String {
         head.push(timeout(PATIENCE, raw.0.read_u8()).await.expect("an answer").expect("a whole head"));
     }
     String::from_utf8(head).expect("text")
+}
+
+/// Demands the refusal and nothing behind it. Any other answer is seen at once, and not only when the agent closes.
+pub(in super::super) async fn refused(mut raw: Raw, what: &[u8]) {
+    let mut answer = Vec::new();
+    let mut beginning = (&mut raw.0).take(REFUSAL.len() as u64);
+    let _ = timeout(PATIENCE, beginning.read_to_end(&mut answer)).await.expect("an answer");
+    let what = String::from_utf8_lossy(&what[..what.len().min(300)]);
+    assert_eq!(String::from_utf8_lossy(&answer), String::from_utf8_lossy(REFUSAL), "{what:?}");
+    assert_eq!(raw.rest().await, b"", "nothing follows the refusal: {what:?}");
 }
