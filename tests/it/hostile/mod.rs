@@ -2,14 +2,18 @@
 //! that it proves: `a06_…` for an attack, `i037_…` for an input. `catalogue` holds the document and the tests together.
 
 mod catalogue;
+mod challenge;
 mod configuration;
 mod files;
 mod frames;
+mod fuzz;
 mod head;
 mod keys;
 mod limits;
+mod limits_socket;
 mod login_http;
 mod messages;
+mod order;
 mod origin;
 #[cfg(target_os = "linux")]
 mod peer;
@@ -18,4 +22,7 @@ mod puppet;
 mod raw;
 #[cfg(target_os = "linux")]
 mod siege;
+mod stage;
+mod storms;
 mod token;
+mod wall_clock;
