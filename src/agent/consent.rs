@@ -156,3 +156,69 @@ fn two_digits() -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::agent::issuer::{Enrolled, IssuerClient};
+    use crate::agent::keystore::{FileKeyStore, KeyStore as _};
+    use crate::clock::ManualClock;
+    use crate::crypto::Algorithm;
+    use crate::protocol::issuer::Issuer;
+    use crate::protocol::time::UnixMillis;
+
+    /// Somebody who thinks for so long before saying yes.
+    struct Slow(std::time::Duration);
+
+    #[async_trait]
+    impl Asker for Slow {
+        fn is_available(&self) -> bool {
+            true
+        }
+
+        async fn ask(&self, _: Prompt) -> Answer {
+            tokio::time::sleep(self.0).await;
+            Answer::Allow { remember: true }
+        }
+    }
+
+    /// A hub without a network, and somebody who is signed in.
+    fn hub(folder: &std::path::Path, clock: &Arc<dyn Clock>) -> Hub {
+        let issuer: Issuer = "https://login.example".parse().expect("an issuer");
+        let client = IssuerClient::new(issuer.clone(), None, Arc::clone(clock)).expect("a client");
+        let keys = Arc::new(FileKeyStore::new(folder.join("keys"), Algorithm::Es256).expect("a key store"));
+        let key = keys.create().expect("a key");
+        let hub = Hub::load(client, issuer, folder.to_owned(), keys, Arc::clone(clock)).expect("a hub");
+        let enrolled = serde_json::json!({ "device": "d", "subject": "s", "name": "Ada", "epoch": 0 });
+        let enrolled: Enrolled = serde_json::from_value(enrolled).expect("an enrolment");
+        hub.enrolled(enrolled, key).expect("enrolled");
+        hub
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_prompt_is_open_for_a_minute_and_then_makes_way_for_the_next() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(UnixMillis(0)));
+        let hub = hub(folder.path(), &clock);
+        let origin: Origin = "https://app.example".parse().expect("an origin");
+        let a_moment = std::time::Duration::from_millis(1);
+        for (thinks_for, given) in [(CONSENT_TIMEOUT + a_moment, false), (CONSENT_TIMEOUT - a_moment, true)] {
+            let consents = Consents::new(vec![Arc::new(Slow(thinks_for))], Arc::clone(&clock));
+            let asked = Instant::now();
+            let obtain = || consents.obtain(&hub, ConsentMode::Prompt, &origin, Epoch(0), |_| ());
+            let (first, second) = tokio::join!(obtain(), obtain());
+            assert_eq!(second, Err(RefusalCode::Busy), "one prompt in all");
+            assert_eq!(asked.elapsed(), thinks_for.min(CONSENT_TIMEOUT));
+            match first {
+                Ok(_) => assert!(given),
+                Err(code) => assert_eq!((code, given), (RefusalCode::Timeout, false)),
+            }
+            // A yes that came too late is none: nothing was remembered of it.
+            assert_eq!(hub.consents().len(), usize::from(given));
+            assert!(consents.take_place(&origin).is_ok(), "the place of the prompt is free again");
+        }
+        assert_eq!(CONSENT_TIMEOUT.as_secs(), 60);
+    }
+}

@@ -188,3 +188,42 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A socket whose page has room for one byte and does not read.
+    async fn unread() -> (Wire<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
+        let (page, agent) = tokio::io::duplex(1);
+        (Wire::new(agent).await, page)
+    }
+
+    /// A message that takes so many bytes on the wire.
+    fn message(frame_len: usize) -> String {
+        // RFC 6455 section 5.2: two bytes of header, and two more for lengths over 125.
+        "x".repeat(frame_len - if frame_len > 127 { 4 } else { 2 })
+    }
+
+    #[tokio::test]
+    async fn sixty_four_kilobytes_wait_for_a_page_that_does_not_read_and_not_a_byte_more() {
+        assert_eq!(SEND_QUEUE_MAX_LEN, 65_536);
+        let (mut wire, mut page) = unread().await;
+        // One byte of the first message is on its way at once.
+        assert_eq!(wire.send(&message(1025)), Ok(()));
+        for _ in 0..63 {
+            assert_eq!(wire.send(&message(1024)), Ok(()));
+        }
+        assert!(wire.has_unsent());
+        assert_eq!(wire.send(&message(2)), Err(CloseCode::OverLimit), "64 KiB wait already");
+        // The page reads them, and it goes on.
+        let reading = tokio::spawn(async move {
+            let mut all = vec![0; 65 * 1024];
+            while page.read(&mut all).await.is_ok_and(|read| read > 0) {}
+        });
+        assert!(matches!(wire.event().await, Event::Sent));
+        assert_eq!(wire.send(&message(1024)), Ok(()));
+        drop(wire);
+        reading.await.expect("read to the end");
+    }
+}

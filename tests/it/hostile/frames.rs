@@ -7,7 +7,7 @@ use tokio::net::TcpSocket;
 
 use super::raw::{Raw, masked, text, upgrade};
 use super::stage::{Socket, Stage, bounce};
-use loopkey::protocol::limits::{CONTROLS_PER_SECOND, RATE_BURST, SEND_QUEUE_MAX_LEN};
+use loopkey::protocol::limits::{RATE_BURST, SEND_QUEUE_MAX_LEN};
 use loopkey::protocol::state::PresenceState;
 
 const TEXT: u8 = 0x81;
@@ -106,7 +106,6 @@ async fn i077_a_flood_of_pings_without_reading() {
     };
     assert_eq!(code, 4429_u16.to_be_bytes());
     assert!(answered <= RATE_BURST, "{answered} pings were answered");
-    const { assert!(RATE_BURST >= CONTROLS_PER_SECOND) };
     stage.unharmed().await;
 }
 

@@ -137,7 +137,8 @@ async fn i086_unknown_types_and_unknown_members() {
 
 #[tokio::test]
 async fn i087_wrong_types_null_and_numbers_out_of_range() {
-    let numbers = ["null", "-1", "-0.5", "1.0", "1e2", "1e400", "-1e400", "18446744073709551616", r#""1""#, "true", "{}"];
+    let numbers =
+        ["null", "-1", "-0.5", "1.0", "1e2", "1e400", "-1e400", "18446744073709551616", r#""1""#, "true", "{}"];
     let texts = ["null", "1", "true", "[]", r#"["c"]"#, "{}"];
     let hostile = numbers
         .iter()

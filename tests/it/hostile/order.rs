@@ -113,8 +113,12 @@ enum Change {
     Return,
 }
 
-const CHANGES: [(Change, &str); 4] =
-    [(Change::Lock, "locked"), (Change::SignOut, "switched"), (Change::Switch, "switched"), (Change::Return, "switched")];
+const CHANGES: [(Change, &str); 4] = [
+    (Change::Lock, "locked"),
+    (Change::SignOut, "switched"),
+    (Change::Switch, "switched"),
+    (Change::Return, "switched"),
+];
 
 impl Change {
     fn happen(self, agent: &Handle, account: &Subject, other: &Subject) {

@@ -191,10 +191,7 @@ impl Stage {
     }
 
     /// A stage whose agent is put together otherwise.
-    pub(crate) async fn built(
-        change: impl FnOnce(&mut AgentSettings),
-        build: impl FnOnce(Builder) -> Builder,
-    ) -> Self {
+    pub(crate) async fn built(change: impl FnOnce(&mut AgentSettings), build: impl FnOnce(Builder) -> Builder) -> Self {
         let clock = Arc::new(ManualClock::at(UnixMillis(CURTAIN * 1000)));
         let issuer = TestIssuer::start(&clock).await;
         let folder = tempfile::tempdir().expect("a folder");

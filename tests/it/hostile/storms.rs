@@ -18,7 +18,10 @@ fn bad_opens(stage: &Stage) -> Vec<Value> {
     (0..8_u8)
         .map(|chosen| {
             let chosen = members.iter().enumerate().filter(|(at, _)| chosen >> at & 1 == 1);
-            chosen.map(|(_, (name, value))| ((*name).to_owned(), value.clone())).collect::<serde_json::Map<_, _>>().into()
+            chosen
+                .map(|(_, (name, value))| ((*name).to_owned(), value.clone()))
+                .collect::<serde_json::Map<_, _>>()
+                .into()
         })
         .collect()
 }
@@ -136,10 +139,8 @@ async fn i102_a_page_that_asks_and_takes_back_without_end() {
 async fn a33_a_storm_of_prompts_is_one_prompt() {
     let origins = ["https://second.example", "https://third.example"];
     let stage = Stage::with(|settings| {
-        let more = origins.map(|origin| OriginSettings {
-            origin: origin.parse().expect("an origin"),
-            ..settings.origins[0].clone()
-        });
+        let more = origins
+            .map(|origin| OriginSettings { origin: origin.parse().expect("an origin"), ..settings.origins[0].clone() });
         settings.origins.extend(more);
     })
     .await;
