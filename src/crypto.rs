@@ -9,11 +9,12 @@ use ring::rand::SecureRandom as _;
 use ring::signature::{self, KeyPair as _};
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::base64url;
+use crate::protocol::{base64url, json};
 use crate::protocol::statement::jwk::Jwk;
 
 /// Signature algorithms, by their registered names (RFC 7518 section 3.4, RFC 9864).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(remote = "Self")]
 pub enum Algorithm {
     /// ECDSA with P-256 and SHA-256: the default, because every verifier, TPM and secure enclave speaks it.
     #[default]
@@ -23,6 +24,8 @@ pub enum Algorithm {
     #[serde(rename = "Ed25519")]
     Ed25519,
 }
+
+json::words_only!(Algorithm);
 
 /// A public key that no signature should ever be checked against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

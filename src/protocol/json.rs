@@ -1,9 +1,12 @@
 //! JSON as the protocol reads it: one object, and nothing that two readers could understand differently.
 //!
-//! serde's derived structs already refuse unknown members, duplicate members and wrong types. Three things slip through
-//! and are closed here: a positional array in an object's place, `null` for an optional member, and duplicates inside
-//! free-form values.
+//! serde's derived structs already refuse unknown members, duplicate members and wrong types. Four things slip through
+//! and are closed here: a positional array in an object's place, `{"word":null}` in a word's place, `null` for an optional
+//! member, and duplicates inside free-form values.
 
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -27,6 +30,48 @@ pub fn parse_object<T: DeserializeOwned>(text: &[u8]) -> Result<T, BadJson> {
     }
     serde_json::from_slice(text).map_err(|_| BadJson)
 }
+
+/// For an object inside another: what [`parse_object`] does for the outermost.
+///
+/// # Errors
+/// Those of the object's own type, which an array of its members is not.
+pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Object<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(members))
+        }
+    }
+
+    deserializer.deserialize_map(Object(PhantomData))
+}
+
+/// Lets an enumeration that derives serde's traits with `remote = "Self"` be read from its words alone: a derived one
+/// also takes `{"word":null}`.
+macro_rules! words_only {
+    ($name:ty) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                Self::serialize(self, serializer)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let word = <String as serde::Deserialize>::deserialize(deserializer)?;
+                Self::deserialize(serde::de::IntoDeserializer::<D::Error>::into_deserializer(word))
+            }
+        }
+    };
+}
+pub(crate) use words_only;
 
 /// For an optional member: it may be left out, but where it stands it has a value.
 ///
@@ -102,5 +147,59 @@ impl<'de> Visitor<'de> for Unambiguous {
             }
         }
         Ok(object.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::Algorithm;
+    use crate::protocol::state::PresenceState;
+    use crate::protocol::statement::{Audience, UserVerification};
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        a: u32,
+        b: u32,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        #[serde(deserialize_with = "object")]
+        inner: Inner,
+    }
+
+    #[test]
+    fn an_array_takes_no_objects_place_at_any_depth() {
+        let read = |text: &str| parse_object::<Outer>(text.as_bytes());
+        assert_eq!(read(r#"{"inner":{"b":2,"a":1}}"#), Ok(Outer { inner: Inner { a: 1, b: 2 } }));
+        for text in [
+            r#"[{"a":1,"b":2}]"#,
+            r#"{"inner":[1,2]}"#,
+            r#"{"inner":{"a":1,"b":2,"b":2}}"#,
+            r#"{"inner":{"a":1,"b":2,"c":3}}"#,
+            r#"{"inner":{"a":1}}"#,
+            r#"{"inner":null}"#,
+        ] {
+            assert_eq!(read(text), Err(BadJson), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_a_word_and_no_object() {
+        fn of<T: DeserializeOwned + serde::Serialize>(word: &str) {
+            let text = format!("\"{word}\"");
+            let read: T = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));
+            assert_eq!(serde_json::to_string(&read).ok(), Some(text.clone()));
+            for form in [format!("{{{text}:null}}"), format!("{{{text}:{{}}}}"), format!("[{text}]"), "0".to_owned()] {
+                assert!(serde_json::from_str::<T>(&form).is_err(), "{form}");
+            }
+        }
+        of::<Algorithm>("ES256");
+        of::<Audience>("loopkey-agent");
+        of::<UserVerification>("prompt");
+        of::<PresenceState>("signed_out");
     }
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::id::{Epoch, Seq};
+use super::json;
 use super::message::AgentMessage;
 use super::time::UnixMillis;
 
 /// How the person stands to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(remote = "Self", rename_all = "snake_case")]
 pub enum PresenceState {
     /// Signed in and there.
     SignedIn,
@@ -21,6 +22,8 @@ pub enum PresenceState {
     /// Nobody is signed in: no token, no proof.
     SignedOut,
 }
+
+json::words_only!(PresenceState);
 
 impl std::fmt::Display for PresenceState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

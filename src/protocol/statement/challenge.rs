@@ -6,6 +6,7 @@ use super::Statement;
 use crate::crypto;
 use crate::protocol::id::{ChallengeId, Incarnation, Sid};
 use crate::protocol::issuer::{Issuer, LoginUrl};
+use crate::protocol::json;
 use crate::protocol::origin::Origin;
 use crate::protocol::time::Timestamp;
 
@@ -49,12 +50,15 @@ impl Statement for Challenge {
 
 /// The constant [`AGENT_AUDIENCE`] as a type: a challenge for anybody else does not parse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub enum Audience {
     /// `loopkey-agent`
     #[default]
     #[serde(rename = "loopkey-agent")]
     Agent,
 }
+
+json::words_only!(Audience);
 
 /// The `sid` that belongs to a pre-login cookie's secret (protocol section 5).
 #[must_use]

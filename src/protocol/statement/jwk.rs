@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::super::base64url;
+use super::super::{base64url, json};
 
 /// A public key's coordinates. Whether they are a sound key is [`crate::crypto::PublicKey`]'s question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +40,7 @@ struct Members {
     kty: String,
     crv: String,
     x: String,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::super::json::present")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::present")]
     y: Option<String>,
 }
 
@@ -70,7 +70,7 @@ impl Serialize for Jwk {
 
 impl<'de> Deserialize<'de> for Jwk {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Members::deserialize(deserializer)?.try_into().map_err(serde::de::Error::custom)
+        json::object::<_, Members>(deserializer)?.try_into().map_err(serde::de::Error::custom)
     }
 }
 
@@ -121,6 +121,8 @@ mod tests {
         let p256 = r#"{"kty":"EC","crv":"P-256","x":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","y":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA""#;
         assert!(serde_json::from_str::<Jwk>(&format!("{p256}}}")).is_ok());
         assert!(serde_json::from_str::<Jwk>(&format!(r#"{p256},"d":"AAAA"}}"#)).is_err());
+        let listed = r#"["OKP","Ed25519","11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"]"#;
+        assert!(serde_json::from_str::<Jwk>(listed).is_err(), "an array in the object's place");
         let set = format!(r#"{{"keys":[{p256},"use":"sig","kid":"x"}},{{"kty":"RSA"}}],"next":1}}"#);
         assert_eq!(serde_json::from_str::<JwkSet>(&set).expect("set").0.len(), 1);
     }

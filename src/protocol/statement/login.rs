@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Statement;
 use crate::protocol::id::{ChallengeId, DeviceIssuer, Epoch, Sid, Subject, TokenId};
 use crate::protocol::issuer::LoginUrl;
+use crate::protocol::json;
 use crate::protocol::origin::Origin;
 use crate::protocol::time::Timestamp;
 
@@ -13,7 +14,7 @@ pub const LOGIN_LIFE_SECONDS: u64 = 300;
 
 /// How the person agreed, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(remote = "Self", rename_all = "lowercase")]
 pub enum UserVerification {
     /// The click in the page, on a site that the person or the administrator trusts already.
     Page,
@@ -22,6 +23,8 @@ pub enum UserVerification {
     /// The operating system's own check: password, fingerprint, face.
     Os,
 }
+
+json::words_only!(UserVerification);
 
 /// Claims of a login token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
