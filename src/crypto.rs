@@ -3,14 +3,16 @@
 //! Two algorithms and no choice between them at verification time: the stored key says which one it is, and a
 //! statement whose header disagrees is refused before any arithmetic (protocol section 5).
 
+mod p256;
+
 use std::fmt;
 
 use ring::rand::SecureRandom as _;
 use ring::signature::{self, KeyPair as _};
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{base64url, json};
 use crate::protocol::statement::jwk::Jwk;
+use crate::protocol::{base64url, json};
 
 /// Signature algorithms, by their registered names (RFC 7518 section 3.4, RFC 9864).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
@@ -176,16 +178,12 @@ impl PublicKey {
     }
 }
 
-/// ring checks a P-256 point when it agrees on a key with it; verification would only ever say "bad signature".
+/// The uncompressed form and no other; the verification of a signature would only ever say "bad signature".
 fn require_on_p256(point: &[u8]) -> Result<(), BadKey> {
-    use ring::agreement;
-    if point.len() != 65 || point[0] != 4 {
-        return Err(BadKey::Encoding);
-    }
-    let ephemeral = agreement::EphemeralPrivateKey::generate(&agreement::ECDH_P256, &ring::rand::SystemRandom::new())
-        .map_err(|_| BadKey::OffCurve)?;
-    let peer = agreement::UnparsedPublicKey::new(&agreement::ECDH_P256, point);
-    agreement::agree_ephemeral(ephemeral, &peer, |_| ()).map_err(|_| BadKey::OffCurve)
+    let Some((4, coordinates)) = point.split_first() else { return Err(BadKey::Encoding) };
+    let Some((x, y)) = coordinates.split_first_chunk::<32>() else { return Err(BadKey::Encoding) };
+    let y = y.try_into().map_err(|_| BadKey::Encoding)?;
+    if p256::is_on_curve(x, y) { Ok(()) } else { Err(BadKey::OffCurve) }
 }
 
 /// The field prime of Ed25519, little-endian: encodings of `y` at or above it stand for a smaller one.
@@ -456,6 +454,28 @@ mod tests {
         assert!(PublicKey::from_jwk(&Jwk::P256 { x, y }).is_ok());
         y[31] ^= 1;
         assert_eq!(PublicKey::from_jwk(&Jwk::P256 { x, y }), Err(BadKey::OffCurve));
+    }
+
+    /// What ring says of a P-256 point when it agrees on a key with it.
+    fn ring_knows(x: &[u8; 32], y: &[u8; 32]) -> bool {
+        use ring::agreement;
+        let rng = ring::rand::SystemRandom::new();
+        let own = agreement::EphemeralPrivateKey::generate(&agreement::ECDH_P256, &rng).expect("key");
+        let point = [&[4][..], x, y].concat();
+        agreement::agree_ephemeral(own, &agreement::UnparsedPublicKey::new(&agreement::ECDH_P256, point), |_| ())
+            .is_ok()
+    }
+
+    #[test]
+    fn what_is_a_p256_point_is_no_matter_of_opinion() {
+        for round in 0..64 {
+            let (key, _) = SoftwareKey::generate(Algorithm::Es256).expect("key");
+            let Jwk::P256 { mut x, mut y } = key.public().to_jwk() else { panic!("P-256") };
+            assert!(ring_knows(&x, &y) && p256::is_on_curve(&x, &y));
+            let spoiled = if round % 2 == 0 { &mut x } else { &mut y };
+            spoiled[round / 2] ^= 1 << (round % 8);
+            assert_eq!(ring_knows(&x, &y), p256::is_on_curve(&x, &y), "{x:02x?} {y:02x?}");
+        }
     }
 
     #[test]
