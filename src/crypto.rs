@@ -170,6 +170,8 @@ impl PublicKey {
     /// # Errors
     /// [`BadSignature`], whatever is wrong.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        #[cfg(test)]
+        VERIFICATIONS.set(VERIFICATIONS.get() + 1);
         let algorithm: &'static dyn signature::VerificationAlgorithm = match self.algorithm {
             Algorithm::Es256 => &signature::ECDSA_P256_SHA256_FIXED,
             Algorithm::Ed25519 => &signature::ED25519,
@@ -177,6 +179,10 @@ impl PublicKey {
         signature::UnparsedPublicKey::new(algorithm, &self.point).verify(message, signature).map_err(|_| BadSignature)
     }
 }
+
+// How many signatures this thread has verified: so a test can tell that two refusals cost the same work.
+#[cfg(test)]
+thread_local!(pub(crate) static VERIFICATIONS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) });
 
 /// The uncompressed form and no other; the verification of a signature would only ever say "bad signature".
 fn require_on_p256(point: &[u8]) -> Result<(), BadKey> {

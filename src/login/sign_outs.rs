@@ -12,6 +12,7 @@ use super::state::Shared;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::statement::{BadStatement, SignOut, Unverified};
 use crate::store::DeviceRecord;
+use crate::verify;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,8 +25,8 @@ pub(super) struct Posted {
 enum Fault {
     #[error("{0}")]
     Statement(#[from] BadStatement),
-    #[error("no enrolled device has the key that the statement names")]
-    UnknownKey,
+    #[error("{0}")]
+    Signature(#[from] verify::Fault),
     #[error("the statement is for another issuer")]
     Audience,
     #[error("the statement names another device")]
@@ -46,21 +47,26 @@ pub(super) async fn sign_out(
         Refusal::InvalidStatement
     };
     let unverified = Unverified::<SignOut>::parse(&posted.statement).map_err(|fault| refuse(fault.into()))?;
-    let device = server.store.device(unverified.key_id()).await?.ok_or_else(|| refuse(Fault::UnknownKey))?;
-    let statement = verify(&unverified, &device, &server.config.issuer).map_err(refuse)?;
+    let device = server.store.device(unverified.key_id()).await?;
+    let (statement, device) = verify(&unverified, device.as_ref(), &server.config.issuer).map_err(refuse)?;
     let ended = server.store.raise_epoch(&device.id, statement.epo).await?;
     server.tell_ended(&ended);
     tracing::info!(device = device.id.as_str(), epoch = statement.epo.0, sessions = ended.len(), "signed out");
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn verify(unverified: &Unverified<'_, SignOut>, device: &DeviceRecord, issuer: &Issuer) -> Result<SignOut, Fault> {
-    let statement = unverified.verify(&device.key)?;
+fn verify<'d>(
+    unverified: &Unverified<'_, SignOut>,
+    device: Option<&'d DeviceRecord>,
+    issuer: &Issuer,
+) -> Result<(SignOut, &'d DeviceRecord), Fault> {
+    let statement = verify::verify_signature(unverified, device.map(|device| &device.key))?;
+    let device = device.ok_or(verify::Fault::UnknownKey)?;
     if statement.aud != *issuer {
         return Err(Fault::Audience);
     }
     if statement.iss.0 != device.id {
         return Err(Fault::Issuer);
     }
-    if statement.sub == device.account.subject { Ok(statement) } else { Err(Fault::Subject) }
+    if statement.sub == device.account.subject { Ok((statement, device)) } else { Err(Fault::Subject) }
 }

@@ -1,8 +1,6 @@
 //! What a verifier must know of the device whose key signed.
 
-use std::sync::LazyLock;
-
-use crate::crypto::{Algorithm, PublicKey, Signer as _, SoftwareKey};
+use crate::crypto::PublicKey;
 use crate::protocol::id::{DeviceId, Epoch, Subject};
 use crate::protocol::statement::UserVerification;
 
@@ -23,16 +21,4 @@ pub struct Device {
     pub epoch: Epoch,
     /// The weakest verification of the person that the account's policy accepts.
     pub minimum_uv: UserVerification,
-}
-
-/// Keys whose private halves nobody has: an unknown `kid` costs the same work as a known one with a bad signature, so
-/// that time does not tell which devices are enrolled.
-pub(super) fn dummies() -> &'static [PublicKey; 2] {
-    static DUMMIES: LazyLock<[PublicKey; 2]> = LazyLock::new(|| {
-        [Algorithm::Es256, Algorithm::Ed25519].map(|algorithm| {
-            let (key, _) = SoftwareKey::generate(algorithm).expect("the operating system gives random bytes");
-            key.public().clone()
-        })
-    });
-    &DUMMIES
 }

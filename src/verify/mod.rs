@@ -18,6 +18,7 @@ mod fault;
 pub mod mark;
 mod presented;
 mod redeem;
+mod signature;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use expectations::Expectations;
 pub use fault::Fault;
 pub use presented::Presented;
 pub use redeem::{Proved, Redeemable, Redeemed};
+pub use signature::verify_signature;
 
 /// How old a challenge may be when a login token for it is redeemed, in seconds (protocol section 6.4).
 pub const LOGIN_CHALLENGE_AGE_SECONDS: u64 = 420;

@@ -1,6 +1,6 @@
 //! A challenge and the statement that answers it, as somebody presents them.
 
-use super::device::dummies;
+use super::signature::verify_signature;
 use super::{Device, Expectations, Fault, LOGIN_CHALLENGE_AGE_SECONDS, PRESENTED_MAX_LEN, Proved, Redeemable};
 use crate::crypto::KeyId;
 use crate::protocol::id::{ChallengeId, DeviceIssuer, Epoch, Sid, Subject};
@@ -37,23 +37,8 @@ impl<'a, S: Statement> Presented<'a, S> {
 
     /// `alg`, signature, claims; with a dummy key where the device is unknown.
     fn verify_signature<'d>(&self, device: Option<&'d Device>) -> Result<(S, &'d Device), Fault> {
-        let Some(device) = device else {
-            self.verify_in_vain();
-            return Err(Fault::UnknownKey);
-        };
-        let verified = self.statement.verify(&device.key);
-        if verified.as_ref().err() == Some(&BadStatement::Algorithm) {
-            // Refused before any arithmetic; an unknown key would have cost some.
-            self.verify_in_vain();
-        }
-        Ok((verified?, device))
-    }
-
-    /// Does the work of one verification. Only the dummy of the header's own algorithm gets as far as arithmetic.
-    fn verify_in_vain(&self) {
-        for dummy in dummies() {
-            let _ = std::hint::black_box(self.statement.verify(dummy).is_ok());
-        }
+        let statement = verify_signature(&self.statement, device.map(|device| &device.key))?;
+        Ok((statement, device.ok_or(Fault::UnknownKey)?))
     }
 }
 

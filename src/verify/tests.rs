@@ -381,3 +381,49 @@ fn faults_do_not_quote_what_was_presented() {
     assert_eq!(presented.key_id(), case.device_key.public().id());
     assert_ne!(statement::sid(&[0; 32]), statement::sid(&[1; 32]));
 }
+
+/// Signatures that are verified while something runs.
+fn verifications(run: impl FnOnce()) -> u32 {
+    let before = crypto::VERIFICATIONS.get();
+    run();
+    crypto::VERIFICATIONS.get() - before
+}
+
+/// Whoever has no device key learns nothing from the time that a refusal takes: one verification of the statement,
+/// whether its `kid` is enrolled, enrolled with the other algorithm, or unknown.
+#[test]
+fn a26_an_unknown_key_costs_what_a_known_one_does() {
+    // The dummies are made at their first use.
+    let _ = Case::new(Algorithm::Es256).redeem("", "");
+    for algorithm in BOTH {
+        for (what, change, _) in &shared_rows()[..3] {
+            let mut case = Case::new(algorithm);
+            change(&mut case);
+            let (c, t, p) = case.sign();
+            assert_eq!(verifications(|| assert!(case.redeem(&c, &t).is_err())), 1, "{algorithm:?} T: {what}");
+            assert_eq!(verifications(|| assert!(case.prove(&c, &p).is_err())), 1, "{algorithm:?} P: {what}");
+        }
+        // Past the signature only who has a device's key gets: from there on C is verified too, whatever is wrong.
+        for (what, change, fault) in shared_rows().into_iter().skip(3).chain(login_rows()) {
+            if matches!(fault, Fault::Statement(_) | Fault::ChallengeKey) {
+                continue;
+            }
+            let mut case = Case::new(algorithm);
+            change(&mut case);
+            let (c, t, _) = case.sign();
+            assert_eq!(verifications(|| assert!(case.redeem(&c, &t).is_err())), 2, "{algorithm:?}: {what}");
+        }
+    }
+}
+
+/// The same for statements that answer no challenge, such as a sign-out.
+#[test]
+fn a26_any_statement_of_an_unknown_key_is_verified_in_vain() {
+    let case = Case::new(Algorithm::Ed25519);
+    let (_, t, _) = case.sign();
+    let statement = statement::Unverified::<Login>::parse(&t).expect("form");
+    let known = case.device_key.public();
+    let cost = |key| verifications(|| drop(verify_signature(&statement, key)));
+    assert_eq!([cost(Some(known)), cost(Some(fresh_key().public())), cost(None)], [1, 1, 1]);
+    assert_eq!(verify_signature(&statement, None).err(), Some(Fault::UnknownKey));
+}
