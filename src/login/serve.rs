@@ -161,3 +161,56 @@ async fn answer(
         tracing::debug!("a connection ended: {error}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::time::{Instant, interval};
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::login::{LoginConfig, LoginServer};
+    use crate::store::StoreUrl;
+
+    /// What a login is answered whose body trickles in, and after how long.
+    async fn trickle(announced: &str, piece: &'static [u8]) -> (String, Duration) {
+        let store = crate::store::open(&StoreUrl::Memory, Arc::new(SystemClock)).expect("store");
+        let config = LoginConfig::new("https://app.example.com".parse().expect("issuer"));
+        let router = LoginServer::new(config, store, Arc::new(SystemClock)).expect("server").router();
+        let (page, socket) = tokio::io::duplex(1024);
+        let (_stop, stopping) = watch::channel(false);
+        tokio::spawn(answer(router, socket, false, stopping));
+        let (mut reading, mut writing) = tokio::io::split(page);
+        let head = format!(
+            "POST /v1/login HTTP/1.1\r\nHost: app.example.com\r\nOrigin: https://app.example.com\r\n\
+             Content-Type: application/json\r\n{announced}\r\n\r\n"
+        );
+        writing.write_all(head.as_bytes()).await.expect("sent");
+        let started = Instant::now();
+        let trickling = tokio::spawn(async move {
+            let mut seconds = interval(Duration::from_secs(1));
+            while writing.write_all(piece).await.is_ok() {
+                seconds.tick().await;
+            }
+        });
+        let mut text = String::new();
+        reading.read_to_string(&mut text).await.expect("an answer and the end");
+        trickling.abort();
+        (text, started.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn i139_a_body_that_comes_byte_by_byte_is_cut_after_ten_seconds() {
+        for (announced, piece) in [
+            ("Content-Length: 1000", &b" "[..]),
+            ("Transfer-Encoding: chunked", b"1\r\n \r\n"),
+            ("Content-Length: 2", b""),
+        ] {
+            let (answer, time) = trickle(announced, piece).await;
+            assert!(answer.starts_with("HTTP/1.1 408 "), "{announced}: {answer}");
+            assert!(answer.ends_with("\r\n\r\n{\"error\":\"timeout\"}"), "{announced}: {answer}");
+            assert!(answer.contains("connection: close"), "{announced}: {answer}");
+            assert_eq!(time, Duration::from_secs(10), "{announced}");
+        }
+    }
+}
