@@ -3,8 +3,10 @@
 
 mod catalogue;
 mod challenge;
+mod claims;
 mod configuration;
 mod files;
+mod forge;
 mod frames;
 mod fuzz;
 mod head;
@@ -20,9 +22,12 @@ mod peer;
 #[cfg(target_os = "linux")]
 mod puppet;
 mod raw;
+mod refusals;
+mod replay;
 #[cfg(target_os = "linux")]
 mod siege;
 mod stage;
+mod statements;
 mod storms;
 mod token;
 mod wall_clock;

@@ -14,22 +14,22 @@ use loopkey::store::{
 use loopkey::verify::mark::{FirstUse, MarkError};
 
 #[derive(Debug)]
-pub(super) struct FailingStore {
+pub(crate) struct FailingStore {
     inner: SharedStore,
     failing: Mutex<Option<&'static str>>,
 }
 
 impl FailingStore {
-    pub(super) fn over(inner: SharedStore) -> Arc<Self> {
+    pub(crate) fn over(inner: SharedStore) -> Arc<Self> {
         Arc::new(Self { inner, failing: Mutex::new(None) })
     }
 
     /// Breaks one operation.
-    pub(super) fn fail(&self, operation: &'static str) {
+    pub(crate) fn fail(&self, operation: &'static str) {
         *self.failing.lock().expect("not poisoned") = Some(operation);
     }
 
-    pub(super) fn recover(&self) {
+    pub(crate) fn recover(&self) {
         *self.failing.lock().expect("not poisoned") = None;
     }
 

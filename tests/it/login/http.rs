@@ -42,7 +42,10 @@ impl Call {
     }
 
     fn bytes(&self, connection: &str) -> Vec<u8> {
-        let mut head = format!("{} {} HTTP/1.1\r\nHost: app.example.com\r\n", self.method, self.target);
+        let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
+        if !self.headers.iter().any(|(name, _)| name == "Host") {
+            head.push_str("Host: app.example.com\r\n");
+        }
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }

@@ -15,10 +15,10 @@ use super::{SERVICE_KEY, Server};
 
 /// Keeps everything, of every level and every crate.
 #[derive(Clone, Default)]
-struct Everything(Arc<Mutex<String>>);
+pub(crate) struct Everything(Arc<Mutex<String>>);
 
 impl Everything {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.0.lock().expect("not poisoned").clone()
     }
 
