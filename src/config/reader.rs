@@ -145,15 +145,21 @@ impl<'a> Section<'a> {
 
     /// A number from 1 to `most`, which is also the default.
     pub(super) fn at_most(&mut self, key: &str, most: usize) -> usize {
-        let Some((entry, line, value)) = self.take(key) else { return most };
+        self.number(key, 1, most).unwrap_or(most)
+    }
+
+    /// A number from `least` to `most`.
+    pub(super) fn number(&mut self, key: &str, least: usize, most: usize) -> Option<usize> {
+        let (entry, line, value) = self.take(key)?;
         let number = match &value {
             DeValue::Integer(integer) => integer.as_str().replace('_', "").parse().ok(),
             _ => None,
         };
-        number.filter(|number| (1..=most).contains(number)).unwrap_or_else(|| {
-            self.notes.fault(line, &entry, format!("must be a number from 1 to {most}"));
-            most
-        })
+        let number = number.filter(|number| (least..=most).contains(number));
+        if number.is_none() {
+            self.notes.fault(line, &entry, format!("must be a number from {least} to {most}"));
+        }
+        number
     }
 
     /// One of a few words.

@@ -1,16 +1,20 @@
 //! `server.toml`.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::reader::{Notes, Section};
 use super::{AbsolutePath, ConfigError, check, tls};
 use crate::crypto::Secret;
-use crate::login::{ConfigFault, LoginConfig};
+use crate::login::{ConfigFault, LoginConfig, RateLimits};
 use crate::store::StoreUrl;
 
-const KEYS: [&str; 8] = ["issuer", "listen", "origins", "ports", "store", "service_key_file", "development", "tls"];
+const KEYS: [&str; 9] =
+    ["issuer", "listen", "origins", "ports", "store", "service_key_file", "development", "limits", "tls"];
+/// What one address may ask for in a minute. Below the least, one person with a few tabs is one too many.
+const ADDRESS_PER_MINUTE: RangeInclusive<usize> = 60..=1_000_000;
 
 /// Everything that `server.toml` says, files read.
 #[derive(Debug, Clone)]
@@ -47,6 +51,7 @@ fn read(notes: &Notes<'_>, mut root: Section<'_>) -> Option<ServerConfig> {
     let store = root.required::<Store>("store", "\"embedded:loopkey-data\"");
     let service_key = root.parsed("service_key_file").map(|AbsolutePath(path)| read_service_key(notes, &path));
     let development = root.boolean("development").unwrap_or(false);
+    let limits = root.section("limits").map(read_limits);
     let tls = root.section("tls").map(|section| read_tls(notes, section));
     root.end(&KEYS);
     let mut login = LoginConfig::new(issuer?);
@@ -54,6 +59,7 @@ fn read(notes: &Notes<'_>, mut root: Section<'_>) -> Option<ServerConfig> {
     login.service_key = service_key.flatten();
     login.origins = origins.unwrap_or(login.origins);
     login.ports = ports.unwrap_or(login.ports);
+    login.limits = limits.unwrap_or(login.limits);
     let (Listen(listen), Store(store)) = (listen?, store?);
     Some(ServerConfig { login, listen, store, tls: tls.flatten() })
 }
@@ -86,6 +92,17 @@ fn read_tls(notes: &Notes<'_>, mut section: Section<'_>) -> Option<Arc<rustls::S
     section.end(&["cert_file", "key_file"]);
     let (AbsolutePath(cert), AbsolutePath(key)) = (cert_file?, key_file?);
     tls::load(&cert, &key).map_err(|(entry, problem)| notes.fault_of(&format!("tls.{entry}"), problem)).ok()
+}
+
+fn read_limits(mut section: Section<'_>) -> RateLimits {
+    let mut limits = RateLimits::default();
+    let (least, most) = ADDRESS_PER_MINUTE.into_inner();
+    if let Some(number) = section.number("address_per_minute", least, most) {
+        limits.address_per_minute = u32::try_from(number).unwrap_or(u32::MAX);
+    }
+    limits.trusted_proxies = section.list_of("trusted_proxies").unwrap_or_default();
+    section.end(&["address_per_minute", "trusted_proxies"]);
+    limits
 }
 
 struct Listen(SocketAddr);

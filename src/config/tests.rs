@@ -165,6 +165,25 @@ fn a_fault_behind_an_unreadable_entry_is_named_by_its_place_in_the_file() {
 }
 
 #[test]
+fn each_wrong_limit_of_a_server_is_named_with_its_line() {
+    for (entry, name, cure) in [
+        ("trusted_proxies = [\"127.0.0.1\", \"proxy\"]", "limits.trusted_proxies[1]", "such as"),
+        ("trusted_proxies = [\"10.0.0.1/8\"]", "limits.trusted_proxies[0]", "write 10.0.0.0/8"),
+        ("trusted_proxies = [\"0.0.0.0/0\"]", "limits.trusted_proxies[0]", "every address"),
+        ("trusted_proxies = \"127.0.0.1\"", "limits.trusted_proxies", "list of strings"),
+        ("address_per_minute = 0", "limits.address_per_minute", "60 to 1000000"),
+        ("address_per_minute = \"many\"", "limits.address_per_minute", "60 to 1000000"),
+        ("trusted = []", "limits.trusted", "known here"),
+    ] {
+        let section = format!("development = true\n[limits]\n{entry}");
+        assert_named(&faults(server, SERVER, &[("development = true", &section)]), 8, name, cure);
+    }
+    let sound = "[limits]\naddress_per_minute = 600\ntrusted_proxies = [\"127.0.0.1\", \"fd00::/8\"]\n";
+    let limits = server(&format!("{SERVER}{sound}")).expect("a sound file").login.limits;
+    assert_eq!((limits.address_per_minute, limits.trusted_proxies.len()), (600, 2));
+}
+
+#[test]
 fn all_faults_come_at_once_in_the_order_of_the_file() {
     let found = faults(agent, AGENT, &[("[28970, 28971]", "[80]"), ("\"on\"", "1"), ("\"prompt\"", "\"no\"")]);
     assert_eq!(found.len(), 3, "{found:#?}");

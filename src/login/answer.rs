@@ -66,6 +66,8 @@ refusals! {
     UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE "unsupported_media_type",
     /// More event streams than one session needs.
     TooMany = TOO_MANY_REQUESTS "too_many",
+    /// More calls from one address, device or challenge than anybody honest makes.
+    TooManyRequests = TOO_MANY_REQUESTS "too_many_requests",
     /// The store is out of reach, or its answer unknown.
     Unavailable = SERVICE_UNAVAILABLE "unavailable",
 }
@@ -76,6 +78,8 @@ impl IntoResponse for Refusal {
         let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
         let extra = match self {
             Self::Unavailable | Self::TooMany => Some((header::RETRY_AFTER, "1")),
+            // Whatever was exceeded and by how much: the answer says nothing about anybody else's calls.
+            Self::TooManyRequests => Some((header::RETRY_AFTER, "5")),
             Self::Unauthorized => Some((header::WWW_AUTHENTICATE, "Bearer")),
             Self::TooLarge | Self::Timeout => Some((header::CONNECTION, "close")),
             _ => None,

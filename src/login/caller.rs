@@ -38,6 +38,28 @@ impl FromRequestParts<Shared> for PageCall {
     }
 }
 
+/// A page's call that costs something before anybody is known: counted against the caller's address. Only once the origin
+/// is admitted, so that no foreign page can use up what its visitors' address may do.
+#[derive(Debug)]
+pub(super) struct CountedPageCall(PageCall);
+
+impl CountedPageCall {
+    /// The page's origin.
+    pub(super) const fn origin(&self) -> &Origin {
+        self.0.origin()
+    }
+}
+
+impl FromRequestParts<Shared> for CountedPageCall {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Shared) -> Result<Self, Refusal> {
+        let call = PageCall::from_request_parts(parts, server).await?;
+        server.limiter.page(parts, server.clock.now())?;
+        Ok(Self(call))
+    }
+}
+
 /// The request's origin, where it names exactly one and that one is on the list.
 pub(super) fn listed_origin(headers: &HeaderMap, list: &AllowedOrigins) -> Option<AdmittedOrigin> {
     let mut origins = headers.get_all(header::ORIGIN).iter();
@@ -47,23 +69,30 @@ pub(super) fn listed_origin(headers: &HeaderMap, list: &AllowedOrigins) -> Optio
     }
 }
 
-/// A call of an agent or a backend: pages may not make it, whatever their origin.
-#[derive(Debug)]
-pub(super) struct MachineCall;
+/// Agents and backends send no origin: pages may not make their calls, whatever origin they have.
+fn require_no_page(headers: &HeaderMap) -> Result<(), Refusal> {
+    if headers.contains_key(header::ORIGIN) {
+        tracing::warn!("refused: a page made an agent's or backend's call");
+        return Err(Refusal::Forbidden);
+    }
+    Ok(())
+}
 
-impl FromRequestParts<Shared> for MachineCall {
+/// A call of an agent: not a page's, and counted against the caller's address.
+#[derive(Debug)]
+pub(super) struct AgentCall;
+
+impl FromRequestParts<Shared> for AgentCall {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, Refusal> {
-        if parts.headers.contains_key(header::ORIGIN) {
-            tracing::warn!("refused: a page made an agent's or backend's call");
-            return Err(Refusal::Forbidden);
-        }
+    async fn from_request_parts(parts: &mut Parts, server: &Shared) -> Result<Self, Refusal> {
+        require_no_page(&parts.headers)?;
+        server.limiter.agent(parts, server.clock.now())?;
         Ok(Self)
     }
 }
 
-/// A call of the application's own backend: a machine's call with the service key.
+/// A call of the application's own backend: not a page's, with the service key. Wrong keys are counted.
 #[derive(Debug)]
 pub(super) struct ServiceCall;
 
@@ -71,7 +100,9 @@ impl FromRequestParts<Shared> for ServiceCall {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, server: &Shared) -> Result<Self, Refusal> {
-        MachineCall::from_request_parts(parts, server).await?;
+        require_no_page(&parts.headers)?;
+        let now = server.clock.now();
+        server.limiter.before_service_key(parts, now)?;
         let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
         let given = match (values.next(), values.next()) {
             (Some(value), None) => bearer(value.as_bytes()),
@@ -84,6 +115,7 @@ impl FromRequestParts<Shared> for ServiceCall {
         if agrees {
             return Ok(Self);
         }
+        server.limiter.wrong_service_key(parts, now);
         tracing::warn!("refused: not the service key");
         Err(Refusal::Unauthorized)
     }

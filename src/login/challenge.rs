@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{Refusal, json};
 use super::body::JsonBody;
-use super::caller::PageCall;
+use super::caller::CountedPageCall;
 use super::cookie::Cookie;
 use super::state::Shared;
 use crate::crypto;
@@ -27,7 +27,7 @@ struct Issued<'a> {
 /// Signs a challenge. Writes nothing to the store: whoever asks a million times fills nothing.
 pub(super) async fn issue(
     State(server): State<Shared>,
-    page: PageCall,
+    page: CountedPageCall,
     headers: HeaderMap,
     JsonBody(Asked {}): JsonBody<Asked>,
 ) -> Result<Response, Refusal> {

@@ -1,5 +1,6 @@
 //! What a login server is told at its start, and everything that can be wrong with it.
 
+use super::limits::RateLimits;
 use super::same_site::is_same_site;
 use crate::crypto::{Algorithm, Secret};
 use crate::protocol::issuer::Issuer;
@@ -27,6 +28,8 @@ pub struct LoginConfig {
     pub lifetimes: Lifetimes,
     /// The algorithm of the challenge keys.
     pub algorithm: Algorithm,
+    /// How often one address, device or challenge may call.
+    pub limits: RateLimits,
 }
 
 impl LoginConfig {
@@ -41,6 +44,7 @@ impl LoginConfig {
             development: false,
             lifetimes: Lifetimes::default(),
             algorithm: Algorithm::default(),
+            limits: RateLimits::default(),
         }
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{Refusal, json};
 use super::body::JsonBody;
-use super::caller::{MachineCall, PageCall, SignedIn};
+use super::caller::{AgentCall, PageCall, SignedIn};
 use super::presence::Person;
 use super::state::Shared;
 use crate::protocol::id::{DeviceId, Epoch};
@@ -32,7 +32,7 @@ struct Enrolled<'a> {
 /// `POST`: enrols a device key for whoever the ticket was issued to.
 pub(super) async fn enrol(
     State(server): State<Shared>,
-    _: MachineCall,
+    _: AgentCall,
     JsonBody(posted): JsonBody<Posted>,
 ) -> Result<Response, Refusal> {
     let refuse = |cause: &dyn std::error::Error| {

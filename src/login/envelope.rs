@@ -56,4 +56,6 @@ fn allow(headers: &mut HeaderMap, origin: &Origin) {
     let origin = HeaderValue::from_str(origin.as_str()).expect("an origin is printable ASCII");
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    // Script of another origin would not see how long to wait.
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after"));
 }

@@ -5,8 +5,9 @@
 //! extractors in `caller`, what it may say by `body`, and every error leaves as one fixed body from `answer`.
 //!
 //! It never logs a body, a query, a cookie or a token, and never trusts a header that a proxy might or might not set:
-//! its own address is the configured issuer.
+//! its own address is the configured issuer, and the caller's is the connection's unless a configured proxy says more.
 
+mod address;
 mod answer;
 mod body;
 mod bus;
@@ -18,6 +19,7 @@ mod devices;
 mod envelope;
 mod events;
 mod health;
+mod limits;
 mod logout;
 mod metadata;
 mod presence;
@@ -36,7 +38,9 @@ use axum::Router;
 use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
 
+pub use address::TrustedProxies;
 pub use config::{ConfigFault, LoginConfig, SERVICE_KEY_MIN_LEN};
+pub use limits::RateLimits;
 pub use serve::{DRAIN_GRACE, ServeError};
 pub use state::StartError;
 
@@ -59,6 +63,10 @@ impl LoginServer {
     }
 
     /// Its calls, under the issuer's path. It has no fallback, so that it can be merged with other routes.
+    ///
+    /// Limits by address need the caller's: serve the whole with
+    /// [`into_make_service_with_connect_info::<SocketAddr>()`](Router::into_make_service_with_connect_info), or by
+    /// [`serve::serve`], which says it by itself.
     pub fn router(&self) -> Router {
         let base = self.0.config.issuer.path();
         let at = |path: &str| format!("{base}{path}");

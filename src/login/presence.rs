@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::{Refusal, json};
 use super::body::JsonBody;
-use super::caller::PageCall;
+use super::caller::CountedPageCall;
 use super::cookie::Cookie;
 use super::state::Shared;
 use crate::protocol::id::Subject;
@@ -50,7 +50,7 @@ impl<'a> Person<'a> {
 /// Verifies a presence proof, and only then says who it is. Nothing is marked: a page may prove as often as it likes.
 pub(super) async fn prove(
     State(server): State<Shared>,
-    page: PageCall,
+    page: CountedPageCall,
     headers: HeaderMap,
     JsonBody(posted): JsonBody<Posted>,
 ) -> Result<Response, Refusal> {
@@ -73,6 +73,7 @@ pub(super) async fn prove(
     let known = device.as_ref().map(DeviceRecord::for_verification);
     let proved = presented.verify(known.as_ref(), &expected).map_err(|fault| refused(device.as_ref(), fault))?;
     let Some(device) = device else { return Err(refused(None, Fault::UnknownKey)) };
+    server.limiter.sound_statement(presented.key_id(), proved.challenge, server.clock.now())?;
     if proved.epoch > device.epoch {
         server.tell_ended(&server.store.raise_epoch(&device.id, proved.epoch).await?);
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::answer::Refusal;
 use super::body::JsonBody;
-use super::caller::PageCall;
+use super::caller::CountedPageCall;
 use super::cookie::Cookie;
 use super::state::Shared;
 use crate::protocol::id::Subject;
@@ -29,7 +29,7 @@ pub(super) struct Posted {
 /// that may redeem a challenge can use it up.
 pub(super) async fn redeem(
     State(server): State<Shared>,
-    page: PageCall,
+    page: CountedPageCall,
     headers: HeaderMap,
     JsonBody(posted): JsonBody<Posted>,
 ) -> Result<Response, Refusal> {
@@ -44,7 +44,12 @@ fn refuse(device: Option<&str>, cause: &dyn std::error::Error) -> Refusal {
     Refusal::InvalidToken
 }
 
-async fn verify(server: &Shared, page: &PageCall, headers: &HeaderMap, posted: &Posted) -> Result<Redeemable, Refusal> {
+async fn verify(
+    server: &Shared,
+    page: &CountedPageCall,
+    headers: &HeaderMap,
+    posted: &Posted,
+) -> Result<Redeemable, Refusal> {
     let presented =
         Presented::<Login>::parse(&posted.challenge, &posted.token).map_err(|fault| refuse(None, &fault))?;
     let device = server.store.device(presented.key_id()).await?;
@@ -59,7 +64,10 @@ async fn verify(server: &Shared, page: &PageCall, headers: &HeaderMap, posted: &
     let subject: Subject = posted.subject.parse().map_err(|bad| refuse(None, &bad))?;
     let known = device.as_ref().map(DeviceRecord::for_verification);
     let id = device.as_ref().map(|device| device.id.as_str());
-    presented.verify(known.as_ref(), &expected, &subject).map_err(|fault| refuse(id, &fault))
+    let redeemable = presented.verify(known.as_ref(), &expected, &subject).map_err(|fault| refuse(id, &fault))?;
+    // Before the mark: what is one too many now is still good in a moment.
+    server.limiter.sound_statement(presented.key_id(), *redeemable.mark(), server.clock.now())?;
+    Ok(redeemable)
 }
 
 async fn take_mark(server: &Shared, redeemable: Redeemable) -> Result<Redeemed, Refusal> {

@@ -1,18 +1,21 @@
 //! Serving HTTP on sockets that the caller bound: HTTP/1.1, and HTTP/2 where TLS ends here.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tower_layer::Layer as _;
 
 /// How long open requests may go on after the shutdown.
 pub const DRAIN_GRACE: Duration = Duration::from_secs(10);
@@ -95,8 +98,8 @@ impl Server {
                 Some(_) = connections.join_next() => continue,
             };
             match accepted {
-                Ok((stream, permit)) => {
-                    let connection = self.clone().converse(stream, stopping.clone());
+                Ok((stream, peer, permit)) => {
+                    let connection = self.clone().converse(stream, peer, stopping.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(permit);
@@ -112,17 +115,17 @@ impl Server {
         while connections.join_next().await.is_some() {}
     }
 
-    async fn next(&self, listener: &TcpListener) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    async fn next(&self, listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(io::Error::other)?;
-        let (stream, _) = listener.accept().await?;
+        let (stream, peer) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        Ok((stream, permit))
+        Ok((stream, peer, permit))
     }
 
-    async fn converse(self, stream: TcpStream, stopping: watch::Receiver<bool>) {
-        let Some(tls) = self.tls else { return answer(self.router, stream, false, stopping).await };
+    async fn converse(self, stream: TcpStream, peer: SocketAddr, stopping: watch::Receiver<bool>) {
+        let Some(tls) = self.tls else { return answer(self.router, stream, peer, false, stopping).await };
         match tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream)).await {
-            Ok(Ok(stream)) => answer(self.router, stream, true, stopping).await,
+            Ok(Ok(stream)) => answer(self.router, stream, peer, true, stopping).await,
             Ok(Err(error)) => tracing::debug!("no TLS: {error}"),
             Err(_) => tracing::debug!("no TLS handshake in {} s", HEAD_TIMEOUT.as_secs()),
         }
@@ -132,6 +135,7 @@ impl Server {
 async fn answer(
     router: Router,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
     secured: bool,
     mut stopping: watch::Receiver<bool>,
 ) {
@@ -147,7 +151,9 @@ async fn answer(
         .max_header_list_size(HEAD_MAX_LEN as u32)
         .keep_alive_interval(HEAD_TIMEOUT)
         .max_concurrent_streams(100);
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    // Each request says whom it came from: the limits of the login server go by it.
+    let service = TowerToHyperService::new(Extension(ConnectInfo(peer)).layer(router));
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

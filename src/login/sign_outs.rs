@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::answer::Refusal;
 use super::body::JsonBody;
-use super::caller::MachineCall;
+use super::caller::AgentCall;
 use super::state::Shared;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::statement::{BadStatement, SignOut, Unverified};
@@ -39,7 +39,7 @@ enum Fault {
 /// out is always allowed, and the agent goes on asking until it is answered 204.
 pub(super) async fn sign_out(
     State(server): State<Shared>,
-    _: MachineCall,
+    _: AgentCall,
     JsonBody(posted): JsonBody<Posted>,
 ) -> Result<Response, Refusal> {
     let refuse = |fault: Fault| {
@@ -49,6 +49,7 @@ pub(super) async fn sign_out(
     let unverified = Unverified::<SignOut>::parse(&posted.statement).map_err(|fault| refuse(fault.into()))?;
     let device = server.store.device(unverified.key_id()).await?;
     let (statement, device) = verify(&unverified, device.as_ref(), &server.config.issuer).map_err(refuse)?;
+    server.limiter.sound_sign_out(unverified.key_id(), server.clock.now())?;
     let ended = server.store.raise_epoch(&device.id, statement.epo).await?;
     server.tell_ended(&ended);
     tracing::info!(device = device.id.as_str(), epoch = statement.epo.0, sessions = ended.len(), "signed out");

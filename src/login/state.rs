@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use super::bus::Bus;
 use super::config::{ConfigFault, LoginConfig};
+use super::limits::Limiter;
 use crate::clock::Clock;
 use crate::crypto;
 use crate::protocol::origin::AllowedOrigins;
@@ -38,6 +39,7 @@ pub(super) struct State {
     pub(super) challenge_keys: ChallengeKeys,
     /// SHA-256 of the service key.
     pub(super) service_key: Option<[u8; 32]>,
+    pub(super) limiter: Limiter,
     pub(super) bus: Arc<Bus>,
     /// True once the server stops: event streams end then.
     pub(super) closing: watch::Sender<bool>,
@@ -57,6 +59,7 @@ impl State {
             origins: config.origins.iter().cloned().collect(),
             challenge_keys: signers.public(),
             service_key: config.service_key.as_ref().map(|key| crypto::sha256(&[key.expose().as_bytes()])),
+            limiter: Limiter::new(&config.limits),
             bus: Arc::default(),
             closing: watch::Sender::new(false),
             config,

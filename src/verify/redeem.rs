@@ -131,6 +131,8 @@ pub struct Proved {
     pub presence: PresenceState,
     /// The number of that state.
     pub seq: Seq,
+    /// The challenge that it answers.
+    pub challenge: ChallengeId,
 }
 
 impl Proved {
@@ -141,6 +143,7 @@ impl Proved {
             epoch: presence.epo,
             presence: presence.pst,
             seq: presence.seq,
+            challenge: presence.nonce,
         }
     }
 }

@@ -10,6 +10,7 @@ mod forge;
 mod frames;
 mod fuzz;
 mod head;
+mod key_files;
 mod keys;
 mod limits;
 mod limits_socket;
@@ -21,9 +22,11 @@ mod origin;
 mod peer;
 #[cfg(target_os = "linux")]
 mod puppet;
+mod rate_limits;
 mod raw;
 mod refusals;
 mod replay;
+mod secrets;
 #[cfg(target_os = "linux")]
 mod siege;
 mod stage;

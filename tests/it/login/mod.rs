@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use loopkey::clock::ManualClock;
 use loopkey::crypto::Secret;
-use loopkey::login::{LoginConfig, LoginServer};
+use loopkey::login::{LoginConfig, LoginServer, RateLimits};
 use loopkey::protocol::time::UnixMillis;
 use loopkey::store::{SharedStore, StoreUrl};
 use tokio::net::TcpListener;
@@ -53,7 +53,19 @@ pub(crate) fn config() -> LoginConfig {
     let mut config = LoginConfig::new(ISSUER.parse().expect("issuer"));
     config.origins.push("https://www.example.com".parse().expect("origin"));
     config.service_key = Some(Secret::new(SERVICE_KEY.to_owned()));
+    config.limits = no_limits();
     config
+}
+
+/// More than any test asks for, whose clock stands still: the limits have tests of their own.
+pub(crate) fn no_limits() -> RateLimits {
+    RateLimits {
+        address_per_minute: u32::MAX,
+        device_per_minute: u32::MAX,
+        challenge_per_minute: u32::MAX,
+        wrong_keys_per_minute: u32::MAX,
+        trusted_proxies: Vec::new(),
+    }
 }
 
 impl Server {
@@ -64,7 +76,18 @@ impl Server {
     }
 
     pub(crate) async fn start_with(store: SharedStore, clock: Arc<ManualClock>) -> Self {
-        let server = LoginServer::new(config(), Arc::clone(&store), clock.clone()).expect("server");
+        Self::start_configured(config(), store, clock).await
+    }
+
+    /// A server with the limits of its own configuration.
+    pub(crate) async fn start_limited(limits: RateLimits) -> Self {
+        let clock = clock();
+        let store = loopkey::store::open(&StoreUrl::Memory, clock.clone()).expect("store");
+        Self::start_configured(LoginConfig { limits, ..config() }, store, clock).await
+    }
+
+    async fn start_configured(config: LoginConfig, store: SharedStore, clock: Arc<ManualClock>) -> Self {
+        let server = LoginServer::new(config, Arc::clone(&store), clock.clone()).expect("server");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
         let address = listener.local_addr().expect("address");
         let (stop, stopped) = oneshot::channel::<()>();

@@ -1,0 +1,248 @@
+//! Rate limits: how often one address, one device key and one challenge may call.
+//!
+//! A limit must not become a way to lock somebody else out, nor tell anything. So addresses are counted only once it is
+//! sure that no foreign web page made the browser call; devices and challenges only once everything that was presented is
+//! sound; log-outs and reads are not counted, and a device's sign-outs apart from its proofs. Every refusal is the same.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use axum::http::request::Parts;
+
+use super::address::{Caller, Source, TrustedProxies};
+use super::answer::Refusal;
+use crate::crypto::KeyId;
+use crate::protocol::id::ChallengeId;
+use crate::protocol::rate::RateLimit;
+use crate::protocol::time::Moment;
+
+/// Callers that one limit remembers: its table never takes more than 2.5 MiB. There are six.
+const MAX_KEYS: usize = 14_336;
+
+/// How often may be called: so many times at once, and as many again in each minute.
+#[derive(Debug, Clone)]
+pub struct RateLimits {
+    /// Calls of pages from one address, and as many of agents. A whole office may share one.
+    pub address_per_minute: u32,
+    /// Sound proofs and tokens of one device key, and as many sign-outs.
+    pub device_per_minute: u32,
+    /// Sound proofs and tokens for one challenge. Honest pages need two.
+    pub challenge_per_minute: u32,
+    /// Wrong service keys from one address, before right ones are refused there too.
+    pub wrong_keys_per_minute: u32,
+    /// Proxies in front, which say for whom they call. Without them everybody behind a proxy shares one address.
+    pub trusted_proxies: Vec<TrustedProxies>,
+}
+
+impl Default for RateLimits {
+    fn default() -> Self {
+        Self {
+            address_per_minute: 1200,
+            device_per_minute: 120,
+            challenge_per_minute: 12,
+            wrong_keys_per_minute: 30,
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+/// Counts the calls of one login server.
+#[derive(Debug)]
+pub(super) struct Limiter {
+    trusted_proxies: Vec<TrustedProxies>,
+    pages: Table<Caller>,
+    agents: Table<Caller>,
+    wrong_keys: Table<Caller>,
+    devices: Table<KeyId>,
+    sign_outs: Table<KeyId>,
+    challenges: Table<ChallengeId>,
+    /// What is wrong with the deployment is said once, not at each request.
+    warned: AtomicBool,
+}
+
+impl Limiter {
+    pub(super) fn new(limits: &RateLimits) -> Self {
+        Self {
+            trusted_proxies: limits.trusted_proxies.clone(),
+            pages: Table::new(limits.address_per_minute),
+            agents: Table::new(limits.address_per_minute),
+            wrong_keys: Table::new(limits.wrong_keys_per_minute),
+            devices: Table::new(limits.device_per_minute),
+            sign_outs: Table::new(limits.device_per_minute),
+            challenges: Table::new(limits.challenge_per_minute),
+            warned: AtomicBool::new(false),
+        }
+    }
+
+    /// Counts a page's call.
+    pub(super) fn page(&self, parts: &Parts, now: Moment) -> Result<(), Refusal> {
+        self.address(&self.pages, parts, now)
+    }
+
+    /// Counts an agent's call.
+    pub(super) fn agent(&self, parts: &Parts, now: Moment) -> Result<(), Refusal> {
+        self.address(&self.agents, parts, now)
+    }
+
+    /// Refuses a service key unseen where too many from there were wrong: the right one as well, or guessing would go on.
+    pub(super) fn before_service_key(&self, parts: &Parts, now: Moment) -> Result<(), Refusal> {
+        match self.caller(parts) {
+            Some(caller) if self.wrong_keys.is_spent(caller, now) => Err(refused("wrong service keys", &caller)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Counts a wrong service key.
+    pub(super) fn wrong_service_key(&self, parts: &Parts, now: Moment) {
+        if let Some(caller) = self.caller(parts) {
+            let _ = self.wrong_keys.admit(caller, now);
+        }
+    }
+
+    /// Counts what a device said for a challenge. Only for a statement in which everything was found right.
+    pub(super) fn sound_statement(&self, key: KeyId, challenge: ChallengeId, now: Moment) -> Result<(), Refusal> {
+        if !self.challenges.admit(challenge, now) {
+            return Err(refused("challenge", &key));
+        }
+        if self.devices.admit(key, now) { Ok(()) } else { Err(refused("device", &key)) }
+    }
+
+    /// Counts a device's sign-out. Only for one in which everything was found right.
+    pub(super) fn sound_sign_out(&self, key: KeyId, now: Moment) -> Result<(), Refusal> {
+        if self.sign_outs.admit(key, now) { Ok(()) } else { Err(refused("sign-outs of a device", &key)) }
+    }
+
+    fn address(&self, table: &Table<Caller>, parts: &Parts, now: Moment) -> Result<(), Refusal> {
+        match self.caller(parts) {
+            Some(caller) if !table.admit(caller, now) => Err(refused("address", &caller)),
+            _ => Ok(()),
+        }
+    }
+
+    fn caller(&self, parts: &Parts) -> Option<Caller> {
+        let address = match Source::of(parts, &self.trusted_proxies) {
+            Source::Known(address) => address,
+            Source::Forwarding(address) => {
+                self.warn_of_proxy(address);
+                address
+            }
+            Source::Unknown => {
+                self.warn_of_silence();
+                return None;
+            }
+        };
+        Some(address.into())
+    }
+
+    fn warn_of_proxy(&self, address: IpAddr) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "{address} sends X-Forwarded-For, which is not believed: if that is your proxy, add it to \
+                 limits.trusted_proxies, or everybody behind it shares one address's limit"
+            );
+        }
+    }
+
+    fn warn_of_silence(&self) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "requests come without their address, so addresses are not limited: serve the router with \
+                 into_make_service_with_connect_info::<SocketAddr>()"
+            );
+        }
+    }
+}
+
+fn refused(limit: &'static str, who: &dyn std::fmt::Display) -> Refusal {
+    tracing::warn!(limit, %who, "refused: too many requests");
+    Refusal::TooManyRequests
+}
+
+/// One limit for each of a bounded number of keys.
+#[derive(Debug)]
+struct Table<K> {
+    per_minute: u32,
+    counts: Mutex<HashMap<K, RateLimit>>,
+}
+
+impl<K: Copy + Eq + Hash> Table<K> {
+    fn new(per_minute: u32) -> Self {
+        Self { per_minute, counts: Mutex::default() }
+    }
+
+    fn admit(&self, key: K, now: Moment) -> bool {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.len() >= MAX_KEYS && !counts.contains_key(&key) {
+            forget_a_quarter(&mut counts, now);
+        }
+        counts.entry(key).or_insert_with(|| RateLimit::per_minute(self.per_minute)).admit(now)
+    }
+
+    fn is_spent(&self, key: K, now: Moment) -> bool {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(&key).is_some_and(|count| count.is_spent(now))
+    }
+}
+
+/// Forgets those who may do the most again anyway, a quarter at least so that this is rare. Whoever is near its limit is
+/// remembered, however many others come.
+fn forget_a_quarter<K: Copy + Eq + Hash>(counts: &mut HashMap<K, RateLimit>, now: Moment) {
+    let mut ends: Vec<_> = counts.values().filter_map(RateLimit::full_at).collect();
+    let quarter = ends.len() / 4;
+    let horizon = if ends.is_empty() { now } else { (*ends.select_nth_unstable(quarter).1).max(now) };
+    counts.retain(|_, count| count.full_at().is_some_and(|end| end > horizon));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const START: Moment = Moment(Duration::from_secs(1000));
+
+    fn challenge(number: u32) -> ChallengeId {
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        ChallengeId::from_bytes(bytes)
+    }
+
+    #[test]
+    fn each_key_has_its_own_minute() {
+        let table = Table::new(12);
+        assert_eq!((0..50).filter(|_| table.admit(challenge(1), START)).count(), 12);
+        assert!(table.is_spent(challenge(1), START) && !table.is_spent(challenge(2), START));
+        assert!(table.admit(challenge(2), START), "another one is not concerned");
+        let later = START + Duration::from_secs(5);
+        assert_eq!((0..50).filter(|_| table.admit(challenge(1), later)).count(), 1);
+    }
+
+    #[test]
+    fn however_many_come_the_memory_is_bounded_and_the_worst_are_remembered() {
+        let table = Table::new(12);
+        assert_eq!((0..50).filter(|_| table.admit(challenge(u32::MAX), START)).count(), 12);
+        for number in 0..50_000 {
+            assert!(table.admit(challenge(number), START));
+            assert!(table.counts.lock().expect("not poisoned").len() <= MAX_KEYS);
+        }
+        assert!(table.is_spent(challenge(u32::MAX), START));
+        // A table of the standard library is filled to 7/8 of its places; forgetting may have doubled it once.
+        let places = table.counts.lock().expect("not poisoned").capacity() * 8 / 7;
+        let bytes = places * (size_of::<(ChallengeId, RateLimit)>() + 1);
+        assert!(bytes <= 2_500 * 1024, "{bytes} bytes");
+    }
+
+    #[test]
+    fn what_matters_no_longer_is_forgotten_first() {
+        let table = Table::new(12);
+        for number in 0..u32::try_from(MAX_KEYS).expect("a small number") {
+            assert!(table.admit(challenge(number), START));
+        }
+        let later = START + Duration::from_secs(60);
+        assert!(table.admit(challenge(u32::MAX), later));
+        assert_eq!(table.counts.lock().expect("not poisoned").len(), 1);
+    }
+}
