@@ -30,6 +30,7 @@ const WAKE_SCHEDULE = [500, 500, 1_000, 2_000, 4_000];
 
 export class Agent {
   #environment;
+  #issuer;
   #on;
   #local;
   #ports;
@@ -47,6 +48,7 @@ export class Agent {
   /** @param {{ports?: number[], local?: boolean}} options @param {AgentEvents} on */
   constructor(environment, issuer, options, on) {
     this.#environment = environment;
+    this.#issuer = issuer;
     this.#on = on;
     this.#local = options.local ?? isLocalPage(environment.hostname);
     this.#ports = candidatePorts(options.ports);
@@ -179,10 +181,12 @@ export class Agent {
   /** Waits as the verdict says. @returns {Promise<number>} the attempts after that */
   async #untilReturn({ reason, wait }, attempt, signal) {
     const environment = this.#environment;
-    const offline = reason === "issuer_unreachable";
+    const busy = reason === "issuer_busy";
+    const offline = busy || reason === "issuer_unreachable";
     // A challenge that came too late for the lost socket is in time for the next one.
     if (offline && await this.#handshake.late()) return attempt;
     do {
+      if (busy) await this.#issuer.rest(signal);
       await sleep(environment, wait && fullJitter(environment.random(), attempt, wait), signal);
       attempt += 1;
       // A socket without a challenge would only be closed again: the login server has to answer first.

@@ -60,6 +60,7 @@ function describe({ href, state, presence, person, session, busy, redeeming, cod
   if (reason === "issuer_unreachable") {
     return { view: "offline", icon: "cloud", from: words.offline, actions: [retry] };
   }
+  if (reason === "issuer_busy") return { view: "waiting", icon: "pause", working: true, from: words.waiting };
   switch (name) {
     case "live":
       break;

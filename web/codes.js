@@ -17,10 +17,10 @@ export const REASONS = Object.freeze({
   absent: Object.freeze(["not_running", "busy"]),
   blocked: Object.freeze([
     "denied", "dismissed", "insecure_page", "not_delegated",
-    "withdrawn", "challenge_refused", "issuer_unreachable",
+    "withdrawn", "challenge_refused", "issuer_unreachable", "issuer_busy",
   ]),
   incompatible: Object.freeze(["version", "protocol", "unsupported_browser"]),
-  live: Object.freeze(["ready", "resumed", "unverified", "issuer_unreachable"]),
+  live: Object.freeze(["ready", "resumed", "unverified", "issuer_unreachable", "issuer_busy"]),
 });
 
 /** What the agent may answer to `login` (protocol section 4.3). */
@@ -32,6 +32,7 @@ export const REFUSALS = Object.freeze([
 export const ERRORS = Object.freeze([
   ...REFUSALS,
   "invalid_token", "invalid_proof", "stale_challenge", "issuer_unreachable", "issuer_refused",
+  "too_many_requests",
   "not_connected", "no_person", "disconnected", "closed",
 ]);
 

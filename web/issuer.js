@@ -4,12 +4,17 @@
  */
 
 import { LoopkeyError } from "./codes.js";
+import { sleep } from "./environment.js";
 
 /** A login server that is silent for longer counts as out of reach. */
 const CALL_TIMEOUT = 10_000;
+/** How long a page waits after "too many requests" that names no time, and how long it waits at most (seconds). */
+const PAUSE = { usual: 5, longest: 60 };
 
 export class Issuer {
   #environment;
+  /** No call that is counted goes out before this. */
+  #pausedUntil = 0;
 
   /** @param {import("./environment.js").Environment} environment @param {string} url without a trailing slash */
   constructor(environment, url) {
@@ -23,14 +28,14 @@ export class Issuer {
 
   /** A fresh challenge, for one page load or one click. @returns {Promise<{challenge: string, ports: number[]}>} */
   async challenge() {
-    const { status, body } = await this.#call("POST", "/v1/challenge", {});
+    const { status, body } = await this.#counted("/v1/challenge", {});
     if (status === 200 && typeof body?.challenge === "string") return body;
     throw refusal(status, body);
   }
 
   /** The person behind a presence proof. @returns {Promise<{subject: string, name: string, avatar: string | null}>} */
   async identify(challenge, proof) {
-    const { status, body } = await this.#call("POST", "/v1/presence", { challenge, proof });
+    const { status, body } = await this.#counted("/v1/presence", { challenge, proof });
     const account = body?.account;
     if (status === 200 && typeof account?.subject === "string") {
       return { subject: account.subject, name: String(account.name ?? ""), avatar: account.avatar ?? null };
@@ -40,7 +45,7 @@ export class Issuer {
 
   /** Redeems a login token. `subject` is the one on the card that was clicked. */
   async redeem(challenge, token, subject) {
-    const { status, body } = await this.#call("POST", "/v1/login", { challenge, token, subject });
+    const { status, body } = await this.#counted("/v1/login", { challenge, token, subject });
     // Whether that token was redeemed is unknown: a code of its own, because it must not be posted again.
     if (status === 503) throw new LoopkeyError("unavailable");
     if (status !== 204) throw refusal(status, body);
@@ -60,6 +65,25 @@ export class Issuer {
     if (status !== 204 && status !== 401) throw refusal(status, body);
   }
 
+  /** Waits until the login server may be asked again. @param {AbortSignal} [signal] */
+  rest(signal) {
+    return sleep(this.#environment, Math.max(0, this.#pausedUntil - this.#environment.now()), signal);
+  }
+
+  /**
+   * A call that the login server counts. One too many pauses all of them for as long as it asks and up to as long
+   * again, so that the tabs of a computer do not come back together. What was refused so was not looked at.
+   */
+  async #counted(path, body) {
+    const { now, random } = this.#environment;
+    if (now() < this.#pausedUntil) throw new LoopkeyError("too_many_requests");
+    const answer = await this.#call("POST", path, body);
+    if (answer.status !== 429) return answer;
+    const seconds = Math.min(Number(answer.retryAfter) || PAUSE.usual, PAUSE.longest);
+    this.#pausedUntil = now() + seconds * 1_000 * (1 + random());
+    throw new LoopkeyError("too_many_requests");
+  }
+
   async #call(method, path, body) {
     const { fetch, setTimeout, clearTimeout } = this.#environment;
     const abort = new AbortController();
@@ -74,7 +98,7 @@ export class Issuer {
         ...(body && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
       });
       const text = await response.text();
-      return { status: response.status, body: parsed(text) };
+      return { status: response.status, body: parsed(text), retryAfter: response.headers?.get("Retry-After") };
     } catch (cause) {
       throw new LoopkeyError("issuer_unreachable", cause);
     } finally {

@@ -25,17 +25,28 @@ const RETRIED_ONCE = ["stale_challenge", "unavailable"];
 export async function login({ issuer, connection, epoch, subject, signal, onConsent, onRedeeming }) {
   const retried = new Set();
   for (;;) {
-    const { challenge } = await Promise.race([issuer.challenge(), untilAborted(signal)]);
+    const { challenge } = await Promise.race([patiently(issuer, () => issuer.challenge()), untilAborted(signal)]);
     const token = await askAgent(connection, epoch, challenge, signal, onConsent);
     signal.throwIfAborted();
     onRedeeming(true);
     try {
-      return await issuer.redeem(challenge, token, subject);
+      return await patiently(issuer, () => issuer.redeem(challenge, token, subject));
     } catch (error) {
       if (!RETRIED_ONCE.includes(error.code) || retried.has(error.code)) throw error;
       retried.add(error.code);
       onRedeeming(false);
     }
+  }
+}
+
+/** One call too many was not looked at, so the same may be said again after a rest. */
+async function patiently(issuer, call) {
+  try {
+    return await call();
+  } catch (error) {
+    if (error.code !== "too_many_requests") throw error;
+    await issuer.rest();
+    return call();
   }
 }
 

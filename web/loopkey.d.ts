@@ -16,9 +16,9 @@ export type StateName =
  * | `asking` | `permission_prompt`: the browser asks the person |
  * | `found` | `handshake` |
  * | `absent` | `not_running`; `busy`: the agent turned us away for now |
- * | `blocked` | `denied`: by the person or a policy; `dismissed`: the prompt was closed or not answered; `insecure_page`: plain http; `not_delegated`: the embedding page keeps loopback from this frame; `withdrawn`: the origin's grant was taken back in the app; `challenge_refused`: the agent does not accept this login server's challenges; `issuer_unreachable`: no challenge to be had, or the agent cannot check it; tried again |
+ * | `blocked` | `denied`: by the person or a policy; `dismissed`: the prompt was closed or not answered; `insecure_page`: plain http; `not_delegated`: the embedding page keeps loopback from this frame; `withdrawn`: the origin's grant was taken back in the app; `challenge_refused`: the agent does not accept this login server's challenges; `issuer_unreachable`: no challenge to be had, or the agent cannot check it; tried again; `issuer_busy`: the login server asks for a pause; the page keeps it and goes on |
  * | `incompatible` | `version`: the agent speaks another one; `protocol`: it broke ours; `unsupported_browser` |
- * | `live` | `ready`, `resumed`; `unverified`: the login server did not accept the agent's proof; `issuer_unreachable`: it did not answer |
+ * | `live` | `ready`, `resumed`; `unverified`: the login server did not accept the agent's proof; `issuer_unreachable`: it did not answer; `issuer_busy`: it asks for a pause |
  */
 export type Reason =
   | "not_started" | "needs_click" | "paused" | "closed"
@@ -26,7 +26,7 @@ export type Reason =
   | "permission_prompt"
   | "handshake"
   | "not_running" | "busy"
-  | "denied" | "dismissed" | "insecure_page" | "not_delegated" | "withdrawn" | "challenge_refused" | "issuer_unreachable"
+  | "denied" | "dismissed" | "insecure_page" | "not_delegated" | "withdrawn" | "challenge_refused" | "issuer_unreachable" | "issuer_busy"
   | "version" | "protocol" | "unsupported_browser"
   | "ready" | "resumed" | "unverified";
 
@@ -84,12 +84,14 @@ export type RefusalCode =
  *   `unavailable` also when the login server's store was out of reach twice
  * - `invalid_token`, `invalid_proof`, `stale_challenge`: the login server's refusals
  * - `issuer_unreachable`, `issuer_refused`: no answer, or one that the protocol does not know
+ * - `too_many_requests`: the login server asked for a pause, and once more after it
  * - `not_connected`, `no_person`: `login()` was called before there was anybody to sign in
  * - `disconnected`: the agent went away meanwhile · `closed`: `close()` was called
  */
 export type ErrorCode =
   | RefusalCode
   | "invalid_token" | "invalid_proof" | "stale_challenge" | "issuer_unreachable" | "issuer_refused"
+  | "too_many_requests"
   | "not_connected" | "no_person" | "disconnected" | "closed";
 
 export class LoopkeyError extends Error {

@@ -13,7 +13,7 @@
 
 import { Agent } from "./agent.js";
 import { LoopkeyError } from "./codes.js";
-import { browserEnvironment } from "./environment.js";
+import { browserEnvironment, sleep } from "./environment.js";
 import { identify } from "./identity.js";
 import { Issuer } from "./issuer.js";
 import { login } from "./login.js";
@@ -26,6 +26,8 @@ export const WAKE_LINK = "loopkey:wake";
 
 /** How long to wait before the login server is asked again who the person is (ms). */
 const ISSUER_RETRY = 5_000;
+/** Faults that pass: the person is asked for again, and meanwhile the state's reason is this. */
+const LATER = { issuer_unreachable: "issuer_unreachable", too_many_requests: "issuer_busy" };
 
 /** @param {import("./loopkey.js").LoopkeyOptions} options */
 export function createLoopkey(options) {
@@ -182,10 +184,12 @@ class Loopkey extends EventTarget {
       if (this.state.reason !== "resumed") this.#setState("live", "ready");
     } catch (error) {
       if (!current()) return;
-      const offline = error.code === "issuer_unreachable";
-      this.#setState("live", offline ? "issuer_unreachable" : "unverified");
-      if (offline) this.#environment.setTimeout(() => current() && this.#again(epoch), ISSUER_RETRY);
-      return; // stays "identifying" while offline, so that only one retry waits
+      const reason = LATER[error.code];
+      this.#setState("live", reason ?? "unverified");
+      if (!reason) return;
+      const rest = reason === "issuer_busy" ? this.#issuer.rest() : sleep(this.#environment, ISSUER_RETRY);
+      rest.then(() => current() && this.#again(epoch));
+      return; // stays "identifying" meanwhile, so that only one retry waits
     }
     this.#identifying = null;
   }

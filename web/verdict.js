@@ -7,6 +7,8 @@ const LATER = { base: 10_000, cap: 60_000 };
 const SLOWLY = { base: 60_000, cap: 60_000 };
 
 const UNREACHABLE = { name: "blocked", reason: "issuer_unreachable", wait: LATER };
+/** On top of the pause that the login server asked for. */
+const BUSY = { name: "blocked", reason: "issuer_busy", wait: SOON };
 
 /** Refused in a row before the page stops believing in chance (a race, a clock). */
 const CHALLENGE_TRIES = 2;
@@ -20,6 +22,7 @@ export function verdict({ code, error }, handshake) {
   if (error?.code === "issuer_unreachable" || error?.code === "issuer_refused") {
     return UNREACHABLE;
   }
+  if (error?.code === "too_many_requests") return BUSY;
   switch (code) {
     case 4401:
       if (handshake.refusals < CHALLENGE_TRIES) return { wait: 0 }; // a spent ticket, or a challenge that came too late

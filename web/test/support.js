@@ -112,7 +112,7 @@ export class FakeIssuer {
   down = false;
   account = { subject: "s-ada", name: "Ada Lovelace", avatar: null };
   session = null;
-  /** Status and body for the next answers of a path, used up one by one. */
+  /** Status, body and headers for the next answers of a path, used up one by one. */
   scripted = {};
   /** For how long the next answers of a path are under way (ms), used up one by one. */
   slow = {};
@@ -218,10 +218,10 @@ export function world({ permission = "granted", hostname = "app.example.com", ag
       throw new TypeError("Failed to fetch");
     }
     if (issuer.down) throw new TypeError("Failed to fetch");
-    const [code, body] = issuer.answer(pathname, init.body && JSON.parse(init.body));
+    const [code, body, headers] = issuer.answer(pathname, init.body && JSON.parse(init.body));
     const delay = issuer.slow[pathname]?.shift();
     if (delay) await sleep({ setTimeout: clock.setTimeout, clearTimeout: clock.clearTimeout }, delay, init.signal);
-    return { status: code, text: async () => (body ? JSON.stringify(body) : "") };
+    return { status: code, headers: new Headers(headers), text: async () => (body ? JSON.stringify(body) : "") };
   }
 
   here.environment = {
