@@ -91,13 +91,7 @@ pub fn read(path: &Path) -> Result<Secret<Vec<u8>>, KeyFileError> {
 /// # Errors
 /// [`KeyFileError`] where it is missing, a link, not this user's alone, or too long.
 pub fn read_up_to(path: &Path, max_len: u64) -> Result<Secret<Vec<u8>>, KeyFileError> {
-    let file = open_without_following(path).map_err(|source| {
-        if source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
-            KeyFileError::NotAKeyFile { path: path.to_owned() }
-        } else {
-            KeyFileError::Io { path: path.to_owned(), source }
-        }
-    })?;
+    let file = open_without_following(path, OpenOptions::new().read(true))?;
     let metadata = file.metadata().map_err(io_error(path))?;
     if !metadata.is_file() || metadata.len() > max_len {
         return Err(KeyFileError::NotAKeyFile { path: path.to_owned() });
@@ -106,6 +100,24 @@ pub fn read_up_to(path: &Path, max_len: u64) -> Result<Secret<Vec<u8>>, KeyFileE
     let mut secret = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
     file.take(max_len).read_to_end(&mut secret).map_err(io_error(path))?;
     Ok(Secret::new(secret))
+}
+
+/// Opens a file that only this user may read or write, and makes it where it is missing: for what other code fills or locks.
+///
+/// # Errors
+/// [`KeyFileError`] where it is a link, no plain file, or not this user's alone.
+pub fn open_private(path: &Path) -> Result<File, KeyFileError> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = open_without_following(path, &mut options)?;
+    let metadata = file.metadata().map_err(io_error(path))?;
+    if !metadata.is_file() {
+        return Err(KeyFileError::NotAKeyFile { path: path.to_owned() });
+    }
+    require_private(path, &metadata)?;
+    Ok(file)
 }
 
 /// Makes a folder that only this user can enter, and its parents. One that is there already is left as it is, but must be
@@ -149,15 +161,20 @@ fn sync_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-fn open_without_following(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true);
+fn open_without_following(path: &Path, options: &mut OpenOptions) -> Result<File, KeyFileError> {
+    // Nor waits for whoever might write into a pipe of that name.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(
-        &mut options,
-        i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0),
+        options,
+        i32::try_from((rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits()).unwrap_or(0),
     );
-    options.open(path)
+    options.open(path).map_err(|source| {
+        if source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) {
+            KeyFileError::NotAKeyFile { path: path.to_owned() }
+        } else {
+            KeyFileError::Io { path: path.to_owned(), source }
+        }
+    })
 }
 
 #[cfg(unix)]

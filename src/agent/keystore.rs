@@ -15,8 +15,8 @@ pub enum KeyStoreError {
     /// The key itself.
     #[error(transparent)]
     Key(#[from] SignError),
-    /// The file holds another key than its name says.
-    #[error("the file of device key {0} holds another key; move it away and enrol anew")]
+    /// The file holds another key than its name says, or none.
+    #[error("the file of device key {0} does not hold that key; move it away and enrol anew")]
     Mismatch(KeyId),
 }
 
@@ -83,7 +83,7 @@ impl KeyStore for FileKeyStore {
         let of = |algorithm| content.expose().strip_prefix(label(algorithm)).map(|document| (algorithm, document));
         let (algorithm, document) =
             of(Algorithm::Es256).or_else(|| of(Algorithm::Ed25519)).ok_or(KeyStoreError::Mismatch(id))?;
-        let key = SoftwareKey::from_pkcs8(algorithm, document)?;
+        let key = SoftwareKey::from_pkcs8(algorithm, document).map_err(|_| KeyStoreError::Mismatch(id))?;
         if key.public().id() == id { Ok(Arc::new(key)) } else { Err(KeyStoreError::Mismatch(id)) }
     }
 

@@ -173,7 +173,7 @@ impl Builder {
 fn lock(folder: &std::path::Path) -> Result<std::fs::File, StartError> {
     let path = folder.join("lock");
     let fault = |source| StartError::Folder(KeyFileError::Io { path: path.clone(), source });
-    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(fault)?;
+    let file = keyfile::open_private(&path)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(StartError::InUse(folder.to_owned())),

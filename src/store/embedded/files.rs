@@ -1,6 +1,6 @@
 //! The store's folder and what lies in it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::EmbeddedError;
@@ -12,7 +12,7 @@ const DATABASE: &str = "loopkey.sqlite3";
 pub(super) fn lock(folder: &Path) -> Result<File, EmbeddedError> {
     keyfile::private_folder(folder)?;
     let path = folder.join("lock");
-    let file = private_file(&path)?;
+    let file = keyfile::open_private(&path)?;
     #[cfg(unix)]
     rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
         if errno == rustix::io::Errno::WOULDBLOCK {
@@ -27,30 +27,8 @@ pub(super) fn lock(folder: &Path) -> Result<File, EmbeddedError> {
 /// Makes the database file where it is missing, so that SQLite gives its own files the same mode.
 pub(super) fn database(folder: &Path) -> Result<PathBuf, EmbeddedError> {
     let path = folder.join(DATABASE);
-    private_file(&path)?;
+    keyfile::open_private(&path)?;
     Ok(path)
-}
-
-fn private_file(path: &Path) -> Result<File, KeyFileError> {
-    let io_error = |source| KeyFileError::Io { path: path.to_owned(), source };
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(
-        &mut options,
-        i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0),
-    );
-    let file = options.open(path).map_err(io_error)?;
-    #[cfg(unix)]
-    {
-        let mode = std::os::unix::fs::MetadataExt::mode(&file.metadata().map_err(io_error)?) & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(KeyFileError::TooOpen { path: path.to_owned(), mode });
-        }
-    }
-    Ok(file)
 }
 
 #[cfg(all(test, unix))]

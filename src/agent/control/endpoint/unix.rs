@@ -1,7 +1,7 @@
 //! Unix: a socket file of mode 0600 in a folder where nobody else can put another one, and the peer's user is looked at.
 
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixStream};
@@ -54,7 +54,13 @@ impl Endpoint {
 
 /// Others must not be able to put another socket in this one's place. A sticky folder such as `/tmp` keeps them from it.
 fn require_safe(folder: &Path) -> io::Result<()> {
-    let mode = std::fs::metadata(folder)?.permissions().mode();
+    let metadata = std::fs::metadata(folder)?;
+    let owner = metadata.uid();
+    if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+        let cure = format!("{} belongs to user {owner}; configure another `control`", folder.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, cure));
+    }
+    let mode = metadata.permissions().mode();
     if mode & 0o022 != 0 && mode & 0o1000 == 0 {
         let cure = format!("others can write in {0}; run: chmod 700 {0}", folder.display());
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, cure));
