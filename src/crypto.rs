@@ -356,7 +356,8 @@ impl MacKey {
     /// A fresh random key.
     #[must_use]
     pub fn random() -> Self {
-        Self(ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &random::<32>()))
+        let value = Secret::new(random::<32>());
+        Self(ring::hmac::Key::new(ring::hmac::HMAC_SHA256, value.expose()))
     }
 
     /// The tag over the parts, each preceded by its length so that no two lists of parts share one.
@@ -396,8 +397,9 @@ impl fmt::Debug for MacKey {
     }
 }
 
-/// A value that never shows itself in a log, an error or a `Debug`, and is overwritten when it goes.
-#[derive(Clone, PartialEq, Eq)]
+/// A value that never shows itself in a log, an error or a `Debug`, and is overwritten when it goes. Not comparable: the
+/// time that `==` takes would say where two secrets differ; compare digests with [`equal_digests`].
+#[derive(Clone)]
 pub struct Secret<T: zeroize::Zeroize>(T);
 
 impl<T: zeroize::Zeroize> Secret<T> {
@@ -427,6 +429,26 @@ impl<T: zeroize::Zeroize> Drop for Secret<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Overwritten is what the types allow: not what ring keeps inside a key, nor what a buffer of the network held.
+    #[test]
+    fn a19_a_secret_is_overwritten_when_it_goes() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        static OVERWRITTEN: AtomicUsize = AtomicUsize::new(0);
+        #[derive(Clone)]
+        struct Watched;
+        impl zeroize::Zeroize for Watched {
+            fn zeroize(&mut self) {
+                OVERWRITTEN.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let secret = Secret::new(Watched);
+        let copy = secret.clone();
+        drop(secret);
+        assert_eq!(OVERWRITTEN.load(Ordering::Relaxed), 1);
+        drop(copy);
+        assert_eq!(OVERWRITTEN.load(Ordering::Relaxed), 2, "each copy by itself");
+    }
 
     fn ed25519(encoded: [u8; 32]) -> Result<PublicKey, BadKey> {
         PublicKey::from_jwk(&Jwk::Ed25519 { x: encoded })

@@ -47,6 +47,7 @@ pub(super) async fn deliver_sign_outs(hub: Arc<Hub>) {
             hub.bell.notified().await;
             continue;
         }
+        #[expect(clippy::disallowed_methods, reason = "when to try again is no secret")]
         let jittered = pause.mul_f64(rand::rng().random_range(0.5..1.0));
         pause = (pause * 2).min(longest);
         // A new sign-out is tried at once.

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::control::{call, say};
 use super::{Failure, Global};
+use crate::crypto::Secret;
 use crate::protocol::id::EnrolmentTicket;
 use crate::protocol::issuer::Issuer;
 
@@ -21,7 +22,17 @@ pub(super) struct Arguments {
 
     /// The enrolment ticket, or - to read it from standard input, so that it does not stand in the process list.
     #[arg(long, value_name = "TICKET|-", allow_hyphen_values = true)]
-    ticket: String,
+    ticket: TicketText,
+}
+
+/// A ticket as it was given. Kept from every `Debug` of the arguments.
+#[derive(Debug, Clone)]
+struct TicketText(Secret<String>);
+
+impl From<String> for TicketText {
+    fn from(text: String) -> Self {
+        Self(Secret::new(text))
+    }
 }
 
 pub(super) async fn run(arguments: Arguments, global: &Global) -> Result<(), Failure> {
@@ -29,18 +40,16 @@ pub(super) async fn run(arguments: Arguments, global: &Global) -> Result<(), Fai
         .issuer
         .parse()
         .map_err(|error| Failure::misused(format!("--issuer {:?}: {error}", arguments.issuer)))?;
-    let ticket = if arguments.ticket == "-" {
-        let mut text = String::new();
-        std::io::stdin().take(TICKET_MAX_LEN).read_to_string(&mut text).map_err(Failure::failed)?;
-        let text = text.trim().to_owned();
-        if text.is_empty() {
+    let TicketText(mut text) = arguments.ticket;
+    if text.expose() == "-" {
+        let mut piped = String::new();
+        std::io::stdin().take(TICKET_MAX_LEN).read_to_string(&mut piped).map_err(Failure::failed)?;
+        text = Secret::new(piped);
+        if text.expose().trim().is_empty() {
             return Err(Failure::misused("no ticket on standard input: pipe in the one that the login server gave"));
         }
-        text
-    } else {
-        arguments.ticket
-    };
-    let ticket: EnrolmentTicket = ticket.parse().map_err(|_| {
+    }
+    let ticket: EnrolmentTicket = text.expose().trim().parse().map_err(|_| {
         Failure::misused(
             "that is no enrolment ticket: it has 43 letters, digits, - and _, as the login server gave them",
         )

@@ -43,7 +43,8 @@ impl Cookie {
     /// A fresh secret, and the header that gives it to the browser.
     pub(super) fn issue(self) -> (CookieSecret, HeaderValue) {
         let secret = Secret::new(crypto::random());
-        let header = self.header(&base64url::encode(secret.expose()), "");
+        let value = Secret::new(base64url::encode(secret.expose()));
+        let header = self.header(value.expose(), "");
         (secret, header)
     }
 

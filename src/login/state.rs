@@ -37,7 +37,7 @@ pub(super) struct State {
     pub(super) origins: AllowedOrigins,
     pub(super) signers: ChallengeSigners,
     pub(super) challenge_keys: ChallengeKeys,
-    /// SHA-256 of the service key.
+    /// SHA-256 of the service key, which is not kept: what compares needs no more.
     pub(super) service_key: Option<[u8; 32]>,
     pub(super) limiter: Limiter,
     pub(super) bus: Arc<Bus>,
@@ -49,7 +49,11 @@ pub(super) struct State {
 pub(super) type Shared = Arc<State>;
 
 impl State {
-    pub(super) fn new(config: LoginConfig, store: SharedStore, clock: Arc<dyn Clock>) -> Result<Shared, StartError> {
+    pub(super) fn new(
+        mut config: LoginConfig,
+        store: SharedStore,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Shared, StartError> {
         let faults = config.faults();
         if !faults.is_empty() {
             return Err(StartError::Config(faults));
@@ -58,7 +62,7 @@ impl State {
         Ok(Arc::new(Self {
             origins: config.origins.iter().cloned().collect(),
             challenge_keys: signers.public(),
-            service_key: config.service_key.as_ref().map(|key| crypto::sha256(&[key.expose().as_bytes()])),
+            service_key: config.service_key.take().map(|key| crypto::sha256(&[key.expose().as_bytes()])),
             limiter: Limiter::new(&config.limits),
             bus: Arc::default(),
             closing: watch::Sender::new(false),

@@ -3,6 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::crypto::Secret;
+
 /// The text is not the one base64url spelling of any bytes: padding, white space, a foreign letter, or non-zero
 /// trailing bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -23,12 +25,13 @@ pub fn decode(text: &str) -> Result<Vec<u8>, NotBase64Url> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| NotBase64Url)
 }
 
-/// Decodes exactly `N` bytes.
+/// Decodes exactly `N` bytes. Most of what has a fixed length is a secret, so no other copy is left behind.
 ///
 /// # Errors
 /// [`NotBase64Url`] for anything that [`encode`] could not have written from `N` bytes.
 pub fn decode_array<const N: usize>(text: &str) -> Result<[u8; N], NotBase64Url> {
-    decode(text)?.try_into().map_err(|_| NotBase64Url)
+    let bytes = Secret::new(decode(text)?);
+    bytes.expose().as_slice().try_into().map_err(|_| NotBase64Url)
 }
 
 #[cfg(test)]

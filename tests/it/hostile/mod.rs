@@ -1,6 +1,7 @@
 //! What must bounce off. One file a group of the catalogue in `docs/threat-model.md`; a test's name begins with the row
 //! that it proves: `a06_…` for an attack, `i037_…` for an input. `catalogue` holds the document and the tests together.
 
+mod at_rest;
 mod catalogue;
 mod challenge;
 mod claims;
@@ -22,6 +23,7 @@ mod origin;
 mod peer;
 #[cfg(target_os = "linux")]
 mod puppet;
+mod randomness;
 mod rate_limits;
 mod raw;
 mod refusals;
