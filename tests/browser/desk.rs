@@ -7,6 +7,7 @@ use loopkey::demo::{Demo, Places};
 
 use crate::support::browser::{Browser, Context, Engine, LaunchOptions, Page, Permission};
 use crate::support::places::free_places;
+use crate::support::trace;
 
 /// Far longer than anything takes; what is waited for is always a condition.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -32,6 +33,7 @@ pub(crate) enum Site {
 impl Desk {
     /// Everything is up; the site is not opened yet.
     pub(crate) async fn new(engine: Engine, site: Site) -> Self {
+        trace::start();
         let places = free_places();
         let demo = Demo::start(places.clone()).await.expect("the demo starts");
         let browser = Browser::launch(engine, options(&places, engine, site)).await.expect("the browser starts");

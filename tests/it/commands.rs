@@ -9,6 +9,7 @@ use loopkey::protocol::page::OpenWith;
 use loopkey::protocol::state::PresenceState;
 use serde_json::{Value, json};
 
+use crate::support::trace;
 use crate::support::world::TestPage;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_loopkey");
@@ -29,6 +30,12 @@ fn loopkey(folder: &Path, arguments: &[&str]) -> Command {
     command.args(arguments).current_dir(folder).env("LOOPKEY_CONTROL", folder.join("control.sock"));
     command.env("LOOPKEY_LOG", "warn").stdin(Stdio::null());
     command
+}
+
+/// A program that goes on: what it logs is not a test's business, and so may be everything.
+fn start(folder: &Path, arguments: &[&str]) -> Running {
+    let mut command = loopkey(folder, arguments);
+    Running(trace::of_child(&mut command).spawn().expect("the program starts"))
 }
 
 fn run(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
@@ -73,11 +80,11 @@ async fn a_server_an_agent_and_the_commands_between() {
 
     assert_eq!(run(folder, &["status"]).0, 3, "no agent is running");
     assert_eq!(run(folder, &["presence", "away"]).0, 3);
-    let _server = Running(loopkey(folder, &["serve", "--config", "server.toml"]).spawn().expect("the server starts"));
+    let _server = start(folder, &["serve", "--config", "server.toml"]);
     let http = crate::support::world::http();
     let healthy = || async { http.get(format!("{issuer}/healthz")).send().await.is_ok_and(|a| a.status() == 200) };
     until("the server's health", healthy).await;
-    let agent = Running(loopkey(folder, &["agent", "--config", "agent.toml"]).spawn().expect("the agent starts"));
+    let agent = start(folder, &["agent", "--config", "agent.toml"]);
     until("the agent's status", || async { run(folder, &["status"]).0 == 0 }).await;
 
     let ticket = http.post(format!("{issuer}/v1/enrolment-tickets")).bearer_auth(SERVICE_KEY);
@@ -89,6 +96,8 @@ async fn a_server_an_agent_and_the_commands_between() {
         .json()
         .await
         .expect("JSON");
+    trace::note_members(&ticket);
+    trace::note(SERVICE_KEY);
     let mut enrol = loopkey(folder, &["enrol", "--issuer", &issuer, "--ticket", "-"]);
     let mut enrol = enrol.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
     writeln!(enrol.stdin.take().expect("a pipe"), "{}", ticket["ticket"].as_str().expect("a ticket")).expect("written");
@@ -114,6 +123,8 @@ async fn a_server_an_agent_and_the_commands_between() {
     let (code, _, reason) = run(folder, &["agent", "--config", "agent.toml"]);
     assert_eq!((code, reason.contains("another agent is running")), (1, true), "{reason}");
 
+    trace::note_keys(folder);
+
     assert_eq!(run(folder, &["stop"]).0, 0);
     let ended = tokio::task::spawn_blocking(move || {
         let mut agent = agent;
@@ -134,7 +145,7 @@ async fn an_agent_that_is_killed_comes_back_with_what_it_knew() {
          [[issuer]]\nurl = \"{issuer}\"\n[[origin]]\norigin = \"{issuer}\"\nissuer = \"{issuer}\"\n"
     );
     std::fs::write(folder.join("agent.toml"), agent_toml).expect("written");
-    let start = || Running(loopkey(folder, &["agent", "--config", "agent.toml"]).spawn().expect("the agent starts"));
+    let start = || start(folder, &["agent", "--config", "agent.toml"]);
     let running = || async { run(folder, &["status"]).0 == 0 };
     let mut browser = crate::support::world::TestBrowser::at(issuer);
 
@@ -170,8 +181,7 @@ async fn a_signal_drains_and_ends_with_success() {
         "issuer = \"http://127.0.0.1:{site}\"\nlisten = \"127.0.0.1:{site}\"\nstore = \"memory:\"\ndevelopment = true\n"
     );
     std::fs::write(folder.join("server.toml"), server_toml).expect("written");
-    let mut server =
-        Running(loopkey(folder, &["serve", "--config", "server.toml"]).spawn().expect("the server starts"));
+    let mut server = start(folder, &["serve", "--config", "server.toml"]);
     let http = crate::support::world::http();
     let url = format!("http://127.0.0.1:{site}/healthz");
     until("the server's health", || async { http.get(&url).send().await.is_ok() }).await;

@@ -4,4 +4,5 @@
 
 pub(crate) mod browser;
 pub(crate) mod places;
+pub(crate) mod trace;
 pub(crate) mod world;

@@ -24,6 +24,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 
+use super::trace;
+
 const SERVICE_KEY: &str = "the service key of a test";
 
 /// A login server that can be stopped and started again on the same port.
@@ -48,6 +50,7 @@ impl Server {
 
     /// Starts it again after [`Server::stop`].
     pub(crate) async fn resume(&mut self) {
+        trace::start();
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await.expect("the same port");
         let mut config = LoginConfig::new(self.issuer.clone());
         config.development = true;
@@ -58,6 +61,8 @@ impl Server {
         config.limits.device_per_minute = u32::MAX;
         let store = loopkey::store::open(&self.store, Arc::new(SystemClock)).expect("a store");
         let server = LoginServer::new(config, store, Arc::new(SystemClock)).expect("a login server");
+        trace::note(SERVICE_KEY);
+        trace::note_keys(self._folder.path());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             server.run(vec![listener], None, async { drop(stopped.await) }).await.expect("served");
@@ -95,6 +100,7 @@ impl Server {
     pub(crate) async fn ticket_with(&self, profile: Value) -> String {
         let answer = http().post(self.issuer.endpoint("/v1/enrolment-tickets")).bearer_auth(SERVICE_KEY).json(&profile);
         let answer: Value = answer.send().await.expect("an answer").json().await.expect("JSON");
+        trace::note_members(&answer);
         answer["ticket"].as_str().expect("a ticket").to_owned()
     }
 }
@@ -116,6 +122,7 @@ impl RunningAgent {
 
     /// An agent that was put together otherwise.
     pub(crate) async fn run(builder: Builder) -> Self {
+        trace::start();
         let agent = builder.any_port().bind().await.expect("an agent");
         let handle = agent.handle();
         Self { handle, task: tokio::spawn(agent.run(std::future::pending())) }
@@ -185,6 +192,7 @@ impl World {
         let asker = TestAsker::new(Some(Answer::Allow { remember: false }));
         let agent = RunningAgent::run(build(Agent::builder(settings.clone()).asker(asker.clone()))).await;
         let account = enrol(&server, &agent.handle, "ada").await;
+        trace::note_keys(folder.path());
         Self { server, settings, asker, agent, account, folder }
     }
 
@@ -242,6 +250,7 @@ impl TestBrowser {
     }
 
     pub(crate) async fn post(&mut self, path: &str, body: Value) -> (u16, Value) {
+        trace::note_members(&body);
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let mut request =
             http().post(self.issuer.endpoint(path)).header("Origin", self.issuer.origin().as_str()).json(&body);
@@ -251,6 +260,7 @@ impl TestBrowser {
         let answer = request.send().await.expect("an answer");
         for cookie in answer.headers().get_all("set-cookie") {
             let cookie = cookie.to_str().expect("text");
+            trace::note_cookies(cookie);
             let (name, value) = cookie.split(';').next().and_then(|pair| pair.split_once('=')).expect("a pair");
             if value.is_empty() || cookie.contains("Max-Age=0") {
                 self.cookies.remove(name);
@@ -259,7 +269,9 @@ impl TestBrowser {
             }
         }
         let status = answer.status().as_u16();
-        (status, answer.json().await.unwrap_or(Value::Null))
+        let body = answer.json().await.unwrap_or(Value::Null);
+        trace::note_members(&body);
+        (status, body)
     }
 
     pub(crate) async fn challenge(&mut self) -> String {

@@ -48,7 +48,8 @@ impl Device {
     }
 
     pub(crate) async fn enrol_with(server: &Server, account: &str, algorithm: Algorithm) -> Self {
-        let (key, _) = SoftwareKey::generate(algorithm).expect("key");
+        let (key, document) = SoftwareKey::generate(algorithm).expect("key");
+        crate::support::trace::note_bytes(document.expose());
         let signed = sign(&enrolment(&key, ticket(server, account).await), &key).expect("E");
         let answer = server.machine("POST", "/v1/devices", json!({"enrolment": signed})).await;
         assert_eq!(answer.status, 201, "{answer:?}");

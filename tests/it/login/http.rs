@@ -7,6 +7,8 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::support::trace;
+
 const BASE: &str = "/loopkey";
 
 /// How long a test waits for an answer, or for an event.
@@ -42,6 +44,7 @@ impl Call {
     }
 
     fn bytes(&self, connection: &str) -> Vec<u8> {
+        self.note_secrets();
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         if !self.headers.iter().any(|(name, _)| name == "Host") {
             head.push_str("Host: app.example.com\r\n");
@@ -54,6 +57,17 @@ impl Call {
         }
         head.push_str(&format!("Connection: {connection}\r\n\r\n"));
         [head.as_bytes(), self.body.as_deref().unwrap_or_default()].concat()
+    }
+
+    fn note_secrets(&self) {
+        for (name, value) in &self.headers {
+            match name.as_str() {
+                "Cookie" => trace::note_cookies(value),
+                "Authorization" => trace::note(value.rsplit(' ').next().unwrap_or_default()),
+                _ => {}
+            }
+        }
+        trace::note_message(&String::from_utf8_lossy(self.body.as_deref().unwrap_or_default()));
     }
 
     /// Sends it and reads the whole answer.
@@ -102,7 +116,10 @@ impl Answer {
             .map(|line| line.split_once(": ").expect("a header"))
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
-        Self { status: status.parse().expect("a number"), headers, body: body.to_owned() }
+        let answer = Self { status: status.parse().expect("a number"), headers, body: body.to_owned() };
+        answer.all("set-cookie").for_each(trace::note_cookies);
+        trace::note_message(body);
+        answer
     }
 
     /// The answer without the one header that says when it was given.

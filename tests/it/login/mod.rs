@@ -31,6 +31,8 @@ use tokio::task::JoinHandle;
 use browser::Browser;
 use http::{Answer, Call};
 
+use crate::support::trace;
+
 pub(crate) const NOW: u64 = 1_800_000_000;
 pub(crate) const ISSUER: &str = "https://app.example.com/loopkey";
 pub(crate) const ORIGIN: &str = "https://app.example.com";
@@ -87,6 +89,8 @@ impl Server {
     }
 
     async fn start_configured(config: LoginConfig, store: SharedStore, clock: Arc<ManualClock>) -> Self {
+        trace::start();
+        trace::note(SERVICE_KEY);
         let server = LoginServer::new(config, Arc::clone(&store), clock.clone()).expect("server");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
         let address = listener.local_addr().expect("address");
