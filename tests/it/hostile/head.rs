@@ -58,7 +58,9 @@ refusals! {
     i004_the_host_0_0_0_0: |house| vec![house.host(&format!("0.0.0.0:{}", house.port()))];
     i005_the_right_host_with_a_wrong_port: |house| {
         let other = house.port() ^ 1;
-        vec![house.host(&format!("127.0.0.1:{other}")), house.host(&format!("[::1]:{other}")), house.host("127.0.0.1:80")]
+        ["127.0.0.1:80".to_owned(), format!("127.0.0.1:{other}"), format!("[::1]:{other}")]
+            .map(|host| house.host(&host))
+            .into()
     };
     i006_a_host_without_a_port: |house| vec![house.host("127.0.0.1"), house.host("[::1]"), house.host("127.0.0.1:")];
     i007_localhost_with_a_dot: |house| {
@@ -129,7 +131,11 @@ refusals! {
         ["\0", "\u{1}", "\u{8}", "\u{b}", "\u{c}", "\u{1b}", "\u{1f}", "\u{7f}", "\r"]
             .into_iter()
             .flat_map(|byte| {
-                [house.with(&format!("X: a{byte}b")), house.origin(&format!("{PAGE}{byte}")), house.target(&format!("/v1{byte}"))]
+                [
+                    house.with(&format!("X: a{byte}b")),
+                    house.origin(&format!("{PAGE}{byte}")),
+                    house.target(&format!("/v1{byte}")),
+                ]
             })
             .collect()
     };
@@ -150,7 +156,8 @@ refusals! {
         vec![house.with(&format!("X: {long}")), house.target(&format!("/{long}")), long]
     };
     i026_the_first_bytes_of_tls: |_| {
-        let hello = "\u{16}\u{3}\u{1}\0\u{2e}\u{1}\0\0\u{2a}\u{3}\u{3}0123456789abcdef0123456789abcdef\0\0\u{2}\u{13}\u{1}\u{1}\0";
+        let hello = "\u{16}\u{3}\u{1}\0\u{2e}\u{1}\0\0\u{2a}\u{3}\u{3}\
+                     0123456789abcdef0123456789abcdef\0\0\u{2}\u{13}\u{1}\u{1}\0";
         vec![hello.to_owned(), format!("{hello}\r\n\r\n")]
     };
     i029_any_other_version_of_the_web_socket: |house| {
@@ -165,7 +172,8 @@ refusals! {
         let key = "dGhlIHNhbXBsZSBub25jZQ==";
         [
             "", "dGhlIHNhbXBsZSBub25j", "dGhlIHNhbXBsZSBub25jZQ", "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZR==",
-            "dGhlIHNhbXBsZSBub25jZSE=", "dGhlIHNhbXBsZSBub25jZS8vLw==", "--hlIHNhbXBsZSBub25jZQ==", "!!hlIHNhbXBsZSBub25jZQ==",
+            "dGhlIHNhbXBsZSBub25jZSE=", "dGhlIHNhbXBsZSBub25jZS8vLw==", "--hlIHNhbXBsZSBub25jZQ==",
+            "!!hlIHNhbXBsZSBub25jZQ==",
             "dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
         ]
         .map(|bad| house.changed(key, bad))
@@ -174,7 +182,10 @@ refusals! {
         .collect()
     };
     i031_no_or_another_subprotocol: |house| {
-        ["", "chat", "loopkey.2", "loopkey.10", "LOOPKEY.1", "xloopkey.1", "loopkey.1x", "loopkey .1", "\"loopkey.1\"", "loopkey"]
+        [
+            "", "chat", "loopkey.2", "loopkey.10", "LOOPKEY.1", "xloopkey.1", "loopkey.1x", "loopkey .1",
+            "\"loopkey.1\"", "loopkey",
+        ]
             .map(|subprotocol| house.changed("loopkey.1", subprotocol))
             .into_iter()
             .chain([house.changed("Sec-WebSocket-Protocol: loopkey.1\r\n", "")])

@@ -21,7 +21,9 @@ refusals! {
     };
     i037_a_null_origin: |house| ["null", "Null", "NULL", "\"null\""].map(|origin| house.origin(origin)).into();
     i038_two_origins_the_good_one_first: |house| {
-        vec![house.origin(&format!("{PAGE}\r\nOrigin: https://evil.example")), house.origin(&format!("{PAGE}\r\nORIGIN: {PAGE}"))]
+        ["Origin: https://evil.example", "Origin: null", &format!("ORIGIN: {PAGE}")]
+            .map(|second| house.origin(&format!("{PAGE}\r\n{second}")))
+            .into()
     };
     i039_two_origins_the_evil_one_first: |house| {
         ["https://evil.example", "null", ""].map(|evil| house.origin(&format!("{evil}\r\norigin: {PAGE}"))).into()
@@ -42,19 +44,28 @@ refusals! {
             .into()
     };
     i042_the_origin_with_a_glued_prefix: |house| {
-        ["https://evildesk.example.com", "https://xdesk.example.com", "xhttps://desk.example.com", "evil https://desk.example.com"]
-            .map(|origin| house.origin(origin))
-            .into()
+        [
+            "https://evildesk.example.com", "https://xdesk.example.com", "xhttps://desk.example.com",
+            "evil https://desk.example.com",
+        ]
+        .map(|origin| house.origin(origin))
+        .into()
     };
     i043_a_hyphen_for_a_dot: |house| {
-        ["https://evil-desk.example.com", "https://desk-example.com", "https://desk-example-com", "https://desk.example-com"]
-            .map(|origin| house.origin(origin))
-            .into()
+        [
+            "https://evil-desk.example.com", "https://desk-example.com", "https://desk-example-com",
+            "https://desk.example-com",
+        ]
+        .map(|origin| house.origin(origin))
+        .into()
     };
     i044_a_sibling_domain: |house| {
-        ["https://other.example.com", "https://example.com", "https://a.desk.example.com", "https://www.example.com", "https://com"]
-            .map(|origin| house.origin(origin))
-            .into()
+        [
+            "https://other.example.com", "https://example.com", "https://a.desk.example.com",
+            "https://www.example.com", "https://com",
+        ]
+        .map(|origin| house.origin(origin))
+        .into()
     };
     i045_the_origin_without_tls: |house| {
         ["http://desk.example.com", "ws://desk.example.com", "wss://desk.example.com", "http://desk.example.com:443"]
@@ -78,54 +89,74 @@ refusals! {
     };
     i051_look_alike_letters: |house| {
         // Cyrillic and Greek letters, raw and in the form that browsers send.
-        ["https://d\u{435}sk.example.com", "https://xn--dsk-8cd.example.com", "https://des\u{3ba}.example.com",
-            "https://desk.ex\u{430}mple.com", "https://desk.xn--exmple-4nf.com", "https://desk\u{ad}.example.com", "https://d\u{200b}esk.example.com"]
-            .map(|origin| house.origin(origin))
-            .into()
+        [
+            "https://d\u{435}sk.example.com", "https://xn--dsk-8cd.example.com", "https://des\u{3ba}.example.com",
+            "https://desk.ex\u{430}mple.com", "https://desk.xn--exmple-4nf.com", "https://desk\u{ad}.example.com",
+            "https://d\u{200b}esk.example.com",
+        ]
+        .map(|origin| house.origin(origin))
+        .into()
     };
     i052_user_information: |house| {
-        ["https://user@desk.example.com", "https://user:secret@desk.example.com", "https://@desk.example.com",
-            "https://desk.example.com@evil.example", "https://desk.example.com:443@evil.example"]
-            .map(|origin| house.origin(origin))
-            .into()
+        [
+            "https://user@desk.example.com", "https://user:secret@desk.example.com", "https://@desk.example.com",
+            "https://desk.example.com@evil.example", "https://desk.example.com:443@evil.example",
+        ]
+        .map(|origin| house.origin(origin))
+        .into()
     };
     i053_a_path_a_query_a_fragment: |house| {
         ["/", "/x", "?", "?x=y", "#", "#x", ";x", "/../"].map(|rest| house.origin(&format!("{PAGE}{rest}"))).into()
     };
     i054_a_dot_that_is_percent_encoded: |house| {
-        ["https://desk%2eexample.com", "https://desk%2Eexample%2Ecom", "https://%64esk.example.com", "https%3a//desk.example.com"]
-            .map(|origin| house.origin(origin))
-            .into()
+        [
+            "https://desk%2eexample.com", "https://desk%2Eexample%2Ecom", "https://%64esk.example.com",
+            "https%3a//desk.example.com",
+        ]
+        .map(|origin| house.origin(origin))
+        .into()
     };
     i055_wide_dots_and_the_kelvin_sign: |house| {
-        ["https://desk\u{ff0e}example.com", "https://desk\u{3002}example.com", "https://desk\u{ff61}example.com",
-            "https://des\u{212a}.example.com", "https://de\u{17f}k.example.com", "https://\u{24d3}esk.example.com", "https:\u{ff0f}\u{ff0f}desk.example.com"]
-            .map(|origin| house.origin(origin))
-            .into()
+        [
+            "https://desk\u{ff0e}example.com", "https://desk\u{3002}example.com",
+            "https://desk\u{ff61}example.com", "https://des\u{212a}.example.com",
+            "https://de\u{17f}k.example.com", "https://\u{24d3}esk.example.com",
+            "https:\u{ff0f}\u{ff0f}desk.example.com",
+        ]
+        .map(|origin| house.origin(origin))
+        .into()
     };
     i056_tabs_and_quotes: |house| {
-        ["\"https://desk.example.com\"", "\"\thttps://desk.example.com\"", "\"https://desk.example.com\t\"", "'https://desk.example.com'",
-            "\thttps://desk.example.com", " https://desk.example.com", "https://desk.example.com\t", "https://desk.example.com ",
-            "https://desk\t.example.com", "<https://desk.example.com>", "\u{a0}https://desk.example.com"]
-            .map(|origin| house.origin(origin))
-            .into()
+        [
+            "\"https://desk.example.com\"", "\"\thttps://desk.example.com\"", "\"https://desk.example.com\t\"",
+            "'https://desk.example.com'", "\thttps://desk.example.com", " https://desk.example.com",
+            "https://desk.example.com\t", "https://desk.example.com ", "https://desk\t.example.com",
+            "<https://desk.example.com>", "\u{a0}https://desk.example.com",
+        ]
+        .map(|origin| house.origin(origin))
+        .into()
     };
     i057_extensions_shells_files_and_loopback_pages: |house| {
         let own = house.port();
-        ["chrome-extension://abcdefghijklmnopabcdefghijklmnop", "moz-extension://0b5b5b5b-0000-4000-8000-000000000000",
-            "safari-web-extension://0B5B5B5B-0000-4000-8000-000000000000", "tauri://localhost", "https://tauri.localhost",
-            "http://tauri.localhost", "app://.", "app://desk.example.com", "file://", "file:///", "data:text/html,x", "about:blank",
-            "capacitor://localhost", "vscode-webview://desk.example.com", "blob:https://desk.example.com", "javascript:0",
-            "http://localhost", "http://localhost:3000", "https://localhost", "https://127.0.0.1", "http://[::1]:3000"]
-            .map(str::to_owned)
-            .into_iter()
-            .chain([format!("http://127.0.0.1:{own}"), format!("http://[::1]:{own}"), format!("127.0.0.1:{own}")])
-            .map(|origin| house.origin(&origin))
-            .collect()
+        [
+            "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+            "moz-extension://0b5b5b5b-0000-4000-8000-000000000000",
+            "safari-web-extension://0B5B5B5B-0000-4000-8000-000000000000", "tauri://localhost",
+            "https://tauri.localhost", "http://tauri.localhost", "app://.", "app://desk.example.com", "file://",
+            "file:///", "data:text/html,x", "about:blank", "capacitor://localhost",
+            "vscode-webview://desk.example.com", "blob:https://desk.example.com", "javascript:0",
+            "http://localhost", "http://localhost:3000", "https://localhost", "https://127.0.0.1",
+            "http://[::1]:3000",
+        ]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([format!("http://127.0.0.1:{own}"), format!("http://[::1]:{own}"), format!("127.0.0.1:{own}")])
+        .map(|origin| house.origin(&origin))
+        .collect()
     };
 }
 
-/// The origin of another configuration is nobody here, and one of another issuer gets nowhere with this issuer's challenge.
+/// The origin of another configuration is nobody here; that of another issuer gets nowhere with this one's challenge.
 #[tokio::test]
 async fn i058_the_origin_of_another_issuer() {
     let other = Server::start().await;
