@@ -208,9 +208,14 @@ async fn i097_a_challenge_that_was_used() {
         let mut user = if first == "open" { stage.greeted().await } else { stage.live().await };
         match first {
             "open" => user.open(json!({ "challenge": challenge })).await,
-            _ => user.say(&json!({ "type": "prove", "id": 1, "challenge": challenge })).await,
+            "prove" => user.say(&json!({ "type": "prove", "id": 1, "challenge": challenge })).await,
+            _ => user.login(1, 0, challenge.clone()).await,
         }
-        user.next().await.expect("used");
+        match first {
+            "open" => drop(user.next_of("ready").await),
+            _ => assert_eq!(user.answer(1).await["code"], json!(null), "{first}"),
+        }
+        stage.asker.prompts.lock().expect("unpoisoned").clear();
         refuses(&stage, &challenge).await;
         // Whoever came first is not punished for it.
         stage.serves(&mut user).await;

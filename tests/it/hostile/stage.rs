@@ -176,8 +176,8 @@ pub(crate) struct Stage {
     pub(crate) agent: RunningAgent,
     pub(crate) asker: Arc<TestAsker>,
     pub(crate) account: Subject,
-    pub(crate) folder: tempfile::TempDir,
     honest: TestPage,
+    _folder: tempfile::TempDir,
 }
 
 impl Stage {
@@ -202,7 +202,7 @@ impl Stage {
         let agent = RunningAgent::run(builder).await;
         let account = enrol(&issuer, &agent).await;
         let honest = TestPage::open(&agent.handle, &issuer.url, OpenWith::Challenge(issuer.challenge())).await;
-        Self { issuer, clock, agent, asker, account, folder, honest }
+        Self { issuer, clock, agent, asker, account, honest, _folder: folder }
     }
 
     pub(crate) fn port(&self) -> u16 {
