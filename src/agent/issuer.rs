@@ -61,6 +61,7 @@ fn in_words(code: &str) -> &str {
     match code {
         "invalid_enrolment" => "the ticket is unknown, used, or older than five minutes: get a new one",
         "account_disabled" => "the account is disabled",
+        "too_many_requests" => "too many requests come from here: try again in a moment",
         other => other,
     }
 }
