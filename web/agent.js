@@ -7,7 +7,8 @@
  */
 
 import { RoundBudget, fullJitter } from "./backoff.js";
-import { candidatePorts, connectAtOnce, connectInTurn, probe } from "./discovery.js";
+import { Candidates } from "./candidates.js";
+import { connectAtOnce, connectInTurn } from "./discovery.js";
 import { isLocalPage, loopbackPermission } from "./permission.js";
 import { sleep, untilAborted, whenVisible } from "./environment.js";
 import { Handshake } from "./handshake.js";
@@ -17,6 +18,8 @@ import { verdict } from "./verdict.js";
 const REDISCOVERY = 2_000;
 /** A slow login server does not keep the page from saying that nobody answered (milliseconds). */
 const PORTS_TIMEOUT = 1_000;
+/** Until the other ports are looked at again, while nothing shows that the right program is on this one. */
+const SEEK_AGAIN = 20_000;
 /** After a `loopkey:wake` link: the agent needs a moment to start (milliseconds between looks). */
 const WAKE_SCHEDULE = [500, 500, 1_000, 2_000, 4_000];
 
@@ -33,7 +36,7 @@ export class Agent {
   #issuer;
   #on;
   #local;
-  #ports;
+  #candidates;
   #handshake;
   #permission = null;
   #budget = new RoundBudget();
@@ -43,6 +46,8 @@ export class Agent {
   /** A socket opened although the permission says "prompt": this browser does not gate WebSockets. */
   #ungated = false;
   #connection = null;
+  /** An open socket to another port, to go on with when the present one has ended. */
+  #next = null;
   #closed = false;
 
   /** @param {{ports?: number[], local?: boolean}} options @param {AgentEvents} on */
@@ -51,10 +56,9 @@ export class Agent {
     this.#issuer = issuer;
     this.#on = on;
     this.#local = options.local ?? isLocalPage(environment.hostname);
-    this.#ports = candidatePorts(options.ports);
+    this.#candidates = new Candidates(options.ports);
     this.#handshake = new Handshake(environment, issuer, (named) => {
-      const ports = candidatePorts(named);
-      if (!options.ports && String(ports) !== String(this.#ports)) this.#ports = ports;
+      if (!options.ports) this.#candidates.replace(named);
     });
   }
 
@@ -87,6 +91,51 @@ export class Agent {
   async shown() {
     if (this.#connection) return;
     await this.start("page_shown");
+  }
+
+  /** The login server vouches for what is on the other end. */
+  trust(connection) {
+    connection.trusted = true;
+    this.#candidates.trust(connection.port);
+  }
+
+  /**
+   * Nothing shows that this is the person's agent and not somebody's program on its port: another
+   * port may have the agent. Until one shows more, the page stays where it is.
+   */
+  doubt(connection) {
+    if (connection.doubted) return;
+    connection.doubted = true;
+    const { signal } = this.#loop;
+    this.#seek(connection, signal).catch((error) => {
+      if (!signal.aborted) throw error;
+    });
+  }
+
+  async #seek(connection, signal) {
+    const isDoubted = () => connection === this.#connection && !connection.trusted;
+    for (let daring = true; isDoubted(); daring = false) {
+      const other = await this.#another(connection, signal, daring);
+      if (other && isDoubted()) {
+        this.#next = other;
+        return connection.close();
+      }
+      other?.close();
+      await sleep(this.#environment, SEEK_AGAIN * (0.9 + 0.2 * this.#environment.random()), signal);
+      await whenVisible(this.#environment, signal);
+      this.#candidates.forgive(connection.port);
+    }
+  }
+
+  /**
+   * A socket to a fresh port. Sockets that fail are slowed down, so that the probe has to answer first;
+   * `daring` does without, where the probe tells nothing.
+   * @returns {Promise<import("./connection.js").Connection | null>}
+   */
+  async #another(connection, signal, daring = false) {
+    this.#candidates.doubt(connection.port);
+    const asking = this.#access === "probe" && this.#probeWorks;
+    return asking || daring ? this.#candidates.dialFresh(this.#environment, signal, asking) : null;
   }
 
   close() {
@@ -123,9 +172,15 @@ export class Agent {
   }
 
   #idle(name, reason) {
-    this.#loop.abort(STOPPED);
+    this.#stop();
     this.#drop();
     this.#on.state(name, reason);
+  }
+
+  #stop() {
+    this.#loop.abort(STOPPED);
+    this.#next?.close();
+    this.#next = null;
   }
 
   #drop() {
@@ -137,7 +192,7 @@ export class Agent {
 
   #restart(reason, schedule = []) {
     if (this.#closed) return;
-    this.#loop.abort(STOPPED);
+    this.#stop();
     this.#loop = new AbortController();
     const { signal } = this.#loop;
     this.#keep(signal, reason, [...schedule]).catch((error) => {
@@ -154,13 +209,13 @@ export class Agent {
     let ports = null;
     this.#on.state("probing", reason);
     for (;;) {
-      const tried = this.#ports;
-      const { connection, name, reason } = await this.#look(signal, ports, eager);
+      const tried = this.#candidates.ports;
+      const { connection, name, reason } = this.#takeNext() ?? await this.#look(signal, ports, eager);
       ports = null;
       if (!connection) {
         // The challenge was fetched meanwhile, and the issuer may have named other ports with it.
         await Promise.race([this.#handshake.prepare(), sleep(this.#environment, PORTS_TIMEOUT, signal)]);
-        if (this.#ports !== tried) continue;
+        if (this.#candidates.ports !== tried) continue;
         attempt += 1;
         eager = false;
         this.#on.state(name, reason);
@@ -170,12 +225,24 @@ export class Agent {
       }
       schedule = [];
       eager = true; // where one socket opened, another one may
-      const end = verdict(await this.#converse(connection, signal), this.#handshake);
+      const ending = await this.#converse(connection, signal);
+      // What an impostor says by hanging up is no verdict while another port answers.
+      if (!connection.trusted) this.#next ??= await this.#another(connection, signal);
+      if (this.#next) continue;
+      const end = verdict(ending, this.#handshake);
       if (end.name) this.#on.state(end.name, end.reason);
       if (end.wait === Infinity) await untilAborted(signal);
       attempt = await this.#untilReturn(end, this.#handshake.steady ? 0 : attempt, signal);
       if (signal.aborted) throw signal.reason;
     }
+  }
+
+  #takeNext() {
+    const connection = this.#next;
+    if (!connection) return null;
+    this.#next = null;
+    this.#handshake.forget();
+    return { connection };
   }
 
   /** Waits as the verdict says. @returns {Promise<number>} the attempts after that */
@@ -199,11 +266,12 @@ export class Agent {
     const environment = this.#environment;
     const access = this.#access;
     this.#handshake.prepare();
-    let ports = known ?? this.#ports;
+    let ports = known ?? this.#candidates.ports;
+    let answered = null;
     if (access === "probe" && !known) {
-      const port = await probe(environment, ports, signal);
-      this.#probeWorks ||= port !== null;
-      if (port !== null) ports = [port];
+      answered = await this.#candidates.probe(environment, signal);
+      this.#probeWorks ||= answered !== null;
+      if (answered !== null) ports = [answered];
       // A content security policy may forbid the probe's http address and allow the socket's: the
       // first round does not rely on it. Later rounds do, since failing sockets are slowed down.
       else if (this.#probeWorks || !eager) return ABSENT;
@@ -222,6 +290,8 @@ export class Agent {
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       this.#budget.failed(environment.now());
+      // It answers the probe and gives no socket: somebody's web server, perhaps. Now the others.
+      if (answered !== null && this.#candidates.doubt(answered)) return this.#look(signal, null, eager);
       return this.#explain(error, asked);
     }
   }
@@ -243,7 +313,7 @@ export class Agent {
         for (;;) {
           await sleep(environment, REDISCOVERY * (0.9 + 0.2 * environment.random()), signal);
           await whenVisible(environment, signal);
-          const port = await probe(environment, this.#ports, signal);
+          const port = await this.#candidates.probe(environment, signal);
           if (port === null) continue;
           this.#probeWorks = true;
           await sleep(environment, this.#budget.wait(environment.now()), signal);

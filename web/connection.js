@@ -8,6 +8,9 @@ import { LoopkeyError, PRESENCES } from "./codes.js";
 
 /** The agent ends its prompt after 60 s; this is for an agent that forgets to say so. */
 const ANSWER_TIMEOUT = 75_000;
+/** Nobody is asked for these. An agent may have to reach its login server first, twice at 4 s. */
+const READY_TIMEOUT = 10_000;
+const PROOF_TIMEOUT = 10_000;
 
 /**
  * @typedef {{presence: string, since: number, epoch: number}} AgentState
@@ -24,13 +27,20 @@ export class Connection {
   #ready = deferred();
   #closed = deferred();
 
+  /** The login server accepted a proof that came through here: it is the person's agent and no other program. */
+  trusted = false;
+  /** Nothing showed that when it should have; other ports are being looked at. */
+  doubted = false;
+
   /** Called with each pushed state. @type {(state: AgentState, seq: number) => void} */
   onState = () => {};
 
-  constructor(environment, socket, nonce) {
+  /** @param {number} [port] the one that was dialled */
+  constructor(environment, socket, nonce, port) {
     this.#environment = environment;
     this.#socket = socket;
     this.#nonce = nonce;
+    this.port = port;
     this.#ready.promise.catch(() => {});
     socket.onmessage = (event) => this.#receive(event.data);
     // `error` may come without `close`, `close` without `error`: either ends it.
@@ -45,19 +55,17 @@ export class Connection {
 
   /** First contact. @param {string} challenge used up by this @returns {Promise<Ready>} */
   open(challenge) {
-    this.#send({ type: "open", nonce: this.#nonce, challenge });
-    return this.#ready.promise;
+    return this.#open({ challenge });
   }
 
   /** After a lost socket. @returns {Promise<Ready>} */
   resume(ticket, seq) {
-    this.#send({ type: "open", nonce: this.#nonce, resume: ticket, seq });
-    return this.#ready.promise;
+    return this.#open({ resume: ticket, seq });
   }
 
   /** A presence proof for a fresh challenge. @returns {Promise<string>} */
   prove(challenge) {
-    return this.#request({ type: "prove", id: this.#nextId(), challenge });
+    return this.#request({ type: "prove", id: this.#nextId(), challenge }, { within: PROOF_TIMEOUT });
   }
 
   /**
@@ -75,7 +83,7 @@ export class Connection {
     };
     signal.addEventListener("abort", cancel, { once: true });
     try {
-      return await this.#request({ type: "login", id, epoch, challenge }, onConsent);
+      return await this.#request({ type: "login", id, epoch, challenge }, { onConsent });
     } finally {
       signal.removeEventListener("abort", cancel);
     }
@@ -95,11 +103,21 @@ export class Connection {
     return (this.#lastId += 1);
   }
 
-  #request(message, onConsent) {
+  /** Whoever says hello and then nothing is given up, so that another port has its turn. */
+  #open(how) {
+    this.#send({ type: "open", nonce: this.#nonce, ...how });
+    const { setTimeout, clearTimeout } = this.#environment;
+    const timer = setTimeout(() => this.close(), READY_TIMEOUT);
+    const stop = () => clearTimeout(timer);
+    this.#ready.promise.then(stop, stop);
+    return this.#ready.promise;
+  }
+
+  #request(message, { onConsent, within = ANSWER_TIMEOUT }) {
     const { id } = message;
     return new Promise((resolve, reject) => {
       const timer = this.#environment.setTimeout(
-        () => this.#settle(id, "reject", new LoopkeyError("timeout")), ANSWER_TIMEOUT);
+        () => this.#settle(id, "reject", new LoopkeyError("timeout")), within);
       this.#pending.set(id, { resolve, reject, onConsent, timer });
       if (!this.#send(message)) this.#settle(id, "reject", new LoopkeyError("disconnected"));
     });

@@ -90,6 +90,11 @@ export class Handshake {
     return { ready, challenge };
   }
 
+  /** The ticket was another program's than the one that is spoken to next. */
+  forget() {
+    this.#ticket = null;
+  }
+
   /** The newest sequence number, for the next resume. */
   seen(seq) {
     if (this.#ticket && Number.isSafeInteger(seq)) this.#ticket.seq = seq;

@@ -98,16 +98,21 @@ class Loopkey extends EventTarget {
     if (!this.#connection) throw new LoopkeyError("not_connected");
     if (!this.person) throw new LoopkeyError(this.presence?.presence === "signed_out" ? "signed_out" : "no_person");
     const attempt = (this.#attempt = new AbortController());
+    const connection = this.#connection;
     try {
       await login({
         issuer: this.#issuer,
-        connection: this.#connection,
+        connection,
         epoch: this.presence.epoch,
         subject: this.person.subject,
         signal: attempt.signal,
         onConsent: (code) => this.#emit("consent", { code }),
         onRedeeming: (redeeming) => this.#setRedeeming(redeeming),
       });
+    } catch (error) {
+      // A resumed socket was never asked for a proof.
+      if (error.code === "invalid_token") this.#agent.doubt(connection);
+      throw error;
     } finally {
       if (this.#attempt === attempt) this.#attempt = null;
       this.#setRedeeming(false);
@@ -167,8 +172,10 @@ class Loopkey extends EventTarget {
     if (changed || state.presence === "signed_out") this.#setPerson(null);
     this.#epoch = state.epoch;
     this.#setPresence(state);
-    if (state.presence === "signed_out") this.#session.doubt("signed_out");
-    else if (changed) this.#session.doubt("switched");
+    if (state.presence === "signed_out") {
+      this.#session.doubt("signed_out");
+      this.#agent.doubt(this.#connection); // nobody is there to prove it
+    } else if (changed) this.#session.doubt("switched");
     if (state.presence !== "signed_out" && !this.person) this.#identify(state.epoch, given);
   }
 
@@ -180,13 +187,14 @@ class Loopkey extends EventTarget {
     try {
       const person = await identify(this.#issuer, connection, given);
       if (!current()) return;
+      this.#agent.trust(connection);
       this.#setPerson(Object.freeze(person));
       if (this.state.reason !== "resumed") this.#setState("live", "ready");
     } catch (error) {
       if (!current()) return;
       const reason = LATER[error.code];
       this.#setState("live", reason ?? "unverified");
-      if (!reason) return;
+      if (!reason) return this.#agent.doubt(connection);
       const rest = reason === "issuer_busy" ? this.#issuer.rest() : sleep(this.#environment, ISSUER_RETRY);
       rest.then(() => current() && this.#again(epoch));
       return; // stays "identifying" meanwhile, so that only one retry waits

@@ -59,7 +59,7 @@ export function dial(environment, url, { within, signal, watch }) {
       if (hello.v !== VERSION) return giveUp(new DialError(`agent speaks version ${hello.v}`, true));
       release();
       // Made here, in the same task, so that no message or close is missed while somebody awaits us.
-      resolve(new Connection(environment, socket, hello.nonce));
+      resolve(new Connection(environment, socket, hello.nonce, Number(new URL(url).port)));
     };
     watch?.(() => socket.readyState === 0);
   });

@@ -214,6 +214,7 @@ export function world({ permission = "granted", hostname = "app.example.com", ag
     const { port, pathname } = new URL(url);
     if (pathname === "/v1/probe") {
       here.probes.push(Number(port));
+      if (here.noProbe) throw new TypeError("refused by the content security policy");
       if (agents.some((agent) => agent.port === Number(port) && agent.listening)) return { status: 204 };
       throw new TypeError("Failed to fetch");
     }

@@ -1,0 +1,75 @@
+/**
+ * The ports to look at, and which of them are in doubt: any program may listen on one, answer like
+ * an agent and be none of this person's (protocol section 2). Where several answer, those that have
+ * not failed yet come first, and no port is left out for good.
+ */
+
+import { candidatePorts, connectAtOnce, probe } from "./discovery.js";
+
+export class Candidates {
+  #doubted = new Set();
+  #ports;
+
+  /** @param {unknown} ports @see candidatePorts */
+  constructor(ports) {
+    this.#ports = candidatePorts(ports);
+  }
+
+  get ports() {
+    return this.#ports;
+  }
+
+  /** The issuer named its ports. The list stays the same object while nothing changes. */
+  replace(named) {
+    const ports = candidatePorts(named);
+    if (String(ports) !== String(this.#ports)) this.#ports = ports;
+  }
+
+  /** @returns {boolean} whether this is news */
+  doubt(port) {
+    const news = !this.#doubted.has(port);
+    this.#doubted.add(port);
+    return news;
+  }
+
+  trust(port) {
+    this.#doubted.delete(port);
+  }
+
+  /** Every port but this one gets another chance. */
+  forgive(port) {
+    this.#doubted = new Set([port]);
+  }
+
+  /** Nothing speaks against these. */
+  get fresh() {
+    return this.#ports.filter((port) => !this.#doubted.has(port));
+  }
+
+  /** One that answers as an agent, of the fresh ones if there is any. @returns {Promise<number | null>} */
+  async probe(environment, signal) {
+    const { fresh } = this;
+    const port = fresh.length ? await probe(environment, fresh, signal) : null;
+    if (port !== null || fresh.length === this.#ports.length) return port;
+    return probe(environment, this.#ports.filter((each) => !fresh.includes(each)), signal);
+  }
+
+  /**
+   * @param {boolean} asking by the probe first, which costs nothing
+   * @returns {Promise<import("./connection.js").Connection | null>} a socket to one of the fresh ports
+   */
+  async dialFresh(environment, signal, asking) {
+    while (this.fresh.length) {
+      const answered = asking ? await probe(environment, this.fresh, signal) : null;
+      if (asking && answered === null) break;
+      const ports = asking ? [answered] : this.fresh;
+      try {
+        return await connectAtOnce(environment, ports, signal);
+      } catch {
+        if (signal.aborted) throw signal.reason;
+        for (const port of ports) this.doubt(port);
+      }
+    }
+    return null;
+  }
+}
