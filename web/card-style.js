@@ -70,7 +70,7 @@ p { margin: 0.4rem 0 0; max-width: 19rem; color: var(--soft); text-wrap: pretty;
   color: var(--accent);
 }
 svg { width: 1.9rem; height: 1.9rem; fill: none; stroke: currentColor; stroke-width: 1.6; stroke-linecap: round; stroke-linejoin: round; }
-.blocked .icon, .incompatible .icon, .unverified .icon { background: var(--warn-tint); color: var(--warn-ink); }
+.blocked .icon, .framed .icon, .incompatible .icon, .unverified .icon { background: var(--warn-tint); color: var(--warn-ink); }
 .absent .icon, .offline .icon, .waiting .icon, .signed-out .icon { color: var(--soft); }
 
 .who { position: relative; display: inline-block; }

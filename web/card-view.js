@@ -54,6 +54,8 @@ function describe({ href, state, presence, person, session, busy, redeeming, cod
   const open = (label) => (href ? [{ id: "open", label, href }] : []);
   const { name, reason } = state;
 
+  // Whoever is around this page must neither see a name nor lead a click to a button.
+  if (name === "blocked" && reason === "framed") return { view: "framed", icon: "blocked", from: words.blocked.framed };
   if (session) {
     return { view: "done", icon: "check", from: { ...words.done, text: session.name } };
   }

@@ -16,7 +16,7 @@ export const REASONS = Object.freeze({
   found: Object.freeze(["handshake"]),
   absent: Object.freeze(["not_running", "busy"]),
   blocked: Object.freeze([
-    "denied", "dismissed", "insecure_page", "not_delegated",
+    "denied", "dismissed", "insecure_page", "not_delegated", "framed",
     "withdrawn", "challenge_refused", "issuer_unreachable", "issuer_busy",
   ]),
   incompatible: Object.freeze(["version", "protocol", "unsupported_browser"]),

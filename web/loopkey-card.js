@@ -8,12 +8,14 @@ import { createLoopkey } from "./loopkey.js";
 import { cardView } from "./card-view.js";
 import { cardStyle } from "./card-style.js";
 import { element, icon, portrait } from "./card-parts.js";
+import { isFramedByStranger } from "./frame.js";
 import { wordsFor } from "./words.js";
 
 const EVENTS = ["state", "presence", "person", "session", "consent", "redeeming"];
+const FRAMED = Object.freeze({ state: Object.freeze({ name: "blocked", reason: "framed" }) });
 
 export class LoopkeyCard extends HTMLElement {
-  static observedAttributes = ["lang", "app", "open"];
+  static observedAttributes = ["lang", "app", "open", "framed"];
 
   #loopkey = null;
   #own = false;
@@ -33,7 +35,7 @@ export class LoopkeyCard extends HTMLElement {
     root.adoptedStyleSheets = [cardStyle()];
     this.#other.append(this.#slot);
     this.#waysButton.addEventListener("click", () => this.#showWays(this.#other.hidden));
-    this.#slot.addEventListener("slotchange", () => this.#foot.toggleAttribute("hidden", !this.#slot.assignedNodes().length));
+    this.#slot.addEventListener("slotchange", () => this.#draw());
     root.append(element("section", { class: "card", part: "card" }, this.#body, this.#status, this.#foot));
   }
 
@@ -53,23 +55,35 @@ export class LoopkeyCard extends HTMLElement {
   }
 
   connectedCallback() {
+    this.#begin();
+    this.#draw();
+  }
+
+  /** Makes an own `loopkey` where the site gave none; in a stranger's frame nothing is even looked for. */
+  #begin() {
     const issuer = this.getAttribute("issuer");
-    if (!this.#loopkey && issuer) {
+    if (!this.#loopkey && issuer && !this.#isFramed) {
       const ports = this.getAttribute("ports")?.split(/[\s,]+/).map(Number);
       const loopkey = createLoopkey({ issuer, ports, lang: this.getAttribute("lang") ?? undefined });
       this.loopkey = loopkey;
       this.#own = true;
       loopkey.start();
     }
-    this.#draw();
+  }
+
+  /** In another origin's frame, and the site does not say that it wants to be there. */
+  get #isFramed() {
+    return this.getAttribute("framed") !== "allow" && isFramedByStranger();
   }
 
   disconnectedCallback() {
     if (this.#own) this.loopkey = null;
   }
 
-  attributeChangedCallback() {
-    if (this.isConnected) this.#draw();
+  attributeChangedCallback(name) {
+    if (!this.isConnected) return;
+    if (name === "framed") this.#begin();
+    this.#draw();
   }
 
   #onEvent = (event) => {
@@ -85,7 +99,7 @@ export class LoopkeyCard extends HTMLElement {
   }
 
   #draw() {
-    const { state = { name: "unknown", reason: "not_started" }, presence = null, person = null, session = null, redeeming = false } = this.#loopkey ?? {};
+    const { state = { name: "unknown", reason: "not_started" }, presence = null, person = null, session = null, redeeming = false } = (this.#isFramed ? FRAMED : this.#loopkey) ?? {};
     const situation = { state, presence, person, session, busy: this.#busy, redeeming, code: this.#code, error: this.#error };
     const view = cardView(situation, {
       lang: this.#lang,
@@ -95,6 +109,7 @@ export class LoopkeyCard extends HTMLElement {
     this.setAttribute("state", state.name);
     this.setAttribute("reason", state.reason);
     this.setAttribute("view", view.view);
+    this.#foot.toggleAttribute("hidden", view.view === "framed" || !this.#slot.assignedNodes().length);
 
     const words = wordsFor(this.#lang);
     this.#waysButton.textContent = words.ways;

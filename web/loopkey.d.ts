@@ -16,7 +16,7 @@ export type StateName =
  * | `asking` | `permission_prompt`: the browser asks the person |
  * | `found` | `handshake` |
  * | `absent` | `not_running`; `busy`: the agent turned us away for now |
- * | `blocked` | `denied`: by the person or a policy; `dismissed`: the prompt was closed or not answered; `insecure_page`: plain http; `not_delegated`: the embedding page keeps loopback from this frame; `withdrawn`: the origin's grant was taken back in the app; `challenge_refused`: the agent does not accept this login server's challenges; `issuer_unreachable`: no challenge to be had, or the agent cannot check it; tried again; `issuer_busy`: the login server asks for a pause; the page keeps it and goes on |
+ * | `blocked` | `denied`: by the person or a policy; `dismissed`: the prompt was closed or not answered; `insecure_page`: plain http; `not_delegated`: the embedding page keeps loopback from this frame; `framed`: said by the card alone, in a frame of another origin; `withdrawn`: the origin's grant was taken back in the app; `challenge_refused`: the agent does not accept this login server's challenges; `issuer_unreachable`: no challenge to be had, or the agent cannot check it; tried again; `issuer_busy`: the login server asks for a pause; the page keeps it and goes on |
  * | `incompatible` | `version`: the agent speaks another one; `protocol`: it broke ours; `unsupported_browser` |
  * | `live` | `ready`, `resumed`; `unverified`: the login server did not accept the agent's proof; `issuer_unreachable`: it did not answer; `issuer_busy`: it asks for a pause |
  */
@@ -26,7 +26,7 @@ export type Reason =
   | "permission_prompt"
   | "handshake"
   | "not_running" | "busy"
-  | "denied" | "dismissed" | "insecure_page" | "not_delegated" | "withdrawn" | "challenge_refused" | "issuer_unreachable" | "issuer_busy"
+  | "denied" | "dismissed" | "insecure_page" | "not_delegated" | "framed" | "withdrawn" | "challenge_refused" | "issuer_unreachable" | "issuer_busy"
   | "version" | "protocol" | "unsupported_browser"
   | "ready" | "resumed" | "unverified";
 
@@ -175,7 +175,9 @@ export const SESSION_REASONS: readonly SessionReason[];
  * `<loopkey-card>`, defined by importing `loopkey-card.js`. Give it a `loopkey`, or the attribute
  * `issuer` to make its own.
  *
- * Attributes: `issuer`, `lang`, `app` (the client's name in the words). Reflected by the card, for
+ * Attributes: `issuer`, `lang`, `app` (the client's name in the words), `open` (where it opens), and
+ * `framed="allow"` for a site that wants its card in frames of other origins: without it the card
+ * shows nobody and no button there (state `blocked`, reason `framed`). Reflected by the card, for
  * styles and tests: `state`, `reason`, `view`. Slot: `ways`, the site's other ways to sign in.
  * Events: `loopkey-login` after a sign-in, `loopkey-error` with `detail.code`.
  */

@@ -20,7 +20,7 @@ macro_rules! files {
 
 files! {
     "agent.js" "avatar.js" "backoff.js" "candidates.js" "card-parts.js" "card-style.js" "card-view.js" "codes.js" "connection.js"
-    "discovery.js" "environment.js" "handshake.js" "identity.js" "issuer.js" "login.js" "loopkey-card.js" "loopkey.d.ts"
+    "discovery.js" "environment.js" "frame.js" "handshake.js" "identity.js" "issuer.js" "login.js" "loopkey-card.js" "loopkey.d.ts"
     "loopkey.js" "permission.js" "session-events.js" "session.js" "socket.js" "verdict.js" "words.js"
 }
 
