@@ -38,7 +38,8 @@ export const ERRORS = Object.freeze([
 
 /** Why `session` changed. */
 export const SESSION_REASONS = Object.freeze([
-  "checked", "logged_in", "logged_out", "signed_out", "switched", "revoked", "expired", "ended",
+  "checked", "logged_in", "logged_out", "logged_out_everywhere", "signed_out", "switched", "revoked", "expired",
+  "ended",
 ]);
 
 /** Presence values that may travel (protocol section 4.1). */

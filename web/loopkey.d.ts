@@ -69,11 +69,12 @@ export interface Session {
 
 /**
  * Why the session changed. `checked`: asked on load or when the page came back · `logged_in` ·
- * `logged_out`: here or in another tab · `signed_out`: in the desktop client · `switched`: the client
- * has another account now · `revoked`: the device · `expired` · `ended`: by the server, no reason given.
+ * `logged_out`: here or in another tab · `logged_out_everywhere`: from another browser · `signed_out`:
+ * in the desktop client · `switched`: the client has another account now · `revoked`: the device · `expired` · `ended`: by the server, no reason given.
  */
 export type SessionReason =
-  | "checked" | "logged_in" | "logged_out" | "signed_out" | "switched" | "revoked" | "expired" | "ended";
+  | "checked" | "logged_in" | "logged_out" | "logged_out_everywhere" | "signed_out" | "switched" | "revoked"
+  | "expired" | "ended";
 
 /** What the agent may answer to a login. */
 export type RefusalCode =

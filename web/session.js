@@ -110,7 +110,7 @@ export class Session {
     this.current = session;
     if (session) this.#events.listen();
     else this.#events.stop();
-    if (!same) this.#report(session, session || reason === "logged_out" ? reason : this.#suspicion ?? reason);
+    if (!same) this.#report(session, session || reason.startsWith("logged_out") ? reason : this.#suspicion ?? reason);
     if (!session) this.#suspicion = null;
   }
 

@@ -26,7 +26,10 @@ pub(super) async fn log_out(
     JsonBody(asked): JsonBody<Asked>,
 ) -> Result<Response, Refusal> {
     if asked.everywhere {
-        server.tell_ended(&server.store.end_sessions_of(&session.account.profile.account).await?);
+        let ended = server.store.end_sessions_of(&session.account.profile.account).await?;
+        // Told once: the browser that asked has logged out, the others learn that it was done elsewhere.
+        server.bus.end(session.key, EndReason::LoggedOut);
+        server.tell_ended(&ended);
     } else if server.store.end_session(session.key).await? {
         server.bus.end(session.key, EndReason::LoggedOut);
     }

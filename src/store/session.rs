@@ -106,8 +106,10 @@ pub struct EndedSession {
 /// Why a session is over; what its pages are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EndReason {
-    /// The person logged out, here or everywhere.
+    /// The person logged out of it.
     LoggedOut,
+    /// The person logged out everywhere, from another browser.
+    LoggedOutEverywhere,
     /// The person signed out of the client, or another did sign in to it.
     SignedOut,
     /// The device was revoked.
@@ -124,6 +126,7 @@ impl EndReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::LoggedOut => "logged_out",
+            Self::LoggedOutEverywhere => "logged_out_everywhere",
             Self::SignedOut => "signed_out",
             Self::Revoked => "revoked",
             Self::Expired => "expired",

@@ -24,6 +24,7 @@ const WORDS = {
     presence: { signed_in: "Active in Harbor", away: "Away", locked: "Harbor is locked", signed_out: "Signed out of Harbor", unknown: "Harbor isn’t connected" },
     reasons: {
       logged_in: "You are signed in.", logged_out: "You have logged out.",
+      logged_out_everywhere: "Your session here was ended because you logged out everywhere in another browser.",
       signed_out: "You were signed out because Harbor was signed out on your computer.",
       switched: "You were signed out because Harbor now belongs to another account.",
       revoked: "You were signed out because this device was removed.",
@@ -50,6 +51,7 @@ const WORDS = {
     presence: { signed_in: "Harbor 在线", away: "离开", locked: "Harbor 已锁定", signed_out: "Harbor 已退出登录", unknown: "未连接 Harbor" },
     reasons: {
       logged_in: "您已登录。", logged_out: "您已退出登录。",
+      logged_out_everywhere: "您在另一个浏览器中选择了“全部退出”，此处的会话已结束。",
       signed_out: "由于本机的 Harbor 已退出登录，您已被退出。",
       switched: "由于 Harbor 已切换账号，您已被退出。",
       revoked: "由于此设备已被移除，您已被退出。",

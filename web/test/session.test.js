@@ -45,6 +45,13 @@ test("the server's event ends the session at once; an unknown reason is `ended`"
   assert.equal(other.reasons().at(-1), "out/ended");
 });
 
+test("a log-out everywhere in another browser is named as such, whatever else is suspected", async () => {
+  const { streams, agent, reasons } = await signedIn();
+  agent.push({ epoch: 2 });
+  streams[0].tell("signed_out", { reason: "logged_out_everywhere" });
+  assert.equal(reasons().at(-1), "out/logged_out_everywhere");
+});
+
 test("the agent's news make the page ask the server at once, and again until it knows", async () => {
   const { agent, issuer, clock, reasons } = await signedIn();
   agent.push({ epoch: 2, presence: "signed_out" });

@@ -154,7 +154,7 @@ pub(super) fn log_out_everywhere(
     account: &AccountId,
 ) -> rusqlite::Result<Vec<EndedSession>> {
     record(connection, now, Audited::LoggedOutEverywhere, Some(account.as_str()), None, "")?;
-    end_all_of(connection, account.as_str(), EndReason::LoggedOut)
+    end_all_of(connection, account.as_str(), EndReason::LoggedOutEverywhere)
 }
 
 #[cfg(test)]

@@ -83,9 +83,10 @@ async fn logging_out_everywhere_ends_the_accounts_sessions() {
     one.signs_in(&mut here).await;
     other.signs_in(&mut there).await;
     lin.signs_in(&mut bystander).await;
-    let stream = there.events().await;
+    let (own, stream) = (here.events().await, there.events().await);
     assert_eq!(here.post("/v1/logout", json!({"everywhere": true})).await.status, 204);
-    assert!(stream.rest().await.contains("logged_out"));
+    assert!(own.rest().await.contains("{\"reason\":\"logged_out\"}"));
+    assert!(stream.rest().await.contains("{\"reason\":\"logged_out_everywhere\"}"));
     assert!(!there.is_signed_in().await && bystander.is_signed_in().await);
 }
 
