@@ -12,7 +12,7 @@ use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use super::agent::AgentSlot;
 use super::people::Person;
-use super::view::{AgentState, PromptView, View};
+use super::view::{AgentState, Event, PromptView, View};
 use crate::agent::control::{self, rpc};
 use crate::agent::http_client;
 use crate::clock::{Clock as _, SystemClock};
@@ -90,7 +90,7 @@ impl Client {
         peer.call("client.hello", &json!({ "name": "Harbor (demo client)", "version": env!("CARGO_PKG_VERSION") }))
             .await?;
         self.lock().peer = Some(peer);
-        self.change(|view| view.agent = AgentState::Running, "The agent is running");
+        self.change(|view| view.agent = AgentState::Running, Event::AgentRunning);
         let (person, presence) = {
             let view = self.view.borrow();
             (view.person, view.presence)
@@ -121,7 +121,7 @@ impl Client {
         }
         self.change(
             |view| (view.person, view.presence) = (Some(person.id), PresenceState::SignedIn),
-            format!("{} signed in", person.name),
+            Event::SignedIn { name: person.name },
         );
         Ok(())
     }
@@ -132,7 +132,7 @@ impl Client {
         let account = self.account(person)?;
         self.call("presence.signOut", json!({ "account": account })).await?;
         let gone = |view: &mut View| (view.person, view.presence) = (None, PresenceState::SignedOut);
-        self.change(gone, "Signed out: open pages and web sessions end");
+        self.change(gone, Event::SignedOut);
         Ok(())
     }
 
@@ -140,12 +140,12 @@ impl Client {
     pub(super) async fn set_presence(&self, presence: PresenceState) -> anyhow::Result<()> {
         let person = self.view.borrow().person.context("nobody is signed in")?;
         self.tell(person, presence).await?;
-        let text = match presence {
-            PresenceState::Locked => "Locked",
-            PresenceState::Away => "Away",
-            _ => "Active",
+        let event = match presence {
+            PresenceState::Locked => Event::Locked,
+            PresenceState::Away => Event::Away,
+            _ => Event::Active,
         };
-        self.change(|view| view.presence = presence, text);
+        self.change(|view| view.presence = presence, event);
         Ok(())
     }
 
@@ -158,10 +158,7 @@ impl Client {
         };
         let (Some(peer), Some(call)) = (peer, call) else { bail!("this prompt is no longer open") };
         peer.answer(&call, Ok(json!({ "allow": allow, "remember": remember }))).await;
-        self.change(
-            |view| view.prompt = None,
-            if allow { "You allowed the sign-in" } else { "You denied the sign-in" },
-        );
+        self.change(|view| view.prompt = None, if allow { Event::Allowed } else { Event::Denied });
         Ok(())
     }
 
@@ -188,8 +185,8 @@ impl Client {
                     browser: call.params["peer"]["browser"].as_str().map(str::to_owned),
                 };
                 self.lock().prompt = Some(id);
-                let line = format!("{} asks to sign you in", prompt.origin);
-                self.change(|view| view.prompt = Some(prompt), line);
+                let asked = Event::Asked { origin: prompt.origin.clone() };
+                self.change(|view| view.prompt = Some(prompt), asked);
             }
             ("consent.withdrawn", None) => {
                 let withdrawn = {
@@ -198,7 +195,7 @@ impl Client {
                     if open { inner.prompt.take() } else { None }
                 };
                 if withdrawn.is_some() {
-                    self.change(|view| view.prompt = None, "The request was withdrawn");
+                    self.change(|view| view.prompt = None, Event::Withdrawn);
                 }
             }
             ("sockets.changed", None) => {
@@ -221,17 +218,17 @@ impl Client {
             inner.prompt = None;
         }
         let stopped = |view: &mut View| (view.agent, view.prompt, view.sockets) = (AgentState::Stopped, None, 0);
-        self.change(stopped, "The agent has stopped");
+        self.change(stopped, Event::AgentStopped);
     }
 
     fn account(&self, person: &'static str) -> anyhow::Result<String> {
         self.lock().accounts.get(person).cloned().context("this person is not enrolled")
     }
 
-    fn change(&self, change: impl FnOnce(&mut View), line: impl Into<String>) {
+    fn change(&self, change: impl FnOnce(&mut View), event: Event) {
         self.view.send_modify(|view| {
             change(view);
-            view.note(SystemClock.wall(), line);
+            view.note(SystemClock.wall(), event);
         });
     }
 

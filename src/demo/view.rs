@@ -50,7 +50,25 @@ pub(super) struct PromptView {
 #[derive(Debug, Clone, Serialize)]
 struct LogLine {
     at: UnixMillis,
-    text: String,
+    #[serde(flatten)]
+    event: Event,
+}
+
+/// What happened. The window has the words for it, in each of its languages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(super) enum Event {
+    AgentRunning,
+    AgentStopped,
+    SignedIn { name: &'static str },
+    SignedOut,
+    Locked,
+    Away,
+    Active,
+    Asked { origin: String },
+    Allowed,
+    Denied,
+    Withdrawn,
 }
 
 impl View {
@@ -71,10 +89,10 @@ impl View {
         }
     }
 
-    pub(super) fn note(&mut self, at: UnixMillis, text: impl Into<String>) {
+    pub(super) fn note(&mut self, at: UnixMillis, event: Event) {
         if self.log.len() == LOG_LEN {
             self.log.pop_front();
         }
-        self.log.push_back(LogLine { at, text: text.into() });
+        self.log.push_back(LogLine { at, event });
     }
 }

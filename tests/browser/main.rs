@@ -12,3 +12,4 @@ mod main_flow;
 mod permission;
 mod presence;
 mod tabs;
+mod words;

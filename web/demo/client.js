@@ -10,6 +10,12 @@ const WORDS = {
     consentTitle: "Sign in to a website", consentAsks: "asks to sign you in as", consentCompare: "Allow only if the page shows this number.",
     browser: "Asked from {browser}", remember: "Remember for this site", allow: "Allow", deny: "Deny",
     seconds: "{count} seconds left", asked: "{origin} asks to sign you in. The number is {code}.", failed: "That didn’t work: {error}",
+    events: {
+      agent_running: "The agent is running", agent_stopped: "The agent has stopped",
+      signed_in: "{name} signed in", signed_out: "Signed out: open pages and web sessions end",
+      locked: "Locked", away: "Away", active: "Active", asked: "{origin} asks to sign you in",
+      allowed: "You allowed the sign-in", denied: "You denied the sign-in", withdrawn: "The request was withdrawn",
+    },
   },
   zh: {
     caption: "模拟桌面客户端", room1: "产品小组", room2: "手册", room3: "小雨 · Sam", room4: "公告",
@@ -20,6 +26,12 @@ const WORDS = {
     consentTitle: "登录网站", consentAsks: "请求为您登录，身份为", consentCompare: "仅当网页显示相同数字时才允许。",
     browser: "来自 {browser}", remember: "记住此网站", allow: "允许", deny: "拒绝",
     seconds: "剩余 {count} 秒", asked: "{origin} 请求为您登录，数字为 {code}。", failed: "操作失败：{error}",
+    events: {
+      agent_running: "代理正在运行", agent_stopped: "代理已停止",
+      signed_in: "{name} 已登录", signed_out: "已退出登录：打开的页面和网页会话随之结束",
+      locked: "已锁定", away: "离开", active: "在线", asked: "{origin} 请求为您登录",
+      allowed: "您已允许登录", denied: "您已拒绝登录", withdrawn: "请求已撤回",
+    },
   },
 };
 /** A prompt that appears under the pointer must not take the click that was meant for something else. */
@@ -122,12 +134,12 @@ function drawPeople(people) {
 /** The newest first. */
 function drawLog(log) {
   const time = new Intl.DateTimeFormat(lang, { timeStyle: "medium" });
-  $("log").replaceChildren(...log.toReversed().map(({ at, text }) => {
+  $("log").replaceChildren(...log.toReversed().map(({ at, event, ...values }) => {
     const item = document.createElement("li");
     const when = document.createElement("time");
     when.dateTime = new Date(at).toISOString();
     when.textContent = time.format(at);
-    item.append(when, text);
+    item.append(when, fill(WORDS[lang].events[event] ?? event, values));
     return item;
   }));
 }

@@ -184,6 +184,12 @@ struct ContextHandle {
 }
 
 impl Context {
+    /// Another context of the same browser, which shares nothing with this one.
+    pub(crate) async fn another(&self) -> anyhow::Result<Self> {
+        let (remote, id) = (self.0.remote.clone(), self.0.remote.new_context().await?);
+        Ok(Self(Arc::new(ContextHandle { remote, id })))
+    }
+
     /// Sets a permission of an origin (`http://127.0.0.1:8080`), such as `loopback-network`, in this context only.
     pub(crate) async fn set_permission(&self, origin: &str, name: &str, state: Permission) -> anyhow::Result<()> {
         self.0.remote.set_permission(&self.0.id, origin, name, state).await
