@@ -1,11 +1,14 @@
 /** A person's picture, or their initials. The picture's address comes from a server and is not trusted. */
 
+/** The login server takes 64 KiB, which is a third more as text. */
+const LONGEST = 96 * 1024;
+
 /**
  * @param {string | null | undefined} address @param {string} base the page's address
  * @returns {string | null} an address that may be shown: https, the page's own origin, or an inline bitmap (no SVG)
  */
 export function safeAvatar(address, base) {
-  if (!address) return null;
+  if (!address || typeof address !== "string" || address.length > LONGEST) return null;
   if (/^data:image\/(png|jpeg|webp)[;,]/i.test(address)) return address;
   try {
     const url = new URL(address, base);

@@ -49,13 +49,15 @@ const CSS = `
   flex-direction: column;
   align-items: center;
   justify-content: center;
-  min-height: 20.5rem;
+  min-height: 24.5rem;
   padding: 2.25rem 2rem 2rem;
   text-align: center;
 }
 .hero { display: grid; place-items: center; height: 6rem; margin-bottom: 1.25rem; }
 
-h2 { margin: 0; font-size: 1.25rem; font-weight: 620; line-height: 1.3; letter-spacing: -0.012em; text-wrap: balance; }
+/* A name is somebody else's text: it stays within its two lines and above the button. */
+h2, .label { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden; overflow-wrap: anywhere; }
+h2 { margin: 0; max-width: 100%; flex: none; font-size: 1.25rem; font-weight: 620; line-height: 1.3; letter-spacing: -0.012em; text-wrap: balance; }
 h2:focus { outline: none; }
 p { margin: 0.4rem 0 0; max-width: 19rem; color: var(--soft); text-wrap: pretty; }
 
@@ -142,7 +144,6 @@ svg { width: 1.9rem; height: 1.9rem; fill: none; stroke: currentColor; stroke-wi
   line-height: 1.35;
   text-align: center;
   text-decoration: none;
-  overflow-wrap: anywhere;
   cursor: pointer;
   transition: background-color 0.12s, border-color 0.12s;
 }

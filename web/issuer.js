@@ -5,6 +5,7 @@
 
 import { LoopkeyError } from "./codes.js";
 import { sleep } from "./environment.js";
+import { shownName } from "./name.js";
 
 /** A login server that is silent for longer counts as out of reach. */
 const CALL_TIMEOUT = 10_000;
@@ -38,7 +39,7 @@ export class Issuer {
     const { status, body } = await this.#counted("/v1/presence", { challenge, proof });
     const account = body?.account;
     if (status === 200 && typeof account?.subject === "string") {
-      return { subject: account.subject, name: String(account.name ?? ""), avatar: account.avatar ?? null };
+      return { subject: account.subject, name: shownName(account.name), avatar: account.avatar ?? null };
     }
     throw refusal(status, body);
   }
@@ -54,7 +55,10 @@ export class Issuer {
   /** The page's session, or null where there is none. */
   async session() {
     const { status, body } = await this.#call("GET", "/v1/session");
-    if (status === 200 && body) return body;
+    if (status === 200 && body) {
+      const device = body.device_name ?? null;
+      return { ...body, name: shownName(body.name), device_name: device && shownName(device) };
+    }
     if (status === 401) return null;
     throw refusal(status, body);
   }

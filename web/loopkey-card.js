@@ -150,8 +150,9 @@ export class LoopkeyCard extends HTMLElement {
     const main = place === 0 && id !== "cancel" && view.view !== "offline";
     const attributes = { id, class: main ? "main" : "second", part: main ? "button" : "second-button" };
     const button = href
-      ? element("a", { ...attributes, href, ...(/^https?:/.test(href) && { target: "_blank", rel: "noopener" }) }, label)
-      : element("button", { ...attributes, type: "button" }, label);
+      ? element("a", { ...attributes, href, ...(/^https?:/.test(href) && { target: "_blank", rel: "noopener" }) })
+      : element("button", { ...attributes, type: "button" });
+    button.append(element("span", { class: "label" }, label));
     button.addEventListener("click", () => this.#act(id));
     return button;
   }

@@ -71,7 +71,7 @@ test("pictures: https, the page's own origin, inline bitmaps; nothing else", () 
   const page = "http://localhost:28980/";
   const bitmap = "data:image/png;base64,AAAA";
   for (const good of ["https://cdn.example.com/a.png", "/avatars/ada.png", bitmap]) assert.ok(safeAvatar(good, page), good);
-  for (const bad of [null, "", "javascript:alert(1)", "data:image/svg+xml,<svg/>", "data:text/html,x", "http://evil.test/a.png", "https://user:pw@cdn.example.com/a.png", "blob:http://localhost:28980/x"]) {
+  for (const bad of [null, "", "javascript:alert(1)", "data:image/svg+xml,<svg/>", "data:text/html,x", "http://evil.test/a.png", "file:///etc/passwd", `data:image/png;base64,${"A".repeat(200_000)}`, "  javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:image/svg+xml;base64,AAAA", "//evil.test/a.png", 7, {}, ["https://x.test/"], "https://user:pw@cdn.example.com/a.png", "blob:http://localhost:28980/x"]) {
     assert.equal(safeAvatar(bad, page), null, String(bad));
   }
 });
