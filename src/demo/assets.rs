@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 
+use axum::Router;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 
 /// One compiled-in file.
@@ -46,20 +49,33 @@ impl Asset {
         Self { content: changed, ..self.clone() }
     }
 
-    /// The answer, under a content security policy that runs nothing but the page's own modules.
-    pub(super) fn answer(&self, connect: &str) -> Response {
-        let policy = format!(
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: https:; \
-             connect-src 'self'{connect}; require-trusted-types-for 'script'; trusted-types 'none'; \
-             frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-        );
-        let headers = [
-            (CONTENT_TYPE, self.kind.to_owned()),
-            (CONTENT_SECURITY_POLICY, policy),
-            (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
-            (REFERRER_POLICY, "no-referrer".to_owned()),
-            (CACHE_CONTROL, "no-cache".to_owned()),
-        ];
-        (headers, self.content.clone()).into_response()
+    /// The answer, without what [`guarded`] puts around it.
+    pub(super) fn answer(&self) -> Response {
+        ([(CONTENT_TYPE, self.kind), (CACHE_CONTROL, "no-cache")], self.content.clone()).into_response()
     }
+}
+
+/// Puts a page's files, and the answer to any other address, under a policy that runs nothing but the page's own modules,
+/// makes no script from text, shows no picture of another host, and lets nobody frame it. `connect` is where else the
+/// page may connect.
+pub(super) fn guarded(router: Router, connect: &str) -> Router {
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'{connect}; \
+         require-trusted-types-for 'script'; trusted-types 'none'; frame-ancestors 'none'; base-uri 'none'; \
+         form-action 'none'"
+    );
+    let policy = HeaderValue::try_from(policy).expect("ports and fixed words are visible ASCII");
+    router.fallback(async || StatusCode::NOT_FOUND).layer(map_response(move |mut response: Response| {
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_SECURITY_POLICY, policy.clone());
+        for (name, value) in [
+            (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (REFERRER_POLICY, "no-referrer"),
+            (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+            (HeaderName::from_static("x-frame-options"), "DENY"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        std::future::ready(response)
+    }))
 }

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::assets::CLIENT;
+use super::assets::{CLIENT, guarded};
 use super::client::Client;
 use crate::protocol::json;
 use crate::protocol::state::PresenceState;
@@ -35,12 +35,11 @@ pub(super) fn router(client: Arc<Client>, port: u16) -> Router {
         .route("/api/consent", post(consent))
         .route("/api/agent", post(agent))
         .with_state(client);
-    CLIENT
-        .iter()
-        .fold(api, |router, asset| {
-            let asset = asset.clone();
-            router.route(asset.path, get(move || async move { asset.answer("") }))
-        })
+    let pages = CLIENT.iter().fold(api, |router, asset| {
+        let asset = asset.clone();
+        router.route(asset.path, get(async move || asset.answer()))
+    });
+    guarded(pages, "")
         .layer(DefaultBodyLimit::max(BODY_MAX_LEN))
         .layer(middleware::from_fn_with_state(port, own_page_only))
 }

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::routing::get;
 
 use super::Places;
-use super::assets::SITE;
+use super::assets::{SITE, guarded};
 
 /// Where the page says which ports to look at, and where the client's window is.
 const PORTS_IN_PAGE: &str = "data-ports=\"28970 28971\" data-client=\"28981\"";
@@ -19,8 +19,9 @@ pub(super) fn router(places: &Places) -> Router {
     }
     let ports: Vec<_> = places.agent.iter().map(u16::to_string).collect();
     let ports = format!("data-ports=\"{}\" data-client=\"{}\"", ports.join(" "), places.client);
-    SITE.iter().fold(Router::new(), |router, asset| {
-        let (asset, connect) = (asset.with(PORTS_IN_PAGE, &ports), connect.clone());
-        router.route(asset.path, get(move || async move { asset.answer(&connect) }))
-    })
+    let pages = SITE.iter().fold(Router::new(), |router, asset| {
+        let asset = asset.with(PORTS_IN_PAGE, &ports);
+        router.route(asset.path, get(async move || asset.answer()))
+    });
+    guarded(pages, &connect)
 }
