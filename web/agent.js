@@ -37,6 +37,7 @@ export class Agent {
   #on;
   #local;
   #candidates;
+  #ipv6;
   #handshake;
   #permission = null;
   #budget = new RoundBudget();
@@ -50,13 +51,14 @@ export class Agent {
   #next = null;
   #closed = false;
 
-  /** @param {{ports?: number[], local?: boolean}} options @param {AgentEvents} on */
+  /** @param {{ports?: number[], local?: boolean, ipv6?: boolean}} options @param {AgentEvents} on */
   constructor(environment, issuer, options, on) {
     this.#environment = environment;
     this.#issuer = issuer;
     this.#on = on;
     this.#local = options.local ?? isLocalPage(environment.hostname);
     this.#candidates = new Candidates(options.ports);
+    this.#ipv6 = options.ipv6 ?? true;
     this.#handshake = new Handshake(environment, issuer, (named) => {
       if (!options.ports) this.#candidates.replace(named);
     });
@@ -135,7 +137,7 @@ export class Agent {
   async #another(connection, signal, daring = false) {
     this.#candidates.doubt(connection.port);
     const asking = this.#access === "probe" && this.#probeWorks;
-    return asking || daring ? this.#candidates.dialFresh(this.#environment, signal, asking) : null;
+    return asking || daring ? this.#candidates.dialFresh(this.#environment, signal, asking, this.#ipv6) : null;
   }
 
   close() {
@@ -284,7 +286,7 @@ export class Agent {
           asked = true;
           this.#on.state("asking", "permission_prompt");
         })
-        : connectAtOnce(environment, ports, signal));
+        : connectAtOnce(environment, ports, signal, this.#ipv6 && answered === null && !known));
       if (this.#permission.state === "prompt") this.#ungated = true;
       return { connection };
     } catch (error) {

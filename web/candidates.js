@@ -56,15 +56,16 @@ export class Candidates {
 
   /**
    * @param {boolean} asking by the probe first, which costs nothing
+   * @param {boolean} both address families, where the probe has not found one
    * @returns {Promise<import("./connection.js").Connection | null>} a socket to one of the fresh ports
    */
-  async dialFresh(environment, signal, asking) {
+  async dialFresh(environment, signal, asking, both) {
     while (this.fresh.length) {
       const answered = asking ? await probe(environment, this.fresh, signal) : null;
       if (asking && answered === null) break;
       const ports = asking ? [answered] : this.fresh;
       try {
-        return await connectAtOnce(environment, ports, signal);
+        return await connectAtOnce(environment, ports, signal, both && !asking);
       } catch {
         if (signal.aborted) throw signal.reason;
         for (const port of ports) this.doubt(port);

@@ -59,10 +59,14 @@ export async function probe(environment, ports, signal) {
 
 /**
  * All ports at once: for a page that needs no answer from the person.
+ * @param {boolean} [both] address families; one is enough where 127.0.0.1 is known to answer
  * @returns {Promise<import("./connection.js").Connection>}
  */
-export function connectAtOnce(environment, ports, signal) {
-  return first(signal, ports.map((port) => (won) => dialBothFamilies(environment, port, won)));
+export function connectAtOnce(environment, ports, signal, both = true) {
+  const within = addressTimeout(environment);
+  return first(signal, ports.map((port) => (won) => (both
+    ? dialBothFamilies(environment, port, won)
+    : dial(environment, address("127.0.0.1", port), { within, signal: won }))));
 }
 
 /**

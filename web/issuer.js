@@ -57,7 +57,8 @@ export class Issuer {
     const { status, body } = await this.#call("GET", "/v1/session");
     if (status === 200 && body) {
       const device = body.device_name ?? null;
-      return { ...body, name: shownName(body.name), device_name: device && shownName(device) };
+      const [name, method] = [body.name, body.method].map(shownName);
+      return { ...body, name, method, device_name: device && shownName(device) };
     }
     if (status === 401) return null;
     throw refusal(status, body);

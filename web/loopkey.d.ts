@@ -112,6 +112,11 @@ export interface LoopkeyOptions {
    * name; set `true` for an intranet site under a DNS name.
    */
   local?: boolean;
+  /**
+   * `false`: the agent is not looked for on `[::1]` where `127.0.0.1` is silent. For pages with a content
+   * security policy, which cannot name `[::1]` in any engine and would report a violation.
+   */
+  ipv6?: boolean;
 }
 
 export interface LoopkeyEventMap {

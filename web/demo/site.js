@@ -68,7 +68,8 @@ const fill = (sentence, values) => sentence.replace(/\{(\w+)\}/g, (whole, key) =
 const local = new URLSearchParams(location.search).get("as") === "public" ? false : undefined;
 // The server writes its candidate ports into the page, so that the first look need not wait for an answer.
 const ports = document.body.dataset.ports.split(" ").map(Number);
-const loopkey = createLoopkey({ issuer: location.origin, ports, local });
+// No policy can name [::1], and this page has one.
+const loopkey = createLoopkey({ issuer: location.origin, ports, local, ipv6: false });
 
 let lang = remembered() ?? (/^zh\b/i.test(navigator.language) ? "zh" : "en");
 /** Why the last session ended, as long as the page should say so. */

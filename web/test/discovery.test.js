@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DEFAULT_PORTS, candidatePorts, connectAtOnce, connectInTurn, probe } from "../discovery.js";
+import { createLoopkey } from "../loopkey.js";
 import { FakeAgent, world } from "./support.js";
 
 const PORTS = [28970, 28971];
@@ -35,6 +36,15 @@ test("[::1] is tried after 400 ms of silence, and not after a refusal", async ()
   const refused = world({ agents: [] });
   assert.ok((await outcome(refused, connectAtOnce(refused.environment, [28970], never()))).error);
   assert.deepEqual(refused.dials, ["ws://127.0.0.1:28970/v1"]);
+});
+
+test("[::1] is left out where the page says so, and where the probe has answered on 127.0.0.1", async () => {
+  for (const how of [{ ipv6: false }, { ipv6: true }]) {
+    const here = world({ silent: () => true, ...(!how.ipv6 && { noProbe: true }) });
+    createLoopkey({ issuer: "https://app.example.com", environment: here.environment, ...how }).start();
+    await here.clock.advance(3_000);
+    assert.ok(here.dials.length && here.dials.every((url) => url.includes("127.0.0.1")), `${here.dials}`);
+  }
 });
 
 test("silence everywhere ends within 1.4 seconds", async () => {

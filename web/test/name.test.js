@@ -24,7 +24,7 @@ test("i153: ten kilobytes are cut, by characters", () => {
 });
 
 test("a29: a person and a session carry clean names, whatever the login server let through", async () => {
-  const hostile = { subject: "s", account: "a", name: "A\u202Eda\u0000", avatar: null, signed_in_at: 1, device_name: "lap\u200Btop" };
+  const hostile = { subject: "s", account: "a", name: "A\u202Eda\u0000", avatar: null, signed_in_at: 1, device_name: "lap\u200Btop", method: { toString: "agent" } };
   const here = await started();
   here.issuer.account = hostile;
   here.agent.push({ epoch: 2 });
@@ -33,5 +33,6 @@ test("a29: a person and a session carry clean names, whatever the login server l
   here.issuer.session = hostile;
   await here.loopkey.login();
   await here.clock.advance(50);
-  assert.deepEqual([here.loopkey.session.name, here.loopkey.session.device_name], ["Ada", "laptop"]);
+  const { name, device_name, method } = here.loopkey.session;
+  assert.deepEqual([name, device_name, method], ["Ada", "laptop", "?"]);
 });
