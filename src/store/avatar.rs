@@ -2,10 +2,14 @@
 
 use base64::Engine as _;
 
+use super::picture::dimensions;
 use crate::protocol::origin::Origin;
 
 /// Largest picture in a `data:` address, in bytes after decoding (protocol section 6.6).
 pub const AVATAR_MAX_LEN: usize = 64 * 1024;
+
+/// Largest width and height of a picture in a `data:` address, in pixels: what a browser unpacks is four bytes for each.
+pub const AVATAR_MAX_PIXELS: u32 = 2048;
 
 const URL_MAX_LEN: usize = 2048;
 
@@ -24,6 +28,9 @@ pub enum BadAvatar {
     /// More than [`AVATAR_MAX_LEN`] bytes.
     #[error("the avatar is larger than 64 KiB")]
     TooLarge,
+    /// Wider or higher than [`AVATAR_MAX_PIXELS`].
+    #[error("the avatar is wider or higher than 2048 pixels")]
+    Dimensions,
     /// The picture is not of the kind that its address says.
     #[error("the avatar's bytes are not of the kind it names")]
     Content,
@@ -85,7 +92,13 @@ fn require_picture(data: &str) -> Result<(), BadAvatar> {
     if bytes.len() > AVATAR_MAX_LEN {
         return Err(BadAvatar::TooLarge);
     }
-    if has_magic(&bytes) { Ok(()) } else { Err(BadAvatar::Content) }
+    if !has_magic(&bytes) {
+        return Err(BadAvatar::Content);
+    }
+    match dimensions(&bytes) {
+        Some((width, height)) if width.max(height) > AVATAR_MAX_PIXELS => Err(BadAvatar::Dimensions),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -112,6 +125,18 @@ mod tests {
             data("image/png", &sized(AVATAR_MAX_LEN)),
         ] {
             assert!(Avatar::try_from(sound.clone()).is_ok(), "{}", &sound[..40.min(sound.len())]);
+        }
+    }
+
+    #[test]
+    fn i154_a_picture_that_unpacks_to_gigabytes_is_refused() {
+        let of = |width: u32, height: u32| {
+            let bytes = [&b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"[..], &width.to_be_bytes(), &height.to_be_bytes()].concat();
+            Avatar::try_from(data("image/png", &bytes))
+        };
+        assert!(of(AVATAR_MAX_PIXELS, AVATAR_MAX_PIXELS).is_ok());
+        for (width, height) in [(60_000, 60_000), (AVATAR_MAX_PIXELS + 1, 1), (1, u32::MAX)] {
+            assert_eq!(of(width, height), Err(BadAvatar::Dimensions), "{width} x {height}");
         }
     }
 

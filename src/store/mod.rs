@@ -16,6 +16,7 @@ mod device;
 pub mod embedded;
 mod keys;
 mod open;
+mod picture;
 mod session;
 #[cfg(test)]
 mod suite;
@@ -27,7 +28,7 @@ use async_trait::async_trait;
 
 pub use account::{Account, AccountChange, AccountId, BadAccountId, Profile};
 pub use audit::{AuditEntry, AuditRecord, Audited};
-pub use avatar::{AVATAR_MAX_LEN, Avatar, BadAvatar};
+pub use avatar::{AVATAR_MAX_LEN, AVATAR_MAX_PIXELS, Avatar, BadAvatar};
 pub use device::{DeviceRecord, EnrolRefusal, Enrolled, TICKET_LIFE_SECONDS, TicketHash, Ticketed};
 pub use keys::{ChallengeSigners, rotate_challenge_key};
 pub use open::{OpenError, StoreUrl, open};
