@@ -33,8 +33,12 @@ pub(crate) enum Site {
 impl Desk {
     /// Everything is up; the site is not opened yet.
     pub(crate) async fn new(engine: Engine, site: Site) -> Self {
+        Self::at(free_places(), engine, site).await
+    }
+
+    /// The same at places that a test chose, because something else is there already.
+    pub(crate) async fn at(places: Places, engine: Engine, site: Site) -> Self {
         trace::start();
-        let places = free_places();
         let demo = Demo::start(places.clone()).await.expect("the demo starts");
         let browser = Browser::launch(engine, options(&places, engine, site)).await.expect("the browser starts");
         let context = browser.new_context().await.expect("a context");
