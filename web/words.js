@@ -51,7 +51,7 @@ const en = {
     signed_out: "You have been signed out of the app.",
     locked: "The app was locked meanwhile.",
     switched: "The account in the app has changed. Check the name before you continue.",
-    busy: "The app has another sign-in open, or was asked too often. Try again in a few minutes.",
+    busy: "The app is busy or was asked too often. Try again in a few minutes.",
     unavailable: "Signing in isn’t possible right now.",
     cancelled: "The sign-in was cancelled.",
     not_granted: "The app doesn’t let this site sign you in.",

@@ -39,7 +39,7 @@ const HEIGHTS: &str = r#"(async () => {
         card.loopkey.login = () => Promise.reject({ code });
         card.shadowRoot.querySelector('#login').click();
         await new Promise((resolve) => card.addEventListener('loopkey-error', () => setTimeout(resolve), { once: true }));
-        heights[`${lang} ${code}`] = Math.round(card.getBoundingClientRect().height);
+        heights[`${lang} error ${code}`] = Math.round(card.getBoundingClientRect().height);
       }
       let refuse;
       card.loopkey.login = () => new Promise((_, reject) => { refuse = reject; });
