@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::console::firefox_line;
 use super::keys::Stroke;
 use super::page::ScriptError;
-use super::process::{BrowserProcess, find_program, new_profile};
+use super::process::{BrowserProcess, START_DEADLINE, find_program, new_profile};
 use super::wire::{CALL_DEADLINE, Wire, string};
 use super::{Cookie, LaunchOptions, Permission};
 
@@ -74,7 +74,9 @@ impl Firefox {
         let mut process = BrowserProcess::spawn(&program, &arguments, profile)?;
         let address = process.announced("WebDriver BiDi listening on ").await?;
         let firefox = Self(Wire::connect(&format!("{address}/session")).await?);
-        firefox.0.call("session.new", json!({ "capabilities": {} })).await?;
+        // Answered once Firefox is up, which on a loaded machine is long after its port is open.
+        let session = json!({ "method": "session.new", "params": { "capabilities": {} } });
+        firefox.0.request("session.new", session, START_DEADLINE).await?;
         firefox.0.call("session.subscribe", json!({ "events": ["log.entryAdded", NAVIGATED] })).await?;
         Ok((process, firefox))
     }

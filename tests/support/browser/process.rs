@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// How long a browser may take to open its debugging port: a cold start on a loaded machine, not a measurement.
-const START_DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const START_DEADLINE: Duration = Duration::from_secs(60);
 /// How long dropping waits for every process of the group to be gone.
 const END_DEADLINE: Duration = Duration::from_secs(10);
 /// Lines of browser output kept for an error message.
