@@ -99,6 +99,9 @@ impl std::str::FromStr for Origin {
 }
 
 fn require_serialized(text: &str) -> Result<(), BadOrigin> {
+    if text.len() > ORIGIN_MAX_LEN {
+        return Err(BadOrigin::Host);
+    }
     let lower = text.to_ascii_lowercase();
     let (authority, default_port, secure) = if let Some(rest) = lower.strip_prefix("https://") {
         (rest, 443, true)
@@ -120,7 +123,7 @@ fn require_serialized(text: &str) -> Result<(), BadOrigin> {
     if host.ends_with('.') {
         return Err(BadOrigin::TrailingDot);
     }
-    if text.len() > ORIGIN_MAX_LEN || !(is_host_name(host) || is_address(host)) {
+    if !(is_host_name(host) || is_address(host)) {
         return Err(BadOrigin::Host);
     }
     if lower != text {
@@ -163,19 +166,20 @@ fn is_host_name(host: &str) -> bool {
     host.len() <= 253 && host.split('.').all(label) && !host.rsplit('.').next().is_some_and(numeric)
 }
 
-/// An address as browsers write it (URL standard, section 3.5): an IPv4 address inside has no dots.
-fn serialized(address: Ipv6Addr) -> String {
-    match (address.to_ipv4_mapped(), address.segments()) {
-        (Some(_), [.., high, low]) => format!("::ffff:{high:x}:{low:x}"),
-        _ => address.to_string(),
-    }
-}
-
 fn is_address(host: &str) -> bool {
     if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return inner.parse::<Ipv6Addr>().is_ok_and(|address| serialized(address) == inner);
     }
     host.parse::<Ipv4Addr>().is_ok_and(|address| address.to_string() == host)
+}
+
+/// An IPv6 address as browsers write it (URL standard, IPv6 serializer): in hexadecimal, also where the standard library
+/// shows the IPv4 address inside.
+fn serialized(address: Ipv6Addr) -> String {
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0xffff, high, low] => format!("::ffff:{high:x}:{low:x}"),
+        _ => address.to_string(),
+    }
 }
 
 /// Proof that an origin is on the list. Only [`AllowedOrigins::admit`] makes one.
@@ -224,6 +228,7 @@ mod tests {
             "https://10.0.0.7",
             "https://[2001:db8::1]:444",
             "https://[::ffff:7f00:1]",
+            "https://[::ffff:0:0]",
             "http://localhost:28980",
             "http://127.0.0.1:8080",
             "http://localhost",
@@ -260,6 +265,7 @@ mod tests {
             ("https://app.example.com:65536", BadOrigin::Port),
             ("https://", BadOrigin::Host),
             ("https://-a.example", BadOrigin::Host),
+            ("https://a-.example", BadOrigin::Host),
             ("https://a..example", BadOrigin::Host),
             ("https://bücher.example", BadOrigin::Host),
             ("https://a example", BadOrigin::Host),
@@ -274,6 +280,34 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Origin>(), Err(cure), "{text:?}");
         }
+    }
+
+    #[test]
+    fn the_parts_of_an_origin() {
+        for (text, host, insecure) in [
+            ("https://app.example.com", "app.example.com", false),
+            ("https://app.example.com:8443", "app.example.com", false),
+            ("https://[2001:db8::1]", "[2001:db8::1]", false),
+            ("https://[2001:db8::1]:444", "[2001:db8::1]", false),
+            ("http://localhost:28980", "localhost", true),
+        ] {
+            let origin: Origin = text.parse().expect("origin");
+            assert_eq!((origin.host(), origin.is_insecure(), origin.to_string().as_str()), (host, insecure, text));
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_looked_at() {
+        let fault = |len: usize| format!("https://a.example/{}", "x".repeat(len - 18)).parse::<Origin>();
+        assert_eq!(fault(280), Err(BadOrigin::Path));
+        assert_eq!(fault(281), Err(BadOrigin::Host));
+        assert_eq!(fault(10_000), Err(BadOrigin::Host));
+        let label = "a".repeat(63);
+        let longest = format!("https://{label}.{label}.{label}.{}:65535", &label[..61]);
+        assert!(longest.parse::<Origin>().is_ok(), "a host name of 253 bytes");
+        let longer = format!("https://{label}.{label}.{label}.{}", &label[..62]);
+        assert_eq!(longer.parse::<Origin>(), Err(BadOrigin::Host));
+        assert_eq!(format!("https://{label}a.example").parse::<Origin>(), Err(BadOrigin::Host));
     }
 
     proptest! {
