@@ -190,7 +190,7 @@ impl Connection {
     fn on_challenge_read(&mut self, call: Call, verdict: Result<AcceptedChallenge, ChallengeRefusal>, now: Moment) {
         let published = Arc::clone(&self.published);
         let live = self.live();
-        let proving = live.proofs.iter().position(|p| p.call == call);
+        let proving = live.proofs.iter().position(|p| p.call == call && p.epoch.is_none());
         let login = matches!(&live.login, Login::ReadChallenge { asked } if asked.call == call);
         if proving.is_none() && !login {
             return;

@@ -14,6 +14,8 @@ mod live;
 mod opening;
 mod pulse;
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
 mod walk;
 
 use std::sync::Arc;

@@ -100,12 +100,12 @@ struct World {
     logins: usize,
 }
 
-fn published(seq: u64, presence: PresenceState, epoch: u64) -> Arc<Published> {
+pub(super) fn published(seq: u64, presence: PresenceState, epoch: u64) -> Arc<Published> {
     let state = crate::protocol::state::State { presence, since: UnixMillis(1), epoch: Epoch(epoch) };
     Arc::new(Published::new(Seq(seq), state, true))
 }
 
-fn challenge(life: &str, now: Moment) -> AcceptedChallenge {
+pub(super) fn challenge(life: &str, now: Moment) -> AcceptedChallenge {
     let issuer: crate::protocol::issuer::Issuer = "https://login.example".parse().expect("issuer");
     let claims = Challenge {
         rdm: issuer.login_url(),
