@@ -1,6 +1,6 @@
 //! When an agent accepts a challenge (protocol section 4.1): signature, age by the issuer's clock, origin, first sight.
 
-use std::collections::HashMap;
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use super::id::ChallengeId;
@@ -131,19 +131,25 @@ const MAX_SECONDS_AHEAD: u64 = 5;
 /// The challenges that were accepted and could still be accepted again.
 #[derive(Debug, Default)]
 pub struct SeenChallenges {
-    until: HashMap<ChallengeId, Moment>,
-    sweep_at: usize,
+    seen: HashSet<ChallengeId>,
+    /// All of `seen` in the order in which they were seen, which is that in which they are forgotten.
+    order: VecDeque<(Moment, ChallengeId)>,
 }
 
 impl SeenChallenges {
     /// Remembers a challenge until `forget`; false where it is remembered already.
     fn insert(&mut self, id: ChallengeId, forget: Moment, now: Moment) -> bool {
-        // Swept whenever it has doubled: constant cost an entry, and no timer.
-        if self.until.len() >= self.sweep_at.max(64) {
-            self.until.retain(|_, until| *until > now);
-            self.sweep_at = self.until.len() * 2;
+        while let Some(&(until, over)) = self.order.front()
+            && until <= now
+        {
+            self.order.pop_front();
+            self.seen.remove(&over);
         }
-        self.until.insert(id, forget).is_none_or(|until| until <= now)
+        let first = self.seen.insert(id);
+        if first {
+            self.order.push_back((forget, id));
+        }
+        first
     }
 }
 
@@ -248,6 +254,18 @@ mod tests {
     }
 
     #[test]
+    fn a_challenge_is_remembered_until_its_last_second_and_no_longer() {
+        let mut bench = Bench::new();
+        let at = |seconds| NOW + Duration::from_secs(seconds);
+        let mut ahead = bench.challenge();
+        (ahead.iat, ahead.exp) = (DATE.plus(5), DATE.plus(125));
+        assert!(bench.accept_at(&ahead, NOW).is_ok());
+        assert_eq!(bench.accept_at(&ahead, at(125)), Err(ChallengeFault::Replayed));
+        assert_eq!(bench.accept_at(&ahead, at(126)), Err(ChallengeFault::Time));
+        assert_eq!(bench.seen.order.front(), Some(&(at(126), ahead.jti)));
+    }
+
+    #[test]
     fn what_was_seen_is_forgotten_when_it_could_not_be_accepted_any_more() {
         let mut seen = SeenChallenges::default();
         let at = |seconds| NOW + Duration::from_secs(seconds);
@@ -256,11 +274,14 @@ mod tests {
             bytes[..4].copy_from_slice(&number.to_be_bytes());
             ChallengeId::from_bytes(bytes)
         };
-        for number in 0..10_000 {
+        for number in 0..1_000 {
             let now = at(u64::from(number));
             assert!(seen.insert(id(number), now + Duration::from_secs(126), now));
+            assert!(seen.seen.len() <= 126 && seen.order.len() == seen.seen.len(), "what is over is forgotten");
         }
-        assert!(seen.until.len() < 600, "{} are remembered", seen.until.len());
-        assert!(!seen.insert(id(9_999), at(20_000), at(9_999)));
+        for number in 874..1_000 {
+            assert!(!seen.insert(id(number), at(2_000), at(999)), "{number} could still be accepted");
+        }
+        assert!(seen.insert(id(873), at(2_000), at(999)), "nobody would accept it");
     }
 }

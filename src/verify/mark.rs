@@ -76,7 +76,7 @@ impl Marks {
     /// An empty set with an incarnation of its own.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, life: Mutex::new(Life::new(0)) }
+        Self { clock, life: Mutex::new(Life::new()) }
     }
 
     /// The incarnation that new challenges must name.
@@ -121,13 +121,10 @@ struct Life {
 }
 
 impl Life {
-    fn new(forgotten: u64) -> Self {
+    fn new() -> Self {
         let incarnation = base64url::encode(crypto::random::<16>());
-        Self {
-            incarnation: incarnation.parse().expect("base64url is a valid incarnation"),
-            buckets: BTreeMap::new(),
-            forgotten,
-        }
+        let incarnation = incarnation.parse().expect("base64url is a valid incarnation");
+        Self { incarnation, buckets: BTreeMap::new(), forgotten: 0 }
     }
 
     fn insert(
@@ -145,7 +142,7 @@ impl Life {
         if bucket < self.forgotten {
             // The clock was ahead and went back: what was forgotten meanwhile may be valid again. A new life begins, in
             // which none of the old challenges counts.
-            *self = Self::new(now.0 / BUCKET_SECONDS);
+            *self = Self::new();
             return Outcome::OtherIncarnation;
         }
         let key = challenge.as_bytes().first_chunk::<16>().expect("a jti has 32 bytes");
@@ -154,10 +151,8 @@ impl Life {
 
     fn forget(&mut self, now: Timestamp) {
         let current = now.0 / BUCKET_SECONDS;
-        if current > self.forgotten {
-            self.buckets = self.buckets.split_off(&current);
-            self.forgotten = current;
-        }
+        self.buckets.retain(|bucket, _| *bucket >= current);
+        self.forgotten = self.forgotten.max(current);
     }
 }
 
