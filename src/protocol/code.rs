@@ -65,3 +65,29 @@ pub enum RefusalCode {
     /// The client tried and could not.
     Failed,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_on_the_wire() {
+        use CloseCode::*;
+        let codes = [
+            (GoingAway, 1001),
+            (ProtocolError, 1002),
+            (Unsupported, 1003),
+            (InvalidUtf8, 1007),
+            (TooBig, 1009),
+            (TryLater, 1013),
+            (Unexpected, 4400),
+            (NotAccepted, 4401),
+            (Withdrawn, 4403),
+            (TimedOut, 4408),
+            (OverLimit, 4429),
+        ];
+        for (code, number) in codes {
+            assert_eq!(code.number(), number, "{code:?}");
+        }
+    }
+}

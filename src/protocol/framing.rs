@@ -51,7 +51,7 @@ impl FragmentCounter {
                     }
                 }
                 Expect::LongLength { missing, length, masked } => {
-                    let length = length << 8 | u64::from(byte);
+                    let length = length * 256 + u64::from(byte);
                     match missing {
                         1 => payload(length, masked),
                         _ => Expect::LongLength { missing: missing - 1, length, masked },
@@ -123,6 +123,23 @@ mod tests {
             assert_eq!(counter.take(&message(MAX_FRAGMENTS, b"")), Ok(()));
         }
         assert_eq!(counter.take(&message(MAX_FRAGMENTS + 1, b"")), Err(TooManyFragments));
+    }
+
+    /// A page's frames are masked; whoever masks none is refused elsewhere, but must not be miscounted here.
+    #[test]
+    fn frames_without_a_mask_and_with_any_length_form_are_counted() {
+        for header in [&[0x03][..], &[0x7e, 0, 3], &[0x7f, 0, 0, 0, 0, 0, 0, 0, 3]] {
+            let frame = |first: u8| [&[first][..], header, &[0x80; 3]].concat();
+            let mut counter = FragmentCounter::default();
+            assert_eq!(counter.take(&frame(0x01)), Ok(()));
+            for _ in 1..MAX_FRAGMENTS {
+                assert_eq!(counter.take(&frame(0x00)), Ok(()));
+            }
+            assert_eq!(counter.take(&frame(0x00)), Err(TooManyFragments));
+        }
+        let mut counter = FragmentCounter::default();
+        assert_eq!(counter.take(&[0x82, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), Ok(()));
+        assert_eq!(counter.take(&[0x00; 100]), Ok(()), "the payload of a frame that never ends");
     }
 
     proptest! {

@@ -205,6 +205,7 @@ mod tests {
             ("Sec-WebSocket-Version: 13\r\n", "", Refused::Upgrade),
             ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j", Refused::Upgrade),
             ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZR==", Refused::Upgrade),
+            ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j-Q==", Refused::Upgrade),
             ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "", Refused::Upgrade),
             ("other, loopkey.1", "loopkey.2", Refused::Upgrade),
             ("other, loopkey.1", "Loopkey.1", Refused::Upgrade),

@@ -107,3 +107,30 @@ pub enum OpenProof {
     /// Its origin will do, for the unproved state only.
     Origin,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_is_one_of_three_kinds() {
+        let longest = format!("action:{}", "a".repeat(64));
+        for text in ["presence", "login", "action:open", "action:a-b.C_9", &longest] {
+            assert_eq!(Grant::try_from(text.to_owned()).map(String::from).as_deref(), Ok(text));
+        }
+        let too_long = format!("{longest}a");
+        for text in ["", "Presence", "login ", "action", "action:", "action:a b", "action:a/b", "action:ä", &too_long]
+        {
+            assert_eq!(Grant::try_from(text.to_owned()), Err(BadGrant), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_origin_has_what_was_granted_and_less_without_a_challenge() {
+        let grants = Grants::from_iter([Grant::Presence, Grant::Login, Grant::Action("open".into())]);
+        assert!(grants.has(&Grant::Login) && grants.has_action("open"));
+        assert!(!grants.has(&Grant::Action("close".into())) && !grants.has_action("close"));
+        assert!(!grants.has_action("login"), "a grant is no action");
+        assert_eq!(grants.without_challenge(), Grants::from_iter([Grant::Presence]));
+    }
+}

@@ -107,7 +107,7 @@ fn require_clean_lines(bytes: &[u8]) -> Result<(), BadHead> {
         let sound = match byte {
             b'\n' => previous == b'\r',
             b'\t' | b' ' => at != 0 && previous != b'\n',
-            b'\r' => previous != b'\r' && at != 0,
+            b'\r' => at != 0,
             0x00..=0x1f | 0x7f => false,
             _ => true,
         };
@@ -168,6 +168,46 @@ mod tests {
         for bytes in cases {
             assert!(RequestHead::parse(bytes).is_err(), "{}", String::from_utf8_lossy(&bytes[..bytes.len().min(60)]));
         }
+    }
+
+    /// httparse refuses most of these as well; that is not relied upon.
+    #[test]
+    fn lines_are_clean_by_our_own_reading() {
+        for sound in [&b"GET /v1 HTTP/1.1\r\nX: a\tb c\r\n\r\n"[..], b"", b"GET", b"a\r", b"a\r\n", b"\x80\xff"] {
+            assert_eq!(require_clean_lines(sound), Ok(()), "{sound:?}");
+        }
+        for bytes in [
+            &b" GET"[..],
+            b"\tGET",
+            b"\rGET",
+            b"\r\nGET",
+            b"\nGET",
+            b"a\nb",
+            b"a\rb",
+            b"a\r\r\n",
+            b"a\r\n b",
+            b"a\r\n\tb",
+            b"a\0",
+            b"a\x01",
+            b"a\x1f",
+            b"a\x7f",
+        ] {
+            assert_eq!(require_clean_lines(bytes), Err(BadHead::Syntax), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn eight_kibibytes_and_not_one_byte_more() {
+        let whole = |len: usize| {
+            let (start, end) = ("GET /v1 HTTP/1.1\r\nX: ", "\r\n\r\n");
+            format!("{start}{}{end}", "a".repeat(len - start.len() - end.len()))
+        };
+        let longest = whole(8192);
+        assert!(matches!(RequestHead::parse(longest.as_bytes()), Ok(Some(_))));
+        assert_eq!(RequestHead::parse(&longest.as_bytes()[..8191]), Ok(None));
+        assert_eq!(RequestHead::parse(whole(8193).as_bytes()), Err(BadHead::TooLong));
+        assert_eq!(RequestHead::parse(whole(9000).as_bytes()), Err(BadHead::TooLong));
+        assert_eq!(RequestHead::parse(&whole(8200).as_bytes()[..8192]), Err(BadHead::TooLong));
     }
 
     proptest! {

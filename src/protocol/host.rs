@@ -31,6 +31,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn loopback_is_loopback_in_either_family_and_nothing_else() {
+        for (address, loopback) in [
+            ("127.0.0.1", true),
+            ("127.8.9.1", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("0.0.0.0", false),
+            ("::", false),
+            ("10.0.0.1", false),
+            ("::ffff:10.0.0.1", false),
+        ] {
+            assert_eq!(is_loopback(address.parse().expect("address")), loopback, "{address}");
+        }
+    }
+
+    #[test]
     fn two_spellings_and_no_third() {
         let hosts = HostSet::for_port(28970);
         assert!(hosts.has(b"127.0.0.1:28970") && hosts.has(b"[::1]:28970"));

@@ -201,3 +201,31 @@ impl Seq {
         Self(self.0.saturating_add(1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_go_up_by_one_and_never_round() {
+        assert_eq!((Epoch(4).next(), Epoch(u64::MAX).next()), (Epoch(5), Epoch(u64::MAX)));
+        assert_eq!((Seq(4).next(), Seq(u64::MAX).next()), (Seq(5), Seq(u64::MAX)));
+    }
+
+    #[test]
+    fn identifiers_have_one_spelling() {
+        let text = "AQEBAQEBAQEBAQEBAQEBAQ";
+        assert_eq!(text.parse::<TokenId>().map(|id| id.to_string()).as_deref(), Ok(text));
+        for other in ["AQEBAQEBAQEBAQEBAQEBAR", "AQEBAQEBAQEBAQEBAQEBAQ==", "AQEBAQEBAQEBAQEBAQEB", ""] {
+            assert_eq!(other.parse::<TokenId>(), Err(BadId("TokenId")), "{other:?}");
+        }
+        assert_eq!(String::from(DeviceIssuer("3q2-7w".parse().expect("id"))), "loopkey:3q2-7w");
+        for other in ["3q2-7w", "loopkey:", "Loopkey:3q2-7w", "loopkey: 3q2-7w"] {
+            assert!(DeviceIssuer::try_from(other.to_owned()).is_err(), "{other:?}");
+        }
+        for other in ["", "a b", "a\"b", "a\\b", "ä", "a\n", &"a".repeat(129)] {
+            assert!(other.parse::<Subject>().is_err(), "{other:?}");
+        }
+        assert!("a".repeat(128).parse::<Subject>().is_ok());
+    }
+}

@@ -133,6 +133,9 @@ mod tests {
         assert_eq!(issuer.link_url(), "wss://app.example.com/loopkey/v1/link");
         let local: Issuer = "http://localhost:28980".parse().expect("issuer");
         assert_eq!((local.path(), local.link_url().as_str()), ("", "ws://localhost:28980/v1/link"));
+        let short: Issuer = "https://a.b/c/d".parse().expect("issuer");
+        assert_eq!((short.origin().as_str(), short.path()), ("https://a.b", "/c/d"));
+        assert_eq!((short.as_str(), short.to_string().as_str()), ("https://a.b/c/d", "https://a.b/c/d"));
     }
 
     #[test]
@@ -142,6 +145,7 @@ mod tests {
             ("https://app.example.com/a/", BadIssuer::TrailingSlash),
             ("https://app.example.com/a//b", BadIssuer::Path),
             ("https://app.example.com/../b", BadIssuer::Path),
+            ("https://app.example.com/./b", BadIssuer::Path),
             ("https://app.example.com/a?b", BadIssuer::Path),
             ("https://app.example.com/a#b", BadIssuer::Path),
             ("https://app.example.com/%61", BadIssuer::Path),

@@ -73,3 +73,15 @@ impl Default for SocketLimits {
         Self { per_origin: 32, total: 256, not_yet_open: 16 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Written out, as the protocol's page has them: a number that is computed can be computed wrongly.
+    #[test]
+    fn the_numbers_of_the_protocol() {
+        assert_eq!((HEAD_MAX_LEN, MESSAGE_MAX_LEN, SEND_QUEUE_MAX_LEN), (8_192, 8_192, 65_536));
+        assert_eq!(crate::protocol::statement::MAX_STATEMENT_LEN, 8_192);
+    }
+}

@@ -261,6 +261,17 @@ mod tests {
         }
     }
 
+    /// What passes through to the client arrives as it was sent.
+    #[test]
+    fn free_form_values_keep_every_kind_of_value() {
+        let text = r#"{"type":"action","id":1,"name":"o","params":[true,-7,7,1.5,"x",null,{"a":[{}]}]}"#;
+        let Ok(PageMessage::Action { params, .. }) = PageMessage::parse(text) else { panic!("an action") };
+        assert_eq!(params, serde_json::json!([true, -7, 7, 1.5, "x", null, {"a": [{}]}]));
+        assert!(matches!(PageMessage::parse(text), Ok(message) if message.encode() == text));
+        let answer = r#"{"type":"result","id":1,"value":{"a":1.5}}"#;
+        assert!(matches!(AgentMessage::parse(answer), Ok(message) if message.encode() == answer));
+    }
+
     #[test]
     fn messages_do_not_show_what_they_carry() {
         let message = AgentMessage::Token { id: 1, token: "a.b.c".into() };

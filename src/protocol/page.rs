@@ -130,3 +130,94 @@ impl Page {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::grant::Grants;
+    use crate::protocol::id::Nonce;
+    use crate::protocol::state::PresenceState;
+    use crate::protocol::time::UnixMillis;
+
+    const NONCE: Nonce = Nonce::from_bytes([7; 32]);
+
+    fn state(epoch: u64) -> State {
+        State { presence: PresenceState::SignedIn, since: UnixMillis(1), epoch: Epoch(epoch) }
+    }
+
+    fn hello(v: u32) -> AgentMessage {
+        AgentMessage::Hello { v, nonce: NONCE }
+    }
+
+    fn ready(seq: u64, epoch: u64) -> AgentMessage {
+        let (grants, resume) = (Grants::default(), "ticket".to_owned());
+        AgentMessage::Ready { seq: Seq(seq), grants, state: state(epoch), proof: None, resume, resumed: false }
+    }
+
+    fn tell(page: &mut Page, message: &AgentMessage) -> Result<Vec<Event>, AgentMisbehaved> {
+        page.handle(&message.encode())
+    }
+
+    fn open_page(with: OpenWith) -> Page {
+        let mut page = Page::new(with);
+        tell(&mut page, &hello(VERSION)).expect("hello");
+        tell(&mut page, &ready(17, 4)).expect("ready");
+        page
+    }
+
+    #[test]
+    fn a_page_opens_as_it_was_told_and_can_open_again() {
+        let resume = OpenWith::Resume { ticket: "t".into(), seq: Seq(9) };
+        for (with, challenge, ticket, seq) in [
+            (OpenWith::Challenge("c".into()), Some("c"), None, None),
+            (resume, None, Some("t"), Some(Seq(9))),
+            (OpenWith::Nothing, None, None, None),
+        ] {
+            let mut page = Page::new(with);
+            let (challenge, resume) = (challenge.map(str::to_owned), ticket.map(str::to_owned));
+            let open = PageMessage::Open { nonce: NONCE, challenge, resume, seq };
+            assert_eq!(tell(&mut page, &hello(VERSION)), Ok(vec![Event::Send(open)]));
+            assert_eq!((page.state(), page.reopen()), (None, None));
+            assert_eq!(tell(&mut page, &ready(17, 4)), Ok(vec![Event::Said(ready(17, 4))]));
+            assert_eq!(page.state(), Some((Seq(17), state(4))));
+            assert_eq!(page.reopen(), Some(OpenWith::Resume { ticket: "ticket".into(), seq: Seq(17) }));
+        }
+    }
+
+    #[test]
+    fn an_agent_that_speaks_out_of_order_or_another_version_is_left() {
+        let mut page = Page::new(OpenWith::Nothing);
+        assert_eq!(tell(&mut page, &hello(2)), Err(AgentMisbehaved::Version(2)));
+        assert_eq!(tell(&mut page, &ready(1, 4)), Err(AgentMisbehaved::OutOfOrder));
+        assert_eq!(tell(&mut page, &AgentMessage::Ping {}), Err(AgentMisbehaved::OutOfOrder));
+        tell(&mut page, &hello(VERSION)).expect("hello");
+        assert_eq!(tell(&mut page, &hello(VERSION)), Err(AgentMisbehaved::OutOfOrder));
+        let mut page = open_page(OpenWith::Nothing);
+        assert_eq!(tell(&mut page, &hello(VERSION)), Err(AgentMisbehaved::OutOfOrder));
+        assert_eq!(tell(&mut page, &ready(18, 4)), Err(AgentMisbehaved::OutOfOrder));
+    }
+
+    #[test]
+    fn an_open_page_follows_the_state_and_answers_pings() {
+        let mut page = open_page(OpenWith::Nothing);
+        let same = AgentMessage::State { seq: Seq(18), state: state(4) };
+        assert_eq!(tell(&mut page, &same), Ok(vec![Event::Said(same.clone())]));
+        let other = AgentMessage::State { seq: Seq(19), state: state(5) };
+        assert_eq!(tell(&mut page, &other), Ok(vec![Event::PersonGone, Event::Said(other.clone())]));
+        assert_eq!(page.state(), Some((Seq(19), state(5))));
+        assert_eq!(tell(&mut page, &AgentMessage::Ping {}), Ok(vec![Event::Send(PageMessage::Pong {})]));
+        let token = AgentMessage::Token { id: 1, token: "t".into() };
+        assert_eq!(tell(&mut page, &token), Ok(vec![Event::Said(token.clone())]));
+        assert_eq!(page.handle(r#"{"type":"from a later version"}"#), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn requests_are_numbered_and_name_the_person_of_the_last_state() {
+        let mut page = open_page(OpenWith::Nothing);
+        assert_eq!(page.prove("c".into()), (1, PageMessage::Prove { id: 1, challenge: "c".into() }));
+        let login = |id| PageMessage::Login { id, epoch: Epoch(4), challenge: "d".into() };
+        assert_eq!(page.login("d".into()), (2, login(2)));
+        assert_eq!(page.login("d".into()), (3, login(3)));
+        assert_eq!(page.prove("c".into()).0, 4);
+    }
+}

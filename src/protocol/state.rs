@@ -67,3 +67,16 @@ impl Published {
         Self { seq, state, enrolled, frame: AgentMessage::State { seq, state }.encode().into() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_presence_is_shown_as_it_is_written() {
+        use PresenceState::*;
+        for presence in [SignedIn, Away, Locked, SignedOut] {
+            assert_eq!(serde_json::to_value(presence).expect("JSON"), presence.to_string());
+        }
+    }
+}

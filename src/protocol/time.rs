@@ -56,3 +56,18 @@ impl Add<Duration> for Moment {
         Self(self.0.saturating_add(by))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_goes_below_zero_or_round() {
+        assert_eq!((Timestamp(9).seconds_since(Timestamp(4)), Timestamp(4).seconds_since(Timestamp(9))), (5, 0));
+        assert_eq!((Timestamp(4).plus(5), Timestamp(u64::MAX).plus(5)), (Timestamp(9), Timestamp(u64::MAX)));
+        assert_eq!(UnixMillis(7_999).timestamp(), Timestamp(7));
+        let (early, late) = (Moment(Duration::from_secs(4)), Moment(Duration::from_secs(9)));
+        assert_eq!((late.since(early), early.since(late)), (Duration::from_secs(5), Duration::ZERO));
+        assert_eq!(Moment(Duration::MAX) + Duration::from_secs(5), Moment(Duration::MAX));
+    }
+}

@@ -336,6 +336,16 @@ fn any_other_byte_or_form_is_refused() {
 }
 
 #[test]
+fn a_challenge_may_be_as_long_as_a_statement_and_no_longer() {
+    let case = Case::new(Algorithm::Es256);
+    let (_, t, _) = case.sign();
+    let challenge = |len: usize| case.redeem(&"A".repeat(len), &t).err();
+    assert_eq!(challenge(PRESENTED_MAX_LEN), Some(Fault::Challenge(BadStatement::Form)));
+    assert_eq!(challenge(PRESENTED_MAX_LEN + 1), Some(Fault::Challenge(BadStatement::TooLong)));
+    assert_eq!(case.known_challenge_keys.keys(), [case.issuer_key.public().clone()]);
+}
+
+#[test]
 fn a_mark_redeems_its_own_challenge_only() {
     let case = Case::new(Algorithm::Es256);
     let (c, t, _) = case.sign();

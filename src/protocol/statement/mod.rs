@@ -15,6 +15,8 @@ mod jws;
 mod login;
 mod presence;
 mod sign_out;
+#[cfg(test)]
+mod tests;
 
 pub use challenge::{AGENT_AUDIENCE, Audience, CHALLENGE_LIFE_SECONDS, Challenge, sid};
 pub use enrolment::{DEVICE_NAME_MAX_LEN, Enrolment, verify_enrolment};
