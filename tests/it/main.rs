@@ -5,6 +5,7 @@ mod support;
 
 mod agent;
 mod commands;
+mod fuzz_corpora;
 mod hostile;
 mod house;
 mod login;
