@@ -185,7 +185,8 @@ mod tests {
         let router = LoginServer::new(config, store, Arc::new(SystemClock)).expect("server").router();
         let (page, socket) = tokio::io::duplex(1024);
         let (_stop, stopping) = watch::channel(false);
-        tokio::spawn(answer(router, socket, false, stopping));
+        let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));
+        tokio::spawn(answer(router, socket, peer, false, stopping));
         let (mut reading, mut writing) = tokio::io::split(page);
         let head = format!(
             "POST /v1/login HTTP/1.1\r\nHost: app.example.com\r\nOrigin: https://app.example.com\r\n\

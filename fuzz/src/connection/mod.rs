@@ -71,20 +71,20 @@ impl World {
         let mut detail = || rest.next().unwrap_or(b'0');
         match letter {
             b'o' => self.open(detail()),
-            b'p' => self.say(PageMessage::Prove { id: u64::from(detail() & 3), challenge: "c".into() }),
+            b'p' => self.say(&PageMessage::Prove { id: u64::from(detail() & 3), challenge: "c".into() }),
             b'l' => {
                 let detail = detail();
                 // Letters ask for another person than the one on the card.
                 let epoch = Epoch(self.published.state.epoch.0 + u64::from(detail > b'@'));
-                self.say(PageMessage::Login { id: u64::from(detail & 3), epoch, challenge: "c".into() });
+                self.say(&PageMessage::Login { id: u64::from(detail & 3), epoch, challenge: "c".into() });
             }
-            b'c' => self.say(PageMessage::Cancel { id: u64::from(detail() & 3) }),
+            b'c' => self.say(&PageMessage::Cancel { id: u64::from(detail() & 3) }),
             b'a' => {
                 let detail = detail();
                 let name = if detail > b'@' { "other" } else { "open" };
-                self.say(PageMessage::Action { id: u64::from(detail & 3), name: name.into(), params: json!({}) });
+                self.say(&PageMessage::Action { id: u64::from(detail & 3), name: name.into(), params: json!({}) });
             }
-            b'k' => self.say(PageMessage::Pong {}),
+            b'k' => self.say(&PageMessage::Pong {}),
             b'x' => {
                 let len = usize::from(detail());
                 let text: Vec<u8> = rest.by_ref().take(len).collect();
@@ -121,7 +121,7 @@ impl World {
         self.machine.handle(input, self.now);
     }
 
-    fn say(&mut self, message: PageMessage) {
+    fn say(&mut self, message: &PageMessage) {
         self.say_text(&message.encode());
     }
 
@@ -141,7 +141,7 @@ impl World {
             _ => (Some("c"), None, Some(Seq(1)), NONCE),
         };
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        self.say(PageMessage::Open { nonce, challenge: owned(challenge), resume: owned(ticket), seq });
+        self.say(&PageMessage::Open { nonce, challenge: owned(challenge), resume: owned(ticket), seq });
     }
 
     fn change_state(&mut self, detail: u8) {

@@ -193,7 +193,7 @@ impl Watch {
                 assert_eq!(self.prompt.take(), Some(*call), "no such prompt is open");
             }
             Output::SignToken(call, challenge, consented) => {
-                self.observe_signing(*call, challenge.claims(), consented, now)
+                self.observe_signing(*call, challenge.claims(), consented, now);
             }
             Output::InvokeAction(_, name, _) => {
                 let Some(PageMessage::Action { name: asked, .. }) = &self.heard else { panic!("nobody asked") };

@@ -41,7 +41,7 @@ impl Bench {
 
     fn open_with(grants: &[Grant], state: Arc<Published>) -> Self {
         let mut bench = Self::new(grants, state);
-        bench.say(open(None, Some("t")));
+        bench.say(&open(None, Some("t")));
         let ticket = Resumption { epoch: Epoch(0), challenged: true };
         bench.take(Input::TicketRead(Call(1), Some(ticket)));
         assert!(bench.machine.is_live());
@@ -53,20 +53,20 @@ impl Bench {
         self.machine.take_outputs()
     }
 
-    fn say(&mut self, message: PageMessage) -> Vec<Output> {
+    fn say(&mut self, message: &PageMessage) -> Vec<Output> {
         self.take(Input::Text(&message.encode()))
     }
 
     fn prove(&mut self, id: u64) -> Vec<Output> {
-        self.say(PageMessage::Prove { id, challenge: "c".into() })
+        self.say(&PageMessage::Prove { id, challenge: "c".into() })
     }
 
     fn login(&mut self, id: u64) -> Vec<Output> {
-        self.say(PageMessage::Login { id, epoch: Epoch(0), challenge: "c".into() })
+        self.say(&PageMessage::Login { id, epoch: Epoch(0), challenge: "c".into() })
     }
 
     fn action(&mut self, id: u64, name: &str) -> Vec<Output> {
-        self.say(PageMessage::Action { id, name: name.into(), params: json!({}) })
+        self.say(&PageMessage::Action { id, name: name.into(), params: json!({}) })
     }
 
     fn accept(&mut self, call: Call) -> Vec<Output> {
@@ -147,7 +147,7 @@ fn a_timer_that_fires_early_changes_nothing() {
     let mut bench = Bench::new(&all(), signed_in());
     bench.now = START + Duration::from_millis(4999);
     assert_eq!(bench.take(Input::Timeout), []);
-    bench.say(open(Some("c"), None));
+    bench.say(&open(Some("c"), None));
     assert_eq!(bench.take(Input::Timeout), []);
     bench.now = START + Duration::from_secs(5);
     assert_eq!(bench.take(Input::Timeout), [Output::Close(CloseCode::TimedOut)]);
@@ -161,10 +161,10 @@ fn answers_to_calls_that_were_not_made_are_dropped_in_every_state() {
         let mut bench = if path < 4 { Bench::new(&all(), signed_in()) } else { Bench::open() };
         match path {
             0 => {}
-            1 => drop(bench.say(open(None, Some("t")))),
-            2 => drop(bench.say(open(Some("c"), None))),
+            1 => drop(bench.say(&open(None, Some("t")))),
+            2 => drop(bench.say(&open(Some("c"), None))),
             3 => {
-                bench.say(open(Some("c"), None));
+                bench.say(&open(Some("c"), None));
                 assert!(matches!(bench.accept(Call(1))[..], [Output::SignProof(Call(2), ..)]));
             }
             4 => {
@@ -197,7 +197,7 @@ fn answers_to_calls_that_were_not_made_are_dropped_in_every_state() {
 fn an_opening_socket_gets_a_proof_where_one_can_be_made() {
     let opened = |grants: &[Grant], state| {
         let mut bench = Bench::new(grants, state);
-        assert_eq!(bench.say(open(Some("c"), None)), [Output::ReadChallenge(Call(1), "c".into())]);
+        assert_eq!(bench.say(&open(Some("c"), None)), [Output::ReadChallenge(Call(1), "c".into())]);
         (bench.accept(Call(1)), bench)
     };
     let (outputs, mut bench) = opened(&all(), signed_in());
@@ -224,7 +224,7 @@ fn an_opening_socket_gets_a_proof_where_one_can_be_made() {
 fn a_socket_that_goes_on_under_another_epoch_is_not_resumed() {
     for (epoch, resumed) in [(0, true), (1, false)] {
         let mut bench = Bench::new(&all(), published(1, PresenceState::SignedIn, epoch));
-        bench.say(open(None, Some("t")));
+        bench.say(&open(None, Some("t")));
         let ticket = Resumption { epoch: Epoch(0), challenged: true };
         let outputs = bench.take(Input::TicketRead(Call(1), Some(ticket)));
         assert!(matches!(&outputs[..], [Output::Ready(ready)] if ready.resumed == resumed && ready.proof.is_none()));
@@ -241,7 +241,7 @@ fn a_proof_is_refused_for_the_reason_there_is() {
     let mut frozen = Bench::open();
     frozen.freeze();
     assert_eq!(frozen.prove(1), refused(1, RefusalCode::Unavailable));
-    frozen.say(PageMessage::Pong {});
+    frozen.say(&PageMessage::Pong {});
     assert!(matches!(frozen.prove(1)[..], [Output::ReadChallenge(..)]), "it is awake again");
     let mut busy = Bench::open();
     for id in 1..=4 {
@@ -318,9 +318,9 @@ fn the_page_learns_of_the_prompt_while_it_is_open() {
     bench.accept(Call(2));
     let shown = AgentMessage::Consent { id: 6, code: "47".into() };
     assert_eq!(bench.take(opened()), [Output::Send(shown)]);
-    assert_eq!(bench.say(PageMessage::Cancel { id: 7 }), [], "another login's number");
+    assert_eq!(bench.say(&PageMessage::Cancel { id: 7 }), [], "another login's number");
     let [refused] = refused(6, RefusalCode::Cancelled);
-    assert_eq!(bench.say(PageMessage::Cancel { id: 6 }), [Output::WithdrawPrompt(Call(2)), refused]);
+    assert_eq!(bench.say(&PageMessage::Cancel { id: 6 }), [Output::WithdrawPrompt(Call(2)), refused]);
     assert_eq!(bench.take(opened()), [], "too late");
 }
 

@@ -71,7 +71,7 @@ pub(super) fn device_at(row: &Row<'_>) -> rusqlite::Result<DeviceRecord> {
     let jwk: Jwk = serde_json::from_str(&row.get::<_, String>(1)?).map_err(|error| broken(1, error))?;
     Ok(DeviceRecord {
         id: text_at::<DeviceId>(row, 0)?,
-        key: PublicKey::from_jwk(&jwk).map_err(|error| broken(1, error))?,
+        key: PublicKey::enrolled(&jwk).map_err(|error| broken(1, error))?,
         name: DisplayName::stored(row.get(2)?),
         epoch: epoch_at(row, 3)?,
         enrolled_at: time_at(row, 4)?,

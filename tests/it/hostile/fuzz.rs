@@ -269,6 +269,7 @@ impl Bench {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "figures for whoever runs it by hand")]
 fn fuzz(messages: usize) {
     let mut bench = Bench::new(0x100f_0ca1);
     for _ in 0..messages {

@@ -56,15 +56,16 @@ impl Victim {
         }
         let mut agent = run_as(agent_user(), &loopkey());
         agent.args(["agent", "--config", "agent.toml"]).current_dir(folder.path()).env("LOOPKEY_LOG", "info");
-        let mut process = agent.stderr(Stdio::piped()).stdin(Stdio::null()).spawn().expect("the agent starts");
-        let log = tokio::process::ChildStderr::from_std(process.stderr.take().expect("a log")).expect("a pipe");
+        let process = agent.stderr(Stdio::piped()).stdin(Stdio::null()).spawn().expect("the agent starts");
+        let mut victim = Self { process, port, _folder: folder };
+        let log = tokio::process::ChildStderr::from_std(victim.process.stderr.take().expect("a log")).expect("a pipe");
         let mut lines = tokio::io::BufReader::new(log).lines();
         let mut seen = String::new();
         while let Some(line) = lines.next_line().await.expect("text") {
             if line.contains("the agent listens") {
                 // It must be able to go on writing.
                 tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-                return Self { process, port, _folder: folder };
+                return victim;
             }
             seen.push_str(&line);
         }

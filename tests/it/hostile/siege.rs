@@ -172,6 +172,7 @@ async fn attack(kind: usize, port: u16) {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "figures for whoever runs it by hand")]
 async fn besiege(lasting: Duration) {
     let server = Server::start().await;
     let (fortress, client, account) = Fortress::build(&server).await;
