@@ -111,6 +111,8 @@ fn the_threat_model_names_tests_that_exist() {
     let is_name = |text: &&str| {
         text.matches('_').count() >= 2
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+            // The rows of the catalogue are held against their tests in `hostile::catalogue`.
+            && !crate::hostile::catalogue::is_of_a_row(text)
     };
     let named: Vec<_> = document.split('`').skip(1).step_by(2).filter(is_name).collect();
     assert!(named.len() > 40, "only {} tests are named", named.len());

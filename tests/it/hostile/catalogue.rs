@@ -20,6 +20,11 @@ fn ids_of(test: &str) -> impl Iterator<Item = &str> {
     test.split('_').take_while(|part| is_id(part))
 }
 
+/// Whether a test's name begins with the id of a row.
+pub(crate) fn is_of_a_row(test: &str) -> bool {
+    ids_of(test).next().is_some()
+}
+
 /// A row of the catalogue: what stands in its last cell.
 struct Row {
     tests: Vec<String>,
@@ -33,7 +38,7 @@ fn rows() -> Vec<(String, Row)> {
         let cells: Vec<_> = row.split(" | ").collect();
         let id = cells.first()?.split(' ').next().filter(|id| is_id(id))?;
         let last = cells.last().expect("a row has a cell");
-        let tests = last.split('`').skip(1).step_by(2).filter(|name| ids_of(name).next().is_some());
+        let tests = last.split('`').skip(1).step_by(2).filter(|name| is_of_a_row(name));
         let is_pending = last.starts_with("pending");
         Some((id.to_owned(), Row { tests: tests.map(str::to_owned).collect(), is_pending }))
     })
@@ -55,7 +60,7 @@ fn tests() -> BTreeSet<String> {
     });
     let elsewhere = elsewhere.concat();
     let functions = elsewhere.split("fn ").skip(1).filter_map(|rest| rest.split('(').next().map(str::to_owned));
-    here.chain(functions).filter(|name| ids_of(name).next().is_some()).collect()
+    here.chain(functions).filter(|name| is_of_a_row(name)).collect()
 }
 
 #[test]

@@ -124,6 +124,7 @@ async fn a26_thirty_causes_and_one_answer() {
         "cache-control",
         "access-control-allow-origin",
         "access-control-allow-credentials",
+        "access-control-expose-headers",
         "content-length",
         "connection",
     ];
