@@ -50,7 +50,7 @@ impl Verifier {
         };
         let Ok(presented) = Presented::<Login>::parse(challenge, token) else { return false };
         let device = self.devices.get(&presented.key_id()).map(|(jwk, device)| {
-            let key = PublicKey::from_jwk(jwk).expect("it was sound when it was enrolled");
+            let key = PublicKey::enrolled(jwk).expect("it was sound when it was enrolled");
             Device { key, ..device.clone() }
         });
         let Ok(posted) = posted.parse() else { return false };

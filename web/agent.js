@@ -103,7 +103,8 @@ export class Agent {
 
   /**
    * Nothing shows that this is the person's agent and not somebody's program on its port: another
-   * port may have the agent. Until one shows more, the page stays where it is.
+   * port may have the agent. The page goes there as soon as something there speaks the protocol, and
+   * comes back the same way where that cannot prove itself either.
    */
   doubt(connection) {
     if (connection.doubted) return;

@@ -72,7 +72,12 @@ export class Issuer {
 
   /** Waits until the login server may be asked again. @param {AbortSignal} [signal] */
   rest(signal) {
-    return sleep(this.#environment, Math.max(0, this.#pausedUntil - this.#environment.now()), signal);
+    return sleep(this.#environment, this.#pause(), signal);
+  }
+
+  /** How long the pause still lasts (ms). A clock that was set back meanwhile does not lengthen it. */
+  #pause() {
+    return Math.min(Math.max(0, this.#pausedUntil - this.#environment.now()), 2_000 * PAUSE.longest);
   }
 
   /**
@@ -81,7 +86,7 @@ export class Issuer {
    */
   async #counted(path, body) {
     const { now, random } = this.#environment;
-    if (now() < this.#pausedUntil) throw new LoopkeyError("too_many_requests");
+    if (this.#pause() > 0) throw new LoopkeyError("too_many_requests");
     const answer = await this.#call("POST", path, body);
     if (answer.status !== 429) return answer;
     const seconds = Math.min(Number(answer.retryAfter) || PAUSE.usual, PAUSE.longest);

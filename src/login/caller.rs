@@ -101,8 +101,6 @@ impl FromRequestParts<Shared> for ServiceCall {
 
     async fn from_request_parts(parts: &mut Parts, server: &Shared) -> Result<Self, Refusal> {
         require_no_page(&parts.headers)?;
-        let now = server.clock.now();
-        server.limiter.before_service_key(parts, now)?;
         let mut values = parts.headers.get_all(header::AUTHORIZATION).iter();
         let given = match (values.next(), values.next()) {
             (Some(value), None) => bearer(value.as_bytes()),
@@ -115,7 +113,7 @@ impl FromRequestParts<Shared> for ServiceCall {
         if agrees {
             return Ok(Self);
         }
-        server.limiter.wrong_service_key(parts, now);
+        server.limiter.wrong_service_key(parts, server.clock.now())?;
         tracing::warn!("refused: not the service key");
         Err(Refusal::Unauthorized)
     }

@@ -1,6 +1,6 @@
 //! Rate limits: how often one address, one device key and one challenge may call.
 //!
-//! A limit must not become a way to lock somebody else out, nor tell anything. So addresses are counted only once it is
+//! A limit should not become a way to lock somebody else out, nor tell anything. So addresses are counted only once it is
 //! sure that no foreign web page made the browser call; devices and challenges only once everything that was presented is
 //! sound; log-outs and reads are not counted, and a device's sign-outs apart from its proofs. Every refusal is the same.
 
@@ -31,7 +31,7 @@ pub struct RateLimits {
     pub device_per_minute: u32,
     /// Sound proofs and tokens for one challenge. Honest pages need two.
     pub challenge_per_minute: u32,
-    /// Wrong service keys from one address, before right ones are refused there too.
+    /// Wrong service keys from one address that are told so.
     pub wrong_keys_per_minute: u32,
     /// Proxies in front, which say for whom they call. Without them everybody behind a proxy shares one address.
     pub trusted_proxies: Vec<TrustedProxies>,
@@ -60,7 +60,8 @@ pub(super) struct Limiter {
     sign_outs: Table<KeyId>,
     challenges: Table<ChallengeId>,
     /// What is wrong with the deployment is said once, not at each request.
-    warned: AtomicBool,
+    warned_of_proxy: AtomicBool,
+    warned_of_silence: AtomicBool,
 }
 
 impl Limiter {
@@ -73,7 +74,8 @@ impl Limiter {
             devices: Table::new(limits.device_per_minute),
             sign_outs: Table::new(limits.device_per_minute),
             challenges: Table::new(limits.challenge_per_minute),
-            warned: AtomicBool::new(false),
+            warned_of_proxy: AtomicBool::new(false),
+            warned_of_silence: AtomicBool::new(false),
         }
     }
 
@@ -87,18 +89,12 @@ impl Limiter {
         self.address(&self.agents, parts, now)
     }
 
-    /// Refuses a service key unseen where too many from there were wrong: the right one as well, or guessing would go on.
-    pub(super) fn before_service_key(&self, parts: &Parts, now: Moment) -> Result<(), Refusal> {
+    /// Counts a wrong service key. The right one is never counted nor refused: who guesses from the backend's address, or
+    /// through the proxy that it shares, must not lock it out, and no rate of guesses finds a key of that length.
+    pub(super) fn wrong_service_key(&self, parts: &Parts, now: Moment) -> Result<(), Refusal> {
         match self.caller(parts) {
-            Some(caller) if self.wrong_keys.is_spent(caller, now) => Err(refused("wrong service keys", &caller)),
+            Some(caller) if !self.wrong_keys.admit(caller, now) => Err(refused("wrong service keys", &caller)),
             _ => Ok(()),
-        }
-    }
-
-    /// Counts a wrong service key.
-    pub(super) fn wrong_service_key(&self, parts: &Parts, now: Moment) {
-        if let Some(caller) = self.caller(parts) {
-            let _ = self.wrong_keys.admit(caller, now);
         }
     }
 
@@ -138,7 +134,7 @@ impl Limiter {
     }
 
     fn warn_of_proxy(&self, address: IpAddr) {
-        if !self.warned.swap(true, Ordering::Relaxed) {
+        if !self.warned_of_proxy.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "{address} sends X-Forwarded-For, which is not believed: if that is your proxy, add it to \
                  limits.trusted_proxies, or everybody behind it shares one address's limit"
@@ -147,7 +143,7 @@ impl Limiter {
     }
 
     fn warn_of_silence(&self) {
-        if !self.warned.swap(true, Ordering::Relaxed) {
+        if !self.warned_of_silence.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "requests come without their address, so addresses are not limited: serve the router with \
                  into_make_service_with_connect_info::<SocketAddr>()"
@@ -180,11 +176,6 @@ impl<K: Copy + Eq + Hash> Table<K> {
         }
         counts.entry(key).or_insert_with(|| RateLimit::per_minute(self.per_minute)).admit(now)
     }
-
-    fn is_spent(&self, key: K, now: Moment) -> bool {
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.get(&key).is_some_and(|count| count.is_spent(now))
-    }
 }
 
 /// Forgets those who may do the most again anyway, a quarter at least so that this is rare. Whoever is near its limit is
@@ -214,7 +205,6 @@ mod tests {
     fn each_key_has_its_own_minute() {
         let table = Table::new(12);
         assert_eq!((0..50).filter(|_| table.admit(challenge(1), START)).count(), 12);
-        assert!(table.is_spent(challenge(1), START) && !table.is_spent(challenge(2), START));
         assert!(table.admit(challenge(2), START), "another one is not concerned");
         let later = START + Duration::from_secs(5);
         assert_eq!((0..50).filter(|_| table.admit(challenge(1), later)).count(), 1);
@@ -228,7 +218,7 @@ mod tests {
             assert!(table.admit(challenge(number), START));
             assert!(table.counts.lock().expect("not poisoned").len() <= MAX_KEYS);
         }
-        assert!(table.is_spent(challenge(u32::MAX), START));
+        assert!(!table.admit(challenge(u32::MAX), START));
         // A table of the standard library is filled to 7/8 of its places; forgetting may have doubled it once.
         let places = table.counts.lock().expect("not poisoned").capacity() * 8 / 7;
         let bytes = places * (size_of::<(ChallengeId, RateLimit)>() + 1);

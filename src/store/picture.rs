@@ -1,6 +1,6 @@
 //! How large a picture says it is. A few bytes can unpack to gigabytes in every browser that shows them.
 
-/// Width and height in pixels by the picture's own header; nothing where it has none, which no browser shows either.
+/// Width and height in pixels by the picture's own header; nothing where it cannot be read.
 pub(super) fn dimensions(bytes: &[u8]) -> Option<(u32, u32)> {
     match bytes {
         [0x89, b'P', b'N', b'G', ..] => Some((be32(bytes, 16)?, be32(bytes, 20)?)),

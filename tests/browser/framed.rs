@@ -143,7 +143,7 @@ async fn a_stranger_around_it_sees_nobody(engine: Engine) {
         assert!(frames.page.eval::<bool>(still).await.expect("what the card told"), "{path}");
     }
 
-    // Where the site wants to be framed, it says so; and then the button works, with a real click.
+    // Where the site wants to be framed, it says so; and then the card is there, with its buttons.
     let told = frames.told(&format!("{stranger}/card-to-frame"), "person").await;
     assert!(told["text"].as_str().is_some_and(|text| text.contains("Ada Lovelace")), "{told}");
     assert!(told["buttons"].as_u64().is_some_and(|buttons| buttons > 0), "{told}");

@@ -107,13 +107,14 @@ async fn a29_the_main_flow_breaks_no_policy_in_firefox() {
 /// The demo's pages are in nobody's frame, whatever the card thinks of it.
 #[tokio::test]
 async fn a33_the_demos_pages_cannot_be_framed() {
-    let desk = Desk::new(Engine::Chromium, Site::Local).await;
-    for url in [desk.demo.site_url(), desk.demo.client_url()] {
+    for client in [false, true] {
+        let desk = Desk::new(Engine::Chromium, Site::Local).await;
+        let url = if client { desk.demo.client_url() } else { desk.demo.site_url() };
         let around = format!("<!doctype html><title>around</title><iframe src='{url}/' width=600 height=600></iframe>");
         let page = axum::Router::new().route("/", axum::routing::get(async move || axum::response::Html(around)));
         let stranger = Place::take().await.serve(&page);
         desk.site.goto(&stranger.url()).await.expect("the page around");
         desk.site.wait_for_console("frame-ancestors", SOON).await.expect("the browser says so");
+        desk.demo.stop().await;
     }
-    desk.demo.stop().await;
 }

@@ -59,7 +59,9 @@ fn tests() -> BTreeSet<String> {
         sources.iter().map(|file| std::fs::read_to_string(file).expect("a readable file")).collect::<String>()
     });
     let elsewhere = elsewhere.concat();
-    let functions = elsewhere.split("fn ").skip(1).filter_map(|rest| rest.split('(').next().map(str::to_owned));
+    let functions = elsewhere.split("\n\n").filter(|text| text.contains("#[test]") || text.contains("#[tokio::test"));
+    let functions = functions.flat_map(|text| text.split("fn ").skip(1));
+    let functions = functions.filter_map(|rest| rest.split('(').next().map(str::to_owned));
     here.chain(functions).filter(|name| is_of_a_row(name)).collect()
 }
 

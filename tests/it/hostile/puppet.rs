@@ -111,6 +111,12 @@ async fn act() {
         ["upgrade", port, origin, from] => {
             say(&upgraded(connected(number(port), number(from)).await, number(port), origin).await);
         }
+        ["listen", port] => {
+            let mut answer = String::new();
+            let mut stream = connected(number(port), 0).await;
+            timeout(PATIENCE, stream.read_to_string(&mut answer)).await.expect("an answer").expect("text");
+            say(answer.lines().next().unwrap_or("nothing"));
+        }
         ["reach", port] => say(&match TcpStream::connect(("127.0.0.1", number(port))).await {
             Ok(_) => "connected".to_owned(),
             Err(error) => format!("{:?}", error.kind()),

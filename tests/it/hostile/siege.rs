@@ -4,6 +4,8 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use loopkey::agent::control;
@@ -24,6 +26,10 @@ use crate::support::world::{Server, TestBrowser, TestPage};
 const ATTACKERS: usize = 1_000;
 /// What the agent may use of memory at its worst, in KiB: some 20 MiB are the program itself.
 const CEILING_KIB: u64 = 64 * 1024;
+/// Kinds of harm.
+const KINDS: usize = 11;
+/// Those that need an open socket for it.
+const INSIDE: [usize; 5] = [0, 7, 8, 9, 10];
 /// An allowed origin that has gone bad.
 const TRAITOR: &str = "http://localhost:9";
 
@@ -84,8 +90,8 @@ async fn reach(path: &Path) -> control::rpc::Peer {
     }
 }
 
-/// One connection's worth of harm, until the agent ends it.
-async fn attack(kind: usize, port: u16) {
+/// One connection's worth of harm, until the agent ends it. Counts those that opened a socket for it.
+async fn attack(kind: usize, port: u16, arrived: &AtomicU64) {
     let socket = TcpSocket::new_v4().expect("a socket");
     if kind == 0 {
         // One that never reads fills the agent's buffers sooner.
@@ -104,6 +110,7 @@ async fn attack(kind: usize, port: u16) {
         let seen = String::from_utf8_lossy(&seen);
         let nonce = seen.split("\"nonce\":\"").nth(1)?.split('"').next()?;
         raw.say(text(&format!(r#"{{"type":"open","nonce":"{nonce}"}}"#))).await;
+        arrived.fetch_add(1, Ordering::Relaxed);
         Some(())
     };
     let flood = async |raw: &mut Raw, frame: &[u8]| {
@@ -183,15 +190,16 @@ async fn besiege(lasting: Duration) {
     assert!(matches!(page.next().await, Ok(AgentMessage::Ready { .. })), "the honest page is in");
     let before = fortress.peak_kib();
 
+    let arrived: Arc<[AtomicU64; KINDS]> = Arc::default();
     let (over, end) = watch::channel(false);
     let mut attackers = JoinSet::new();
     for number in 0..ATTACKERS {
-        let mut end = end.clone();
+        let (mut end, arrived) = (end.clone(), Arc::clone(&arrived));
         attackers.spawn(async move {
             let mut made = 0_u64;
             let attacking = async {
                 loop {
-                    attack(number % 11, port).await;
+                    attack(number % KINDS, port, &arrived[number % KINDS]).await;
                     made += 1;
                     tokio::task::yield_now().await;
                 }
@@ -235,8 +243,10 @@ async fn besiege(lasting: Duration) {
     let peak = fortress.peak_kib();
     println!(
         "{connections} hostile connections in {lasting:?}; memory {before} KiB before, {peak} KiB at its peak; \
-         {pushes} pushes to the honest page, the slowest after {slowest:?}"
+         {pushes} pushes to the honest page, the slowest after {slowest:?}; opened: {arrived:?}"
     );
+    let inside = INSIDE.map(|kind| arrived[kind].load(Ordering::Relaxed));
+    assert!(inside.iter().sum::<u64>() > 0, "no hostile page ever got in: {inside:?}");
     assert!(peak < CEILING_KIB, "the agent took {peak} KiB, more than {CEILING_KIB}");
     // Nothing lasts: another honest page is let in as soon as the places of the last attackers are free.
     let started = Instant::now();
