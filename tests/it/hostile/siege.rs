@@ -24,8 +24,8 @@ use crate::support::world::{Server, TestBrowser, TestPage};
 
 /// Hostile connections, each made again as soon as it ends.
 const ATTACKERS: usize = 1_000;
-/// What the agent may use of memory at its worst, in KiB: some 20 MiB are the program itself.
-const CEILING_KIB: u64 = 64 * 1024;
+/// What the agent may use of memory at its worst, in KiB: some 15 MiB are the program itself.
+const CEILING_KIB: u64 = 32 * 1024;
 /// Kinds of harm.
 const KINDS: usize = 11;
 /// Those that need an open socket for it.
