@@ -24,7 +24,7 @@ pub(crate) const VARIABLE: &str = "LOOPKEY_TEST_TRACE";
 const SECRET_MEMBERS: [&str; 8] =
     ["challenge", "enrolment", "nonce", "proof", "resume", "statement", "ticket", "token"];
 /// Shorter values are what tests put in the place of secrets.
-const SECRET_MIN_LEN: usize = 16;
+pub(crate) const SECRET_MIN_LEN: usize = 16;
 
 struct Recorder {
     folder: PathBuf,

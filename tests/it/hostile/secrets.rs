@@ -99,7 +99,9 @@ impl Run {
             if name.ends_with(".log") {
                 run.logs.push((name, text));
             } else {
-                text.lines().for_each(|secret| run.noted.add(secret));
+                // Hostile statements hold line ends: what is left of one in a line may be too short to be told from words.
+                let secrets = text.lines().map(str::trim).filter(|secret| secret.len() >= trace::SECRET_MIN_LEN);
+                secrets.for_each(|secret| run.noted.add(secret));
             }
         }
         run
