@@ -82,6 +82,7 @@ fn causes(port: u16) -> Vec<(&'static str, String)> {
     ]
 }
 
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures wall time")]
 fn refused(port: u16, head: &str) -> Duration {
     let started = Instant::now();
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
