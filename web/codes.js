@@ -28,7 +28,10 @@ export const REFUSALS = Object.freeze([
   "denied", "timeout", "signed_out", "locked", "switched", "busy", "unavailable", "cancelled", "not_granted",
 ]);
 
-/** Every `code` of a {@link LoopkeyError}. */
+/** What the agent may answer to `action` (protocol section 4.4). */
+export const ACTION_REFUSALS = Object.freeze(["unknown_action", "not_granted", "denied", "failed", "timeout"]);
+
+/** Every other `code` of a {@link LoopkeyError}. */
 export const ERRORS = Object.freeze([
   ...REFUSALS,
   "invalid_token", "invalid_proof", "stale_challenge", "issuer_unreachable", "issuer_refused",

@@ -11,10 +11,12 @@ const ANSWER_TIMEOUT = 75_000;
 /** Nobody is asked for these. An agent may have to reach its login server first, twice at 4 s. */
 const READY_TIMEOUT = 10_000;
 const PROOF_TIMEOUT = 10_000;
+/** The agent gives the client 30 s. */
+const ACTION_TIMEOUT = 35_000;
 
 /**
  * @typedef {{presence: string, since: number, epoch: number}} AgentState
- * @typedef {{seq: number, state: AgentState, proof: string | null, ticket: string | null, resumed: boolean}} Ready
+ * @typedef {{seq: number, state: AgentState, proof: string | null, ticket: string | null, resumed: boolean, opened: string | null}} Ready
  */
 
 export class Connection {
@@ -34,6 +36,8 @@ export class Connection {
 
   /** Called with each pushed state. @type {(state: AgentState, seq: number) => void} */
   onState = () => {};
+  /** Called with what the client says of an action. @type {(name: string, value: any) => void} */
+  onNews = () => {};
 
   /** @param {number} [port] the one that was dialled */
   constructor(environment, socket, nonce, port) {
@@ -87,6 +91,11 @@ export class Connection {
     } finally {
       signal.removeEventListener("abort", cancel);
     }
+  }
+
+  /** Has the client perform an action. @returns {Promise<any>} its result */
+  action(name, params) {
+    return this.#request({ type: "action", id: this.#nextId(), name, params }, { within: ACTION_TIMEOUT });
   }
 
   close() {
@@ -158,6 +167,10 @@ export class Connection {
         return this.#settle(message.id, "resolve", message.proof);
       case "token":
         return this.#settle(message.id, "resolve", message.token);
+      case "result":
+        return this.#settle(message.id, "resolve", message.value);
+      case "news":
+        return typeof message.name === "string" ? this.onNews(message.name, message.value) : undefined;
       case "refused":
         return this.#settle(message.id, "reject", new LoopkeyError(String(message.code)));
       case "consent":
@@ -199,6 +212,7 @@ function readReady(message) {
     proof: typeof message.proof === "string" ? message.proof : null,
     ticket: typeof message.resume === "string" ? message.resume : null,
     resumed: message.resumed === true,
+    opened: typeof message.opened === "string" ? message.opened : null,
   };
 }
 

@@ -18,13 +18,16 @@
  * @property {boolean} slowRefusal      a closed loopback port takes seconds to say so (Windows retries it)
  * @property {() => boolean} delegated  false when a frame or a header keeps loopback from this document
  * @property {() => boolean} visible
+ * @property {() => string} fragment    of the page's address, without its `#`
+ * @property {(fragment: string) => void} setFragment without a new entry in the history
+ * @property {(bytes: Uint8Array) => Promise<ArrayBuffer>} digest SHA-256
  * @property {EventTarget} window       `pagehide`, `pageshow`
  * @property {EventTarget} document     `visibilitychange`, `resume`
  */
 
 /** @returns {Environment} the page's own browser */
 export function browserEnvironment() {
-  const { navigator, document, window, location } = globalThis;
+  const { navigator, document, window, location, history } = globalThis;
   return {
     WebSocket: globalThis.WebSocket,
     fetch: (input, init) => globalThis.fetch(input, init),
@@ -41,6 +44,10 @@ export function browserEnvironment() {
     slowRefusal: /^win/i.test(navigator.userAgentData?.platform ?? navigator.platform ?? ""),
     delegated: () => loopbackIsDelegated(document.featurePolicy),
     visible: () => document.visibilityState === "visible",
+    fragment: () => location.hash.slice(1),
+    setFragment: (fragment) => history.replaceState(
+      history.state, "", location.pathname + location.search + (fragment && `#${fragment}`)),
+    digest: (bytes) => globalThis.crypto.subtle.digest("SHA-256", bytes),
     window,
     document,
   };

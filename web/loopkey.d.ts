@@ -80,6 +80,9 @@ export type SessionReason =
 export type RefusalCode =
   | "denied" | "timeout" | "signed_out" | "locked" | "switched" | "busy" | "unavailable" | "cancelled" | "not_granted";
 
+/** What the agent may answer to an action. */
+export type ActionRefusal = "unknown_action" | "not_granted" | "denied" | "failed" | "timeout";
+
 /**
  * - a {@link RefusalCode}; `cancelled` also when `cancel()` or a second `login()` ended the first,
  *   `unavailable` also when the login server's store was out of reach twice
@@ -90,7 +93,7 @@ export type RefusalCode =
  * - `disconnected`: the agent went away meanwhile · `closed`: `close()` was called
  */
 export type ErrorCode =
-  | RefusalCode
+  | RefusalCode | ActionRefusal
   | "invalid_token" | "invalid_proof" | "stale_challenge" | "issuer_unreachable" | "issuer_refused"
   | "too_many_requests"
   | "not_connected" | "no_person" | "disconnected" | "closed";
@@ -128,6 +131,10 @@ export interface LoopkeyEventMap {
   session: CustomEvent<{ session: Session | null; reason: SessionReason }>;
   /** The two digits that the client's prompt shows too; `null` when the prompt has gone. */
   consent: CustomEvent<{ code: string | null }>;
+  /** What the client says of an action that this page may invoke: a player's state, say. Only the newest counts. */
+  news: CustomEvent<{ name: string; value: unknown }>;
+  /** The sign-in of a page that was opened from the client did not work; the card offers the click instead. */
+  error: CustomEvent<LoopkeyError>;
   /** `detail` is the new `redeeming`. */
   redeeming: CustomEvent<boolean>;
 }
@@ -153,6 +160,8 @@ export interface Loopkey extends EventTarget {
    * {@link LoopkeyError}. A second call cancels the first; while `redeeming` it is `busy` instead.
    */
   login(): Promise<void>;
+  /** Has the desktop client perform an action that this origin is granted; rejects with an {@link ActionRefusal}. */
+  action(name: string, params?: unknown): Promise<unknown>;
   /** Ends a `login()` under way and takes the client's prompt away; no effect while `redeeming`. */
   cancel(): void;
   /** `everywhere`: all web sessions of the account, in every browser. */
@@ -174,6 +183,7 @@ export const STATES: readonly StateName[];
 export const REASONS: Readonly<Record<StateName, readonly Reason[]>>;
 export const PRESENCES: readonly PresenceName[];
 export const REFUSALS: readonly RefusalCode[];
+export const ACTION_REFUSALS: readonly ActionRefusal[];
 export const ERRORS: readonly ErrorCode[];
 export const SESSION_REASONS: readonly SessionReason[];
 

@@ -17,9 +17,10 @@ import { browserEnvironment, sleep } from "./environment.js";
 import { identify } from "./identity.js";
 import { Issuer } from "./issuer.js";
 import { login } from "./login.js";
+import { isOpener, takeMark } from "./opened.js";
 import { Session } from "./session.js";
 
-export { ERRORS, LoopkeyError, PRESENCES, REASONS, REFUSALS, SESSION_REASONS, STATES } from "./codes.js";
+export { ACTION_REFUSALS, ERRORS, LoopkeyError, PRESENCES, REASONS, REFUSALS, SESSION_REASONS, STATES } from "./codes.js";
 
 /** The link that starts the agent; it carries nothing, and nothing tells the page whether it worked. */
 export const WAKE_LINK = "loopkey:wake";
@@ -45,6 +46,10 @@ class Loopkey extends EventTarget {
   /** Which epoch the person was asked for; an answer for another one is dropped. */
   #identifying = null;
   #attempt = null;
+  /** The mark in the address of a page that the person opened from the client. */
+  #mark;
+  /** The connection to the agent that opened the page, until it has signed the person in. */
+  #opener = null;
 
   state = Object.freeze({ name: "unknown", reason: "not_started" });
   presence = null;
@@ -55,6 +60,7 @@ class Loopkey extends EventTarget {
     super();
     this.lang = options.lang;
     this.#environment = environment;
+    this.#mark = takeMark(environment);
     this.#issuer = new Issuer(environment, options.issuer);
     this.#agent = new Agent(environment, this.#issuer, options, {
       state: (name, reason) => this.#setState(name, reason),
@@ -120,6 +126,12 @@ class Loopkey extends EventTarget {
     this.#session.loggedIn().catch(() => {}); // signed in all the same; the next check will tell
   }
 
+  /** Has the client perform an action. */
+  async action(name, params = {}) {
+    if (!this.#connection) throw new LoopkeyError("not_connected");
+    return this.#connection.action(name, params);
+  }
+
   cancel() {
     if (this.redeeming) return; // too late: the login server may have signed the person in already
     this.#attempt?.abort(new LoopkeyError("cancelled"));
@@ -160,6 +172,13 @@ class Loopkey extends EventTarget {
 
   #onReady(connection, ready, challenge) {
     this.#connection = connection;
+    connection.onNews = (name, value) => this.#emit("news", Object.freeze({ name, value }));
+    isOpener(this.#environment, this.#mark, ready.opened).then((opener) => {
+      if (!opener) return;
+      this.#opener = connection;
+      this.#mark = null; // once
+      this.#loginWhereOpened();
+    });
     const sameEpoch = this.#epoch === ready.state.epoch;
     if (!sameEpoch || !ready.resumed) this.#setPerson(null);
     this.#onPresence(ready.state, ready.proof && { challenge, proof: ready.proof });
@@ -189,6 +208,7 @@ class Loopkey extends EventTarget {
       if (!current()) return;
       this.#agent.trust(connection);
       this.#setPerson(Object.freeze(person));
+      this.#loginWhereOpened();
       if (this.state.reason !== "resumed") this.#setState("live", "ready");
     } catch (error) {
       if (!current()) return;
@@ -200,6 +220,14 @@ class Loopkey extends EventTarget {
       return; // stays "identifying" meanwhile, so that only one retry waits
     }
     this.#identifying = null;
+  }
+
+  /** The person has asked for it in the client: no click is needed, and no prompt will come. */
+  #loginWhereOpened() {
+    if (!this.#opener || this.#opener !== this.#connection || !this.person) return;
+    this.#opener = null;
+    if (this.session?.subject === this.person.subject) return;
+    this.login().catch((error) => this.#emit("error", error)); // the card offers the click instead
   }
 
   #again(epoch) {

@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 
+use super::audit::{Act, Audit, Outcome};
 use super::hub::{Hub, HubError};
+use super::pass::Pass;
 use crate::clock::Clock;
 use crate::crypto;
 use crate::protocol::code::RefusalCode;
-use crate::protocol::consent::Consented;
+use crate::protocol::consent::{ConsentRequest, Consented};
 use crate::protocol::grant::ConsentMode;
 use crate::protocol::id::{Epoch, Subject};
 use crate::protocol::limits::{CONSENT_TIMEOUT, PROMPT_WINDOW, PROMPTS_PER_WINDOW};
@@ -29,6 +32,24 @@ pub struct Prompt {
     pub name: String,
     /// Two digits that the page shows too.
     pub code: String,
+    /// The program at the other end, as the system tells of it: "Firefox". `None` where it cannot be told.
+    pub browser: Option<String>,
+    /// Whether the answer may be remembered for this origin.
+    pub can_remember: bool,
+}
+
+/// What a page asks consent for.
+pub(super) struct Asking {
+    /// Its origin.
+    pub(super) origin: Origin,
+    /// How the configuration has the person asked for that origin.
+    pub(super) mode: ConsentMode,
+    /// The epoch of the state that the person saw on the card.
+    pub(super) epoch: Epoch,
+    /// Where the person opened the page from the client.
+    pub(super) pass: Option<Pass>,
+    /// Finds out which program is at the other end. It may take some milliseconds.
+    pub(super) browser: BoxFuture<'static, Option<String>>,
 }
 
 /// What came of a prompt.
@@ -62,50 +83,74 @@ pub trait Asker: Send + Sync {
 pub(super) struct Consents {
     askers: Vec<Arc<dyn Asker>>,
     clock: Arc<dyn Clock>,
+    audit: Arc<Audit>,
     prompting: AtomicBool,
     recent: Mutex<HashMap<Origin, Vec<Moment>>>,
 }
 
 impl Consents {
     /// Asks through the first of `askers` that is available.
-    pub(super) fn new(askers: Vec<Arc<dyn Asker>>, clock: Arc<dyn Clock>) -> Self {
-        Self { askers, clock, prompting: AtomicBool::new(false), recent: Mutex::default() }
+    pub(super) fn new(askers: Vec<Arc<dyn Asker>>, clock: Arc<dyn Clock>, audit: Arc<Audit>) -> Self {
+        Self { askers, clock, audit, prompting: AtomicBool::new(false), recent: Mutex::default() }
     }
 
-    /// Gets the consent for signing the account of `epoch` in at `origin`; `opened` is told the digits once a prompt is open.
+    /// Gets the consent for signing the account of the epoch in; `opened` is told the digits once a prompt is open.
     pub(super) async fn obtain(
         &self,
         hub: &Hub,
-        mode: ConsentMode,
-        origin: &Origin,
-        epoch: Epoch,
+        asking: Asking,
         opened: impl FnOnce(String) + Send,
     ) -> Result<Consented, RefusalCode> {
-        let (request, account) = hub.consent_request(origin, epoch).map_err(|error| code_of(&error))?;
-        if let Some(consented) = Consented::without_prompt(&request, mode, hub.is_remembered(&request)) {
+        let Asking { origin, mode, epoch, pass, browser } = asking;
+        let (request, account) = hub.consent_request(&origin, epoch).map_err(|error| code_of(&error))?;
+        if pass.is_some_and(|pass| pass.is_good(epoch, self.clock.now())) {
+            self.note(&request, Outcome::Opened, false);
+            return Ok(Consented::by_opening(&request));
+        }
+        let mode = mode.narrowed(hub.choice(&origin));
+        let remembered = hub.is_remembered(&request);
+        if let Some(consented) = Consented::without_prompt(&request, mode, remembered) {
+            let outcome = if mode == ConsentMode::Page { Outcome::Page } else { Outcome::Remembered };
+            self.note(&request, outcome, remembered);
             return Ok(consented);
         }
         let Some(asker) = self.askers.iter().find(|asker| asker.is_available()) else {
             tracing::warn!(%origin, "no client is connected that could ask the person (see consent in agent.toml)");
+            self.note(&request, Outcome::Unavailable, false);
             return Err(RefusalCode::Unavailable);
         };
-        let _place = self.take_place(origin)?;
+        let _place = self.take_place(&origin)?;
         let code = two_digits();
         opened(code.clone());
-        let prompt = Prompt { origin: origin.clone(), subject: account.subject, name: account.name, code };
-        let answer =
-            tokio::time::timeout(CONSENT_TIMEOUT, asker.ask(prompt)).await.map_err(|_| RefusalCode::Timeout)?;
-        tracing::info!(%origin, ?answer, "the person was asked");
-        let (allow, remember) = match answer {
-            Answer::Allow { remember } => (true, remember && mode == ConsentMode::Prompt),
-            Answer::Deny => (false, false),
-            Answer::Unavailable => return Err(RefusalCode::Unavailable),
+        let mut asked = Asked { audit: &self.audit, request: &request, answered: false };
+        let (subject, can_remember) = (account.subject, mode == ConsentMode::Prompt);
+        let answer = async {
+            let browser = browser.await;
+            asker.ask(Prompt { origin: origin.clone(), subject, name: account.name, code, browser, can_remember }).await
         };
-        let consented = Consented::from_answer(&request, allow).ok_or(RefusalCode::Denied)?;
+        let answer = tokio::time::timeout(CONSENT_TIMEOUT, answer).await;
+        asked.answered = true;
+        tracing::info!(%origin, ?answer, "the person was asked");
+        let (outcome, remember) = match answer {
+            Ok(Answer::Allow { remember }) => (Outcome::Allowed, remember && can_remember),
+            Ok(Answer::Deny) => (Outcome::Denied, false),
+            Ok(Answer::Unavailable) => (Outcome::Unavailable, false),
+            Err(_) => (Outcome::Timeout, false),
+        };
+        self.note(&request, outcome, remember);
+        let consented = match outcome {
+            Outcome::Timeout => return Err(RefusalCode::Timeout),
+            Outcome::Unavailable => return Err(RefusalCode::Unavailable),
+            outcome => Consented::from_answer(&request, outcome == Outcome::Allowed).ok_or(RefusalCode::Denied)?,
+        };
         if remember && let Err(error) = hub.remember(&request) {
             tracing::warn!(%error, "the consent could not be remembered; the person will be asked again");
         }
         Ok(consented)
+    }
+
+    fn note(&self, request: &ConsentRequest, outcome: Outcome, remembered: bool) {
+        self.audit.note(consent_line(request, outcome, remembered));
     }
 
     fn take_place(&self, origin: &Origin) -> Result<Place<'_>, RefusalCode> {
@@ -126,6 +171,26 @@ impl Consents {
         }
         times.push(now);
         Ok(place)
+    }
+}
+
+fn consent_line(request: &ConsentRequest, outcome: Outcome, remembered: bool) -> Act {
+    let ConsentRequest { origin, issuer, subject, .. } = request.clone();
+    Act::Consent { issuer, origin, account: subject, outcome, remembered }
+}
+
+/// A prompt that is open. Where nobody waits for the answer any more, that is written down too.
+struct Asked<'a> {
+    audit: &'a Audit,
+    request: &'a ConsentRequest,
+    answered: bool,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.audit.note(consent_line(self.request, Outcome::Withdrawn, false));
+        }
     }
 }
 
@@ -185,12 +250,13 @@ mod tests {
     }
 
     /// A hub without a network, and somebody who is signed in.
-    fn hub(folder: &std::path::Path, clock: &Arc<dyn Clock>) -> Hub {
+    fn hub(folder: &std::path::Path, clock: &Arc<dyn Clock>, audit: &Arc<Audit>) -> Hub {
         let issuer: Issuer = "https://login.example".parse().expect("an issuer");
         let client = IssuerClient::new(issuer.clone(), None, Arc::clone(clock)).expect("a client");
         let keys = Arc::new(FileKeyStore::new(folder.join("keys"), Algorithm::Es256).expect("a key store"));
         let key = keys.create().expect("a key");
-        let hub = Hub::load(client, issuer, folder.to_owned(), keys, Arc::clone(clock)).expect("a hub");
+        let hub =
+            Hub::load(client, issuer, folder.to_owned(), keys, Arc::clone(clock), Arc::clone(audit)).expect("a hub");
         let enrolled = serde_json::json!({ "device": "d", "subject": "s", "name": "Ada", "epoch": 0 });
         let enrolled: Enrolled = serde_json::from_value(enrolled).expect("an enrolment");
         hub.enrolled(enrolled, key).expect("enrolled");
@@ -201,13 +267,21 @@ mod tests {
     async fn a_prompt_is_open_for_a_minute_and_then_makes_way_for_the_next() {
         let folder = tempfile::tempdir().expect("a folder");
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(UnixMillis(0)));
-        let hub = hub(folder.path(), &clock);
+        let audit = Arc::new(Audit::open(folder.path(), Arc::clone(&clock)).expect("an audit log"));
+        let hub = hub(folder.path(), &clock, &audit);
         let origin: Origin = "https://app.example".parse().expect("an origin");
         let a_moment = std::time::Duration::from_millis(1);
         for (thinks_for, given) in [(CONSENT_TIMEOUT + a_moment, false), (CONSENT_TIMEOUT - a_moment, true)] {
-            let consents = Consents::new(vec![Arc::new(Slow(thinks_for))], Arc::clone(&clock));
+            let consents = Consents::new(vec![Arc::new(Slow(thinks_for))], Arc::clone(&clock), Arc::clone(&audit));
             let asked = Instant::now();
-            let obtain = || consents.obtain(&hub, ConsentMode::Prompt, &origin, Epoch(0), |_| ());
+            let asking = || Asking {
+                origin: origin.clone(),
+                mode: ConsentMode::Prompt,
+                epoch: Epoch(0),
+                pass: None,
+                browser: Box::pin(std::future::ready(None)),
+            };
+            let obtain = || consents.obtain(&hub, asking(), |_| ());
             let (first, second) = tokio::join!(obtain(), obtain());
             assert_eq!(second, Err(RefusalCode::Busy), "one prompt in all");
             assert_eq!(asked.elapsed(), thinks_for.min(CONSENT_TIMEOUT));

@@ -15,7 +15,7 @@ use tracing::Instrument as _;
 use super::census::{self, Census};
 use super::core::{Core, Stop};
 use super::driver::{self, Page};
-use super::peer::{PeerCheck, PeerFault};
+use super::peer::{Line, PeerCheck, PeerFault};
 use super::wire::drain;
 use crate::protocol::gate::{Admitted, Gate, Purpose, REFUSAL, Refused};
 use crate::protocol::head::{BadHead, RequestHead};
@@ -55,10 +55,9 @@ impl Doorman {
         let Ok(agent) = stream.local_addr() else { return };
         // Every message is small and waited for.
         let _ = stream.set_nodelay(true);
-        let peers = Arc::clone(&self.peers);
-        let look_up = move || peers.look_up(page, agent);
-        match look_up() {
-            Ok(peer) => self.serve(stream, peer, Arc::new(look_up)).await,
+        let line = Line { peers: Arc::clone(&self.peers), page, agent };
+        match line.look_up() {
+            Ok(peer) => self.serve(stream, peer, line).await,
             Err(PeerFault::Strange(strange)) => refuse(stream, &self.core, strange.into()).await,
             Err(PeerFault::Unknowable(error)) => {
                 tracing::error!(%error, "the kernel cannot be asked who is connected; refusing everybody");
@@ -72,10 +71,10 @@ impl Doorman {
         &self,
         mut stream: S,
         peer: OwnUser,
-        look_again: Arc<dyn Fn() -> Result<OwnUser, PeerFault> + Send + Sync>,
+        line: Line,
     ) {
         match self.admit(&mut stream, peer).await {
-            Ok((admitted, opening)) => self.enter(stream, admitted, opening, look_again).await,
+            Ok((admitted, opening)) => self.enter(stream, admitted, opening, line).await,
             Err(Left::Refused(reason)) => refuse(stream, &self.core, reason).await,
             Err(Left::Silently) => {}
         }
@@ -111,9 +110,13 @@ impl Doorman {
         mut stream: S,
         admitted: Admitted,
         opening: census::Opening,
-        look_again: Arc<dyn Fn() -> Result<OwnUser, PeerFault> + Send + Sync>,
+        line: Line,
     ) {
         let origin = admitted.origin().origin().clone();
+        let (settings, hub) = match self.core.page_of(&origin) {
+            Ok(page) => page,
+            Err(reason) => return refuse(stream, &self.core, reason).await,
+        };
         let Purpose::Socket { key } = admitted.purpose() else {
             let answer = format!(
                 "HTTP/1.1 204 No Content\r\nAccess-Control-Allow-Origin: {origin}\r\nVary: Origin\r\n\
@@ -121,9 +124,9 @@ impl Doorman {
             );
             return say_and_close(stream, answer.as_bytes()).await;
         };
-        let place = self.core.census.socket(&origin);
-        let (Some((settings, hub)), Ok(socket)) = (self.core.page_of(&origin), place) else {
-            return refuse(stream, &self.core, Refused::Limit).await;
+        let socket = match self.core.census.socket(&origin) {
+            Ok(socket) => socket,
+            Err(reason) => return refuse(stream, &self.core, reason).await,
         };
         let answer = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -134,7 +137,7 @@ impl Doorman {
             return;
         }
         let (core, opening) = (Arc::clone(&self.core), Some(opening));
-        let page = Page { core, hub, origin: settings, peer: admitted.peer(), look_again, opening, socket };
+        let page = Page { core, hub, origin: settings, peer: admitted.peer(), line, opening, socket };
         let span = tracing::info_span!("socket", %origin);
         driver::drive(stream, page, self.stop.clone()).instrument(span).await;
     }

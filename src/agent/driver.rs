@@ -9,15 +9,20 @@ use futures::stream::FuturesUnordered;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 
+use super::action::Invocation;
+use super::audit::Act;
 use super::census;
+use super::consent::Asking;
 use super::core::{Core, Stop};
 use super::hub::Hub;
-use super::peer::PeerFault;
+use super::pass::Pass;
+use super::peer::{Line, PeerFault};
 use super::settings::OriginSettings;
 use super::wire::{Event, Wire};
 use crate::crypto;
 use crate::protocol::code::{CloseCode, RefusalCode};
 use crate::protocol::connection::{Call, Connection, Input, Output, Ready, Resumption, Terms};
+use crate::protocol::grant::Grant;
 use crate::protocol::id::Nonce;
 use crate::protocol::message::AgentMessage;
 use crate::protocol::peer::OwnUser;
@@ -30,7 +35,7 @@ pub(super) struct Page {
     pub(super) origin: OriginSettings,
     /// The peer as it was when the connection was admitted, and how to look again.
     pub(super) peer: OwnUser,
-    pub(super) look_again: Arc<dyn Fn() -> Result<OwnUser, PeerFault> + Send + Sync>,
+    pub(super) line: Line,
     /// The place among those that are not open yet; given back at `ready`.
     pub(super) opening: Option<census::Opening>,
     pub(super) socket: census::Socket,
@@ -41,6 +46,8 @@ pub(super) async fn drive<S: AsyncRead + AsyncWrite + Unpin>(stream: S, page: Pa
     let mut wire = Wire::new(stream).await;
     let mut driver = Driver::new(page);
     let mut states = driver.page.hub.subscribe();
+    let mut boards = driver.page.core.actions.board();
+    boards.mark_changed();
     let mut revoked = driver.page.core.revocations();
     let (notes, mut noted) = mpsc::unbounded_channel();
     let end = loop {
@@ -56,6 +63,10 @@ pub(super) async fn drive<S: AsyncRead + AsyncWrite + Unpin>(stream: S, page: Pa
             Ok(()) = states.changed(), if !wire.has_unsent() => {
                 let published = Arc::clone(&states.borrow_and_update());
                 driver.handle(Input::Published(published));
+            }
+            Ok(()) = boards.changed(), if !wire.has_unsent() => {
+                let board = Arc::clone(&boards.borrow_and_update());
+                driver.handle(Input::News(board));
             }
             Some(note) = noted.recv() => driver.handle(note),
             Some(done) = driver.work.next() => if let Ok(input) = done {
@@ -111,6 +122,8 @@ struct Driver {
     work: FuturesUnordered<Work>,
     /// How to take an open prompt away again.
     prompts: HashMap<Call, AbortHandle>,
+    /// Where the person opened the page from the client.
+    pass: Option<Pass>,
 }
 
 impl Driver {
@@ -118,7 +131,7 @@ impl Driver {
         let terms = Terms { grants: page.origin.grants.clone(), proof: page.origin.proof };
         let nonce = Nonce::from_bytes(crypto::random());
         let machine = Connection::new(terms, page.hub.published(), nonce, page.core.clock.now());
-        Self { page, machine, work: FuturesUnordered::new(), prompts: HashMap::new() }
+        Self { page, machine, work: FuturesUnordered::new(), prompts: HashMap::new(), pass: None }
     }
 
     fn now(&self) -> Moment {
@@ -140,9 +153,13 @@ impl Driver {
             let sent = match output {
                 Output::Send(message) => {
                     tracing::debug!(?message, "to the page");
+                    if let AgentMessage::Refused { code, .. } = &message {
+                        self.page.core.audit.refused(&self.page.origin.origin, *code);
+                    }
                     wire.send(&message.encode())
                 }
                 Output::SendState(published) => wire.send(&published.frame),
+                Output::SendNews(news) => wire.send(&news.frame),
                 Output::Ready(ready) => wire.send(&self.ready(ready).encode()),
                 Output::Close(code) => Err(code),
                 Output::ReadTicket(call, ticket) => {
@@ -172,11 +189,17 @@ impl Driver {
                 }
                 Output::AskConsent(call, epoch) => {
                     let (core, hub) = (Arc::clone(&self.page.core), Arc::clone(&self.page.hub));
-                    let (origin, notes) = (self.page.origin.clone(), notes.clone());
+                    let notes = notes.clone();
+                    let asking = Asking {
+                        origin: self.page.origin.origin.clone(),
+                        mode: self.page.origin.consent,
+                        epoch,
+                        pass: self.pass.take(),
+                        browser: Box::pin(self.page.line.clone().browser()),
+                    };
                     let handle = self.work(async move {
                         let opened = move |code| drop(notes.send(Input::PromptOpened(call, code)));
-                        let given = core.consents.obtain(&hub, origin.consent, &origin.origin, epoch, opened).await;
-                        Input::ConsentGiven(call, given)
+                        Input::ConsentGiven(call, core.consents.obtain(&hub, asking, opened).await)
                     });
                     self.prompts.insert(call, handle);
                     Ok(())
@@ -189,7 +212,7 @@ impl Driver {
                 }
                 Output::SignToken(call, challenge, consented) => {
                     // Asked again right before the signature: the connection must still be the very one that was admitted.
-                    let token = match (self.page.look_again)() {
+                    let token = match self.page.line.look_up() {
                         Ok(again) => self.page.peer.require_same(again).map_err(PeerFault::from),
                         Err(fault) => Err(fault),
                     };
@@ -210,9 +233,21 @@ impl Driver {
                     self.work(async move { Input::TokenSigned(call, token) });
                     Ok(())
                 }
-                Output::InvokeAction(call, ..) => {
-                    // No client can register an action yet.
-                    self.work(async move { Input::ActionDone(call, Err(RefusalCode::UnknownAction)) });
+                Output::InvokeAction(call, name, params) => {
+                    let (core, origin) = (Arc::clone(&self.page.core), self.page.origin.origin.clone());
+                    let current = self.page.hub.current().map(|account| account.subject);
+                    self.work(async move {
+                        let Some(account) = current else {
+                            return Input::ActionDone(call, Err(RefusalCode::Denied));
+                        };
+                        core.audit.note(Act::Action {
+                            origin: origin.clone(),
+                            account: account.clone(),
+                            name: name.clone(),
+                        });
+                        let invocation = Invocation { origin, account, name, params };
+                        Input::ActionDone(call, core.actions.invoke(invocation).await)
+                    });
                     Ok(())
                 }
             };
@@ -229,6 +264,11 @@ impl Driver {
         let resumption = Resumption { epoch: state.epoch, challenged: ready.challenged };
         let resume = core.tickets.seal(resumption, &origin.origin, hub.issuer(), self.now());
         tracing::debug!(resumed = ready.resumed, proof = ready.proof.is_some(), "socket open");
+        // A page that shows who it is at first contact may be the one that the person opened from the client.
+        if ready.proof.is_some() && ready.grants.has(&Grant::Login) {
+            self.pass = core.passes.take(&origin.origin, state.epoch, core.clock.now());
+        }
+        let opened = self.pass.as_ref().map(|pass| pass.shown.clone());
         socket.opened();
         self.page.opening = None;
         AgentMessage::Ready {
@@ -238,6 +278,7 @@ impl Driver {
             proof: ready.proof,
             resume,
             resumed: ready.resumed,
+            opened,
         }
     }
 

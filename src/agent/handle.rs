@@ -5,14 +5,18 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::action::ActionOwner;
+use super::audit::{self, Act, AuditError, Reading};
 use super::core::{Core, Stop};
 use super::hub::{Hub, HubError};
 use super::issuer::IssuerFault;
 use super::keystore::{KeyStore, KeyStoreError};
-use super::record::Account;
-use super::settings::AgentSettings;
-use super::status::{AccountInfo, IssuerStatus, OriginStatus, Status};
+use super::open::Page;
+use super::record::{Account, Consent};
+use super::settings::{AgentSettings, OriginSettings};
+use super::status::{AccountInfo, ConsentInfo, IssuerStatus, OriginStatus, Status};
 use crate::crypto::Signer;
+use crate::protocol::grant::{Choice, ConsentMode, Grant};
 use crate::protocol::id::{EnrolmentTicket, Epoch, Seq, Subject};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::origin::Origin;
@@ -40,6 +44,24 @@ pub enum HandleError {
     /// More than one account could be meant.
     #[error("several accounts are enrolled: say which one ({0})")]
     Ambiguous(String),
+    /// The origin is not configured.
+    #[error("the origin {0} is not in this agent's configuration: `loopkey status` lists those that are")]
+    UnknownOrigin(String),
+    /// The configuration is stricter.
+    #[error("the configuration of {0} is stricter than that: a person can narrow what is allowed, not widen it")]
+    Widens(Origin),
+    /// The address is none of a page that can be signed in.
+    #[error("this is no address of a page: {0}")]
+    NotAPage(String),
+    /// The origin's pages cannot be signed in.
+    #[error("pages of {0} cannot be signed in: its configuration lacks the grant \"login\", or it is blocked")]
+    NotGranted(Origin),
+    /// No browser could be started.
+    #[error("the browser could not be started: {0}")]
+    NoBrowser(std::io::Error),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
 }
 
 /// A device key that is removed again unless its enrolment succeeds.
@@ -94,6 +116,7 @@ impl Handle {
     pub async fn enrol(&self, issuer: &Issuer, ticket: EnrolmentTicket) -> Result<AccountInfo, HandleError> {
         let hub = Arc::clone(self.hub(issuer)?);
         let (keys, name) = (Arc::clone(&self.keys), self.settings.device_name.clone());
+        let core = Arc::clone(&self.core);
         // In a task of its own: once the issuer has been asked, a client that hangs up must not leave half an enrolment.
         let enrolling = tokio::spawn(async move {
             let fresh = FreshKey::new(keys)?;
@@ -102,6 +125,7 @@ impl Handle {
             let statement = statement::sign(&enrolment, fresh.signer.as_ref()).map_err(KeyStoreError::from)?;
             let enrolled = hub.client.enrol(&statement).await?;
             let account = hub.enrolled(enrolled, Arc::clone(&fresh.signer))?;
+            core.actions.person_changed();
             fresh.keep();
             tracing::info!(issuer = %hub.issuer(), "an account was enrolled");
             Ok(AccountInfo::of(&hub, account, true))
@@ -128,7 +152,11 @@ impl Handle {
     /// # Errors
     /// [`HandleError`].
     pub fn set_presence(&self, account: &Subject, presence: PresenceState) -> Result<Seq, HandleError> {
-        Ok(self.hub_of(account)?.set_presence(account, presence)?)
+        let hub = self.hub_of(account)?;
+        let before = hub.published().state.epoch;
+        let seq = hub.set_presence(account, presence)?;
+        self.after(hub, before);
+        Ok(seq)
     }
 
     /// Changes the name or the picture that prompts show.
@@ -144,7 +172,11 @@ impl Handle {
     /// # Errors
     /// [`HandleError`].
     pub fn sign_out(&self, account: &Subject) -> Result<Epoch, HandleError> {
-        Ok(self.hub_of(account)?.sign_out(account)?)
+        let hub = self.hub_of(account)?;
+        let before = hub.published().state.epoch;
+        let epoch = hub.sign_out(account)?;
+        self.after(hub, before);
+        Ok(epoch)
     }
 
     /// Signs an account out and forgets it, with its key and its consents.
@@ -152,7 +184,18 @@ impl Handle {
     /// # Errors
     /// [`HandleError`].
     pub fn remove(&self, account: &Subject) -> Result<(), HandleError> {
-        Ok(self.hub_of(account)?.remove(account)?)
+        let hub = self.hub_of(account)?;
+        let before = hub.published().state.epoch;
+        hub.remove(account)?;
+        self.after(hub, before);
+        Ok(())
+    }
+
+    /// Another person, or nobody: what the client said of its actions was about the one before.
+    fn after(&self, hub: &Hub, epoch: Epoch) {
+        if hub.published().state.epoch != epoch {
+            self.core.actions.person_changed();
+        }
     }
 
     /// The account that is meant where none is named: the only current one, else the only one.
@@ -173,10 +216,11 @@ impl Handle {
         }
     }
 
-    /// Remembered consents: origin and account.
+    /// Consents that were given for good.
     #[must_use]
-    pub fn consents(&self) -> Vec<(Origin, Subject)> {
-        self.core.hubs.values().flat_map(|hub| hub.consents()).map(|c| (c.origin, c.subject)).collect()
+    pub fn consents(&self) -> Vec<ConsentInfo> {
+        let info = |c: Consent| ConsentInfo { origin: c.origin, account: c.subject, since: c.since };
+        self.core.hubs.values().flat_map(|hub| hub.consents()).map(info).collect()
     }
 
     /// Forgets the consents for an origin and closes its sockets; true where there was something to forget.
@@ -188,8 +232,76 @@ impl Handle {
         for hub in self.core.hubs.values() {
             some |= hub.revoke_consents(origin)?;
         }
+        self.core.audit.note(Act::Revoked { origin: origin.clone() });
         self.core.revoke(origin);
         Ok(some)
+    }
+
+    /// Keeps what the person chooses for an origin, whoever is signed in; `None` is as configured. Its open sockets are closed
+    /// where that blocks it.
+    ///
+    /// # Errors
+    /// [`HandleError::UnknownOrigin`], or [`HandleError::Widens`] where the configuration is stricter.
+    pub fn choose(&self, origin: &Origin, choice: Option<Choice>) -> Result<(), HandleError> {
+        let (settings, hub) = self.origin(origin)?;
+        let as_asked = match choice {
+            Some(Choice::Prompt) => ConsentMode::Prompt,
+            _ => ConsentMode::Always,
+        };
+        if choice.is_some() && settings.consent > as_asked {
+            return Err(HandleError::Widens(origin.clone()));
+        }
+        hub.choose(origin, choice)?;
+        let words = choice.map_or_else(|| "default".to_owned(), |choice| choice.to_string());
+        self.core.audit.note(Act::Chosen { origin: origin.clone(), choice: words });
+        if choice == Some(Choice::Blocked) {
+            self.core.revoke(origin);
+        }
+        Ok(())
+    }
+
+    /// Opens a page in the default browser and has it signed in there without a further prompt: the person has agreed in the
+    /// client by asking for it. Once, within a minute, and only for whoever is signed in now.
+    ///
+    /// # Errors
+    /// [`HandleError`] where the page's origin is not configured for it, nobody is signed in, or there is no browser.
+    pub fn open_page(&self, url: &str) -> Result<(), HandleError> {
+        let page = Page::parse(url).map_err(|problem| HandleError::NotAPage(problem.to_owned()))?;
+        let (settings, hub) = self.origin(page.origin())?;
+        let state = hub.published().state;
+        let account = hub.current().ok_or(HubError::SignedOut)?.subject;
+        if !matches!(state.presence, PresenceState::SignedIn | PresenceState::Away) {
+            return Err(HubError::SignedOut.into());
+        }
+        if !settings.grants.has(&Grant::Login) || hub.choice(page.origin()) == Some(Choice::Blocked) {
+            return Err(HandleError::NotGranted(page.origin().clone()));
+        }
+        // What is not written down is not given out.
+        self.core.audit.record(Act::Opened { origin: page.origin().clone(), account })?;
+        let mark = self.core.passes.make(page.origin(), state.epoch, self.core.clock.now());
+        self.core.browser.open(&page.marked(&mark)).map_err(HandleError::NoBrowser)
+    }
+
+    /// Somebody who may register actions: a connected client, or the embedding program.
+    pub(super) fn action_owner(&self) -> ActionOwner {
+        ActionOwner { core: Arc::clone(&self.core), owner: self.core.actions.owner() }
+    }
+
+    /// The newest lines of the audit log, the oldest of them first, and everything that is wrong with it.
+    ///
+    /// # Errors
+    /// [`AuditError`] where a file cannot be read.
+    pub fn log(&self, count: usize) -> Result<Reading, AuditError> {
+        let mut reading = audit::read(&self.settings.state_dir)?;
+        let from = reading.entries.len().saturating_sub(count);
+        reading.entries.drain(..from);
+        Ok(reading)
+    }
+
+    fn origin(&self, origin: &Origin) -> Result<(&OriginSettings, &Arc<Hub>), HandleError> {
+        let unknown = || HandleError::UnknownOrigin(origin.to_string());
+        let settings = self.core.origins.get(origin).ok_or_else(unknown)?;
+        Ok((settings, self.hub(&settings.issuer)?))
     }
 
     /// How the agent stands.
@@ -211,6 +323,10 @@ impl Handle {
             origin: settings.origin.clone(),
             issuer: settings.issuer.clone(),
             sockets: sockets.get(&settings.origin).copied().unwrap_or(0),
+            grants: settings.grants.clone(),
+            consent: settings.consent,
+            choice: self.core.hubs.get(&settings.issuer).and_then(|hub| hub.choice(&settings.origin)),
+            by_policy: self.settings.policy.names(&settings.origin),
         });
         Status {
             agent: env!("CARGO_PKG_VERSION").to_owned(),

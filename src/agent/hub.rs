@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 
+use super::audit::{Act, Audit, AuditError};
 use super::issuer::{Enrolled, IssuerClient};
 use super::keystore::{KeyStore, KeyStoreError};
 use super::profile::{is_picture, plain_name};
@@ -16,6 +17,7 @@ use crate::clock::Clock;
 use crate::crypto::{SignError, Signer};
 use crate::protocol::acceptance::AcceptedChallenge;
 use crate::protocol::consent::{ConsentRequest, Consented, SpentConsent};
+use crate::protocol::grant::Choice;
 use crate::protocol::id::{DeviceIssuer, Epoch, Seq, Subject, TokenId};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::origin::Origin;
@@ -49,6 +51,9 @@ pub enum HubError {
     /// The signature.
     #[error(transparent)]
     Sign(#[from] SignError),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
 }
 
 /// One issuer inside the agent.
@@ -58,6 +63,7 @@ pub(super) struct Hub {
     folder: PathBuf,
     keys: Arc<dyn KeyStore>,
     clock: Arc<dyn Clock>,
+    audit: Arc<Audit>,
     inner: Mutex<Inner>,
     slot: watch::Sender<Arc<Published>>,
     /// Rings when a sign-out waits for delivery.
@@ -85,6 +91,7 @@ impl Hub {
         folder: PathBuf,
         keys: Arc<dyn KeyStore>,
         clock: Arc<dyn Clock>,
+        audit: Arc<Audit>,
     ) -> Result<Self, HubError> {
         let mut record = Record::load(&folder, &issuer)?;
         let current = record.current.clone().and_then(|subject| record.account(&subject).cloned());
@@ -100,7 +107,7 @@ impl Hub {
         if !record.sign_outs.is_empty() {
             bell.notify_one();
         }
-        Ok(Self { client, issuer, folder, keys, clock, inner: Mutex::new(Inner { record, signer }), slot, bell })
+        Ok(Self { client, issuer, folder, keys, clock, audit, inner: Mutex::new(Inner { record, signer }), slot, bell })
     }
 
     pub(super) const fn issuer(&self) -> &Issuer {
@@ -141,8 +148,7 @@ impl Hub {
                 next.keep_sign_out(pending);
             }
             next.current = Some(account.subject);
-            next.save(&self.folder)?;
-            *inner = Inner { record: next, signer: Some(signer) };
+            self.settle(&mut inner, next, Some(signer))?;
             self.bell.notify_one();
         }
         Ok(self.publish(&inner, presence))
@@ -189,9 +195,8 @@ impl Hub {
             next.keep_sign_out(pending);
         }
         next.current = None;
-        next.save(&self.folder)?;
         let epoch = next.epoch;
-        *inner = Inner { record: next, signer: None };
+        self.settle(&mut inner, next, None)?;
         self.publish(&inner, PresenceState::SignedOut);
         self.bell.notify_one();
         Ok(epoch)
@@ -218,8 +223,12 @@ impl Hub {
         next.accounts.retain(|old| old.subject != account.subject);
         next.accounts.push(account.clone());
         next.current = Some(account.subject.clone());
-        next.save(&self.folder)?;
-        *inner = Inner { record: next, signer: Some(signer) };
+        self.settle(&mut inner, next, Some(signer))?;
+        self.audit.note(Act::Enrolled {
+            issuer: self.issuer.clone(),
+            account: account.subject.clone(),
+            device: account.device.clone(),
+        });
         self.publish(&inner, PresenceState::SignedIn);
         self.bell.notify_one();
         if let Some(replaced) = replaced {
@@ -238,6 +247,7 @@ impl Hub {
         next.consents.retain(|consent| consent.subject != *subject);
         next.save(&self.folder)?;
         inner.record = next;
+        self.audit.note(Act::Removed { issuer: self.issuer.clone(), account: account.subject.clone() });
         Ok(self.keys.remove(account.key)?)
     }
 
@@ -290,6 +300,9 @@ impl Hub {
             exp: iat.plus(LOGIN_LIFE_SECONDS),
         };
         let signed = statement::sign(&token, signer.as_ref())?;
+        // What is not written down is not given out.
+        let issuer = self.issuer.clone();
+        self.audit.record(Act::Token { issuer, origin: token.org, account: token.sub, epoch: token.epo })?;
         Ok((signed, consented.spend(claims, now)))
     }
 
@@ -307,14 +320,15 @@ impl Hub {
     pub(super) fn remember(&self, request: &ConsentRequest) -> Result<(), HubError> {
         let mut inner = self.lock();
         let mut next = inner.record.clone();
-        next.consents.insert(Consent { subject: request.subject.clone(), origin: request.origin.clone() });
+        let (subject, origin) = (request.subject.clone(), request.origin.clone());
+        next.keep_consent(Consent { subject, origin, since: self.clock.wall() });
         next.save(&self.folder)?;
         inner.record = next;
         Ok(())
     }
 
     pub(super) fn consents(&self) -> Vec<Consent> {
-        self.lock().record.consents.iter().cloned().collect()
+        self.lock().record.consents.clone()
     }
 
     /// Forgets every consent for an origin; true where there was one.
@@ -326,6 +340,24 @@ impl Hub {
         next.save(&self.folder)?;
         inner.record = next;
         Ok(some)
+    }
+
+    /// What the person chose for an origin.
+    pub(super) fn choice(&self, origin: &Origin) -> Option<Choice> {
+        self.lock().record.choices.get(origin).copied()
+    }
+
+    /// Keeps what the person chooses for an origin; `None` is as configured.
+    pub(super) fn choose(&self, origin: &Origin, choice: Option<Choice>) -> Result<(), HubError> {
+        let mut inner = self.lock();
+        let mut next = inner.record.clone();
+        match choice {
+            Some(choice) => next.choices.insert(origin.clone(), choice),
+            None => next.choices.remove(origin),
+        };
+        next.save(&self.folder)?;
+        inner.record = next;
+        Ok(())
     }
 
     /// The sign-outs that the issuer has not answered yet.
@@ -354,6 +386,18 @@ impl Hub {
             epo: epoch,
         };
         Ok(Some(PendingSignOut { key: account.key, statement: statement::sign(&statement, signer.as_ref())? }))
+    }
+
+    /// Takes on a new record with its signer, once it is on the disk.
+    fn settle(&self, inner: &mut Inner, next: Record, signer: Option<Arc<dyn Signer>>) -> Result<(), HubError> {
+        next.save(&self.folder)?;
+        let left = inner.record.current.take().filter(|_| next.epoch != inner.record.epoch);
+        *inner = Inner { record: next, signer };
+        if let Some(account) = left {
+            let (issuer, epoch) = (self.issuer.clone(), inner.record.epoch);
+            self.audit.note(Act::SignedOut { issuer, account, epoch });
+        }
+        Ok(())
     }
 
     fn signer_for(&self, epoch: Epoch) -> Result<(Account, Arc<dyn Signer>), HubError> {

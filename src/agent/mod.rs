@@ -4,6 +4,8 @@
 //! change by its issuer's `hub`. The client speaks to the agent over the [`control`] socket, or, where it embeds the
 //! agent, through the [`Handle`]. There is no global state: several agents can live in one process.
 
+mod action;
+pub mod audit;
 mod census;
 mod consent;
 pub mod control;
@@ -17,7 +19,10 @@ mod hub;
 mod issuer;
 mod keystore;
 mod listener;
+mod open;
+mod pass;
 mod peer;
+mod policy;
 mod profile;
 mod record;
 mod service;
@@ -28,6 +33,7 @@ mod tests;
 mod ticket;
 mod wire;
 
+pub use action::{Action, ActionFault, ActionOwner, Invocation, PublishError, RegisterError};
 pub use consent::{Answer, Asker, Prompt};
 pub use handle::{Handle, HandleError};
 pub use http::{NoClient, client as http_client};
@@ -35,8 +41,10 @@ pub use hub::HubError;
 pub use issuer::IssuerFault;
 pub use keystore::{FileKeyStore, KeyStore, KeyStoreError};
 pub use listener::NoFreePort;
+pub use open::Browser;
 pub use peer::{PeerCheck, PeerFault, system as system_peer_check};
+pub use policy::{OriginPolicy, Policy};
 pub use record::RecordError;
 pub use service::{Agent, Builder, StartError};
 pub use settings::{AgentSettings, IssuerSettings, OriginSettings, SettingFault, port_faults};
-pub use status::{AccountInfo, IssuerStatus, OriginStatus, Status};
+pub use status::{AccountInfo, ConsentInfo, IssuerStatus, OriginStatus, Status};

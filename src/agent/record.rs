@@ -2,7 +2,7 @@
 //!
 //! Small, and written whole: at every moment the file holds the old or the new record, never half of one.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::crypto::{self, KeyId};
 use crate::keyfile::{self, KeyFileError};
 use crate::protocol::base64url;
+use crate::protocol::grant::Choice;
 use crate::protocol::id::{DeviceId, Epoch, Subject};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::origin::Origin;
+use crate::protocol::time::UnixMillis;
 
 /// Longest record in bytes: some hundred accounts with pictures of 64 KiB.
 const MAX_LEN: u64 = 16 * 1024 * 1024;
@@ -46,11 +48,13 @@ pub(super) struct Account {
 }
 
 /// A consent that the person asked to be remembered: it goes with the account.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Consent {
     pub(super) subject: Subject,
     pub(super) origin: Origin,
+    /// When it was given, by this computer's clock.
+    pub(super) since: UnixMillis,
 }
 
 /// A sign-out that the issuer has not answered yet.
@@ -80,7 +84,10 @@ pub(super) struct Record {
     #[serde(default)]
     pub(super) accounts: Vec<Account>,
     #[serde(default)]
-    pub(super) consents: BTreeSet<Consent>,
+    pub(super) consents: Vec<Consent>,
+    /// What the person chose for an origin, whoever is signed in.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) choices: BTreeMap<Origin, Choice>,
     #[serde(default)]
     pub(super) sign_outs: Vec<PendingSignOut>,
 }
@@ -92,13 +99,14 @@ impl Record {
         let content = match keyfile::read_up_to(&path, MAX_LEN) {
             Ok(content) => content,
             Err(KeyFileError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                let (accounts, consents, sign_outs) = Default::default();
+                let (accounts, consents, choices, sign_outs) = Default::default();
                 return Ok(Self {
                     issuer: issuer.clone(),
                     epoch: Epoch::default(),
                     current: None,
                     accounts,
                     consents,
+                    choices,
                     sign_outs,
                 });
             }
@@ -127,6 +135,12 @@ impl Record {
         self.sign_outs.push(sign_out);
     }
 
+    /// Keeps a consent; an earlier one for the same is replaced.
+    pub(super) fn keep_consent(&mut self, consent: Consent) {
+        self.consents.retain(|old| old.subject != consent.subject || old.origin != consent.origin);
+        self.consents.push(consent);
+    }
+
     pub(super) fn account(&self, subject: &Subject) -> Option<&Account> {
         self.accounts.iter().find(|account| account.subject == *subject)
     }
@@ -149,7 +163,7 @@ mod tests {
         assert!(record.accounts.is_empty());
         record.epoch = Epoch(7);
         let origin = "https://a.example".parse().expect("origin");
-        record.consents.insert(Consent { subject: "s".parse().expect("subject"), origin });
+        record.consents.push(Consent { subject: "s".parse().expect("subject"), origin, since: UnixMillis(1) });
         let key = crate::crypto::SoftwareKey::generate(crate::crypto::Algorithm::Es256).expect("key").0;
         let key = crate::crypto::Signer::public(&key).id();
         for statement in ["a.b.c", "d.e.f"] {

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
+use super::audit::{Audit, AuditError};
 use super::census::Census;
 use super::consent::{Asker, Consents};
 use super::control::{ControlError, ControlServer};
@@ -20,6 +21,7 @@ use super::hub::{Hub, HubError};
 use super::issuer::IssuerClient;
 use super::keystore::{FileKeyStore, KeyStore, KeyStoreError};
 use super::listener::{LoopbackListener, NoFreePort};
+use super::open::{Browser, DefaultBrowser};
 use super::peer::{self, PeerCheck};
 use super::settings::{AgentSettings, SettingFault};
 use crate::clock::{Clock, SystemClock};
@@ -58,6 +60,9 @@ pub enum StartError {
     /// The keys.
     #[error(transparent)]
     Keys(#[from] KeyStoreError),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// What is on disk.
     #[error(transparent)]
     State(#[from] HubError),
@@ -80,6 +85,7 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     keys: Option<Arc<dyn KeyStore>>,
     peers: Option<Arc<dyn PeerCheck>>,
+    browser: Arc<dyn Browser>,
     any_port: bool,
 }
 
@@ -112,6 +118,13 @@ impl Builder {
         self
     }
 
+    /// Opens pages by other means than the default browser (see [`Handle::open_page`]).
+    #[must_use]
+    pub fn browser(mut self, browser: Arc<dyn Browser>) -> Self {
+        self.browser = browser;
+        self
+    }
+
     /// Listens on whichever port the system gives: for tests, where several agents run at once.
     #[must_use]
     pub const fn any_port(mut self) -> Self {
@@ -124,7 +137,7 @@ impl Builder {
     /// # Errors
     /// [`StartError`].
     pub async fn bind(self) -> Result<Agent, StartError> {
-        let Self { settings, mut askers, clock, keys, peers, any_port } = self;
+        let Self { mut settings, mut askers, clock, keys, peers, browser, any_port } = self;
         let faults = settings.faults();
         if !faults.is_empty() {
             return Err(StartError::Settings(faults));
@@ -145,6 +158,8 @@ impl Builder {
         };
         keyfile::private_folder(&settings.state_dir)?;
         let lock = lock(&settings.state_dir)?;
+        let audit = Arc::new(Audit::open(&settings.state_dir, Arc::clone(&clock))?);
+        settings.origins = settings.policy.apply(std::mem::take(&mut settings.origins));
         let keys = match keys {
             Some(keys) => keys,
             None => Arc::new(FileKeyStore::new(settings.state_dir.join("keys"), settings.algorithm)?),
@@ -153,7 +168,14 @@ impl Builder {
         for issuer in &settings.issuers {
             let client = IssuerClient::new(issuer.url.clone(), issuer.ca_file.as_deref(), Arc::clone(&clock))?;
             let folder = settings.state_dir.clone();
-            let hub = Hub::load(client, issuer.url.clone(), folder, Arc::clone(&keys), Arc::clone(&clock))?;
+            let hub = Hub::load(
+                client,
+                issuer.url.clone(),
+                folder,
+                Arc::clone(&keys),
+                Arc::clone(&clock),
+                Arc::clone(&audit),
+            )?;
             hubs.insert(issuer.url.clone(), Arc::new(hub));
         }
         // The control socket first: that another agent is running says more than that its port is taken.
@@ -161,8 +183,9 @@ impl Builder {
         askers.push(control.asker());
         let listener = if any_port { LoopbackListener::bind(&[0])? } else { LoopbackListener::bind(&settings.ports)? };
         let origins: HashMap<_, _> = settings.origins.iter().map(|o| (o.origin.clone(), o.clone())).collect();
-        let consents = Consents::new(askers, Arc::clone(&clock));
-        let core = Arc::new(Core::new(clock, Census::new(settings.limits), consents, hubs, origins));
+        let consents = Consents::new(askers, Arc::clone(&clock), Arc::clone(&audit));
+        let census = Census::new(settings.limits);
+        let core = Arc::new(Core::new(clock, census, consents, audit, browser, hubs, origins));
         let (stop, _) = watch::channel(Stop::No);
         let handle = Handle { core, keys, settings: Arc::new(settings), port: listener.port(), stop };
         Ok(Agent { handle, listener, control, peers, _lock: lock })
@@ -202,7 +225,8 @@ impl Agent {
     /// Starts putting an agent together.
     #[must_use]
     pub fn builder(settings: AgentSettings) -> Builder {
-        Builder { settings, askers: Vec::new(), clock: Arc::new(SystemClock), keys: None, peers: None, any_port: false }
+        let (askers, clock, browser) = (Vec::new(), Arc::new(SystemClock), Arc::new(DefaultBrowser));
+        Builder { settings, askers, clock, keys: None, peers: None, browser, any_port: false }
     }
 
     /// Tells the agent things while it runs.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use super::policy::Policy;
 use crate::crypto::Algorithm;
 use crate::protocol::grant::{ConsentMode, Grants, OpenProof};
 use crate::protocol::issuer::Issuer;
@@ -52,6 +53,8 @@ pub struct AgentSettings {
     pub issuers: Vec<IssuerSettings>,
     /// The origins.
     pub origins: Vec<OriginSettings>,
+    /// What an administrator allows.
+    pub policy: Policy,
     /// Limits on sockets.
     pub limits: SocketLimits,
     /// What the person sees in the list of devices.
@@ -88,6 +91,7 @@ impl AgentSettings {
             peer_check: true,
             issuers: Vec::new(),
             origins: Vec::new(),
+            policy: Policy::default(),
             limits: SocketLimits::default(),
             device_name: device_name(),
             algorithm: Algorithm::default(),

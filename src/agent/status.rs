@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::hub::Hub;
 use super::record::Account;
+use crate::protocol::grant::{Choice, ConsentMode, Grants};
 use crate::protocol::id::{Epoch, Subject};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::origin::Origin;
 use crate::protocol::state::PresenceState;
+use crate::protocol::time::UnixMillis;
 
 /// An enrolled account, as shown to the person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +51,26 @@ pub struct OriginStatus {
     pub issuer: Issuer,
     /// Open sockets.
     pub sockets: usize,
+    /// What it may ask for.
+    pub grants: Grants,
+    /// How the person is asked, as configured.
+    pub consent: ConsentMode,
+    /// What the person chose instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Choice>,
+    /// Whether an administrator's policy had a say in the above.
+    pub by_policy: bool,
+}
+
+/// A consent that the person gave for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsentInfo {
+    /// Where the person is signed in without being asked again.
+    pub origin: Origin,
+    /// Which account.
+    pub account: Subject,
+    /// When it was given.
+    pub since: UnixMillis,
 }
 
 /// How the agent stands.

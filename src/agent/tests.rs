@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::audit::Audit;
 use super::census::Census;
 use super::consent::Consents;
 use super::core::{Core, Stop};
@@ -17,7 +18,8 @@ use super::doorman::Doorman;
 use super::hub::Hub;
 use super::issuer::IssuerClient;
 use super::keystore::FileKeyStore;
-use super::peer;
+use super::open::DefaultBrowser;
+use super::peer::{self, Line};
 use super::settings::OriginSettings;
 use crate::clock::Clock;
 use crate::crypto::Algorithm;
@@ -71,12 +73,22 @@ fn house() -> House {
     };
     let keys = Arc::new(FileKeyStore::new(folder.path().join("keys"), Algorithm::Es256).expect("a key store"));
     let client = IssuerClient::new(issuer.clone(), None, Arc::clone(&clock)).expect("a client");
-    let hub = Hub::load(client, issuer.clone(), folder.path().to_owned(), keys, Arc::clone(&clock)).expect("a hub");
-    let consents = Consents::new(Vec::new(), Arc::clone(&clock));
+    let audit = Arc::new(Audit::open(folder.path(), Arc::clone(&clock)).expect("an audit log"));
+    let hub = Hub::load(client, issuer.clone(), folder.path().to_owned(), keys, Arc::clone(&clock), Arc::clone(&audit))
+        .expect("a hub");
+    let consents = Consents::new(Vec::new(), Arc::clone(&clock), Arc::clone(&audit));
     let hubs = HashMap::from([(issuer, Arc::new(hub))]);
     let gate = Gate::new(28970, [origin.origin.clone()].into_iter().collect());
     let origins = HashMap::from([(origin.origin.clone(), origin)]);
-    let core = Arc::new(Core::new(clock, Census::new(SocketLimits::default()), consents, hubs, origins));
+    let core = Arc::new(Core::new(
+        clock,
+        Census::new(SocketLimits::default()),
+        consents,
+        audit,
+        Arc::new(DefaultBrowser),
+        hubs,
+        origins,
+    ));
     let (stop, stopped) = watch::channel(Stop::No);
     let doorman = Arc::new(Doorman { core, gate, peers: Arc::new(peer::Off), stop: stopped });
     House { doorman, _stop: stop, _folder: folder }
@@ -87,8 +99,9 @@ impl House {
     fn knock(&self) -> DuplexStream {
         let (page, agent) = tokio::io::duplex(STREAM_LEN);
         let doorman = Arc::clone(&self.doorman);
-        let look_again = Arc::new(|| Ok(OwnUser::taken_on_trust()));
-        tokio::spawn(async move { doorman.serve(agent, OwnUser::taken_on_trust(), look_again).await });
+        let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let line = Line { peers: Arc::clone(&doorman.peers), page: nowhere, agent: nowhere };
+        tokio::spawn(async move { doorman.serve(agent, OwnUser::taken_on_trust(), line).await });
         page
     }
 }

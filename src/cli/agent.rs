@@ -17,6 +17,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments, global: Global) -> Result<(), Failure> {
     let mut settings = config::load(&arguments.config, config::Kind::Agent, config::agent)?;
+    settings.policy = config::system_policy()?;
     if let Some(control) = global.control {
         settings.control = control;
     }

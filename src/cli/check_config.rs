@@ -10,10 +10,10 @@ use crate::config::{self, Kind};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// agent.toml or server.toml; which of the two it is shows from its keys.
+    /// agent.toml, server.toml or policy.toml; which of them it is shows from its keys.
     file: PathBuf,
 
-    /// Which of the two it is, where the keys do not tell.
+    /// Which of them it is, where the keys do not tell.
     #[arg(long = "as", value_name = "KIND")]
     kind: Option<KindArgument>,
 }
@@ -24,6 +24,8 @@ enum KindArgument {
     Agent,
     /// The login server's configuration.
     Server,
+    /// An administrator's policy.
+    Policy,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -31,11 +33,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let kind = match arguments.kind {
         Some(KindArgument::Agent) => Kind::Agent,
         Some(KindArgument::Server) => Kind::Server,
+        Some(KindArgument::Policy) => Kind::Policy,
         None => Kind::of(&text),
     };
     let (name, checked) = match kind {
         Kind::Agent => ("agent", config::agent(&text).map(drop)),
         Kind::Server => ("server", config::server(&text).map(drop)),
+        Kind::Policy => ("policy", config::policy(&text).map(drop)),
     };
     let file = arguments.file.display();
     checked

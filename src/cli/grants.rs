@@ -1,10 +1,11 @@
 //! `loopkey grants`
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use super::control::{call, say};
 use super::{Failure, Global};
+use crate::agent::{ConsentInfo, OriginStatus};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -19,21 +20,31 @@ enum Command {
         /// The origin, as `loopkey grants` lists it.
         origin: String,
     },
+    /// Chooses how an origin is treated from now on. A choice can be stricter than the configuration and an administrator's
+    /// policy, never looser.
+    Set {
+        /// The origin, as `loopkey grants` lists it.
+        origin: String,
+        /// What is chosen.
+        consent: Choice,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Choice {
+    /// As the configuration says.
+    Default,
+    /// Asked in a prompt the first time.
+    Prompt,
+    /// Asked in a prompt each time.
+    Always,
+    /// Its pages do not reach the agent.
+    Blocked,
 }
 
 pub(super) async fn run(arguments: Arguments, global: &Global) -> Result<(), Failure> {
     match arguments.command {
-        None => {
-            let answer = call(global, "grants.list", &json!({})).await?;
-            let grants = answer["grants"].as_array().cloned().unwrap_or_default();
-            if grants.is_empty() {
-                say("no site has been allowed for good");
-            }
-            for grant in grants {
-                let text = |member: &str| grant[member].as_str().unwrap_or_default().to_owned();
-                say(format_args!("{} (account {})", text("origin"), text("account")));
-            }
-        }
+        None => list(global).await,
         Some(Command::Revoke { origin }) => {
             let answer = call(global, "grants.revoke", &json!({ "origin": origin })).await?;
             if answer["revoked"] == true {
@@ -41,7 +52,43 @@ pub(super) async fn run(arguments: Arguments, global: &Global) -> Result<(), Fai
             } else {
                 say(format_args!("nothing was allowed for {origin} for good; its open connections are closed"));
             }
+            Ok(())
         }
+        Some(Command::Set { origin, consent }) => {
+            let word = consent.to_possible_value().map(|value| value.get_name().to_owned());
+            call(global, "grants.set", &json!({ "origin": origin, "consent": word })).await?;
+            say(match consent {
+                Choice::Default => format!("{origin} is treated as configured"),
+                Choice::Prompt => format!("{origin} has to ask the first time"),
+                Choice::Always => format!("{origin} has to ask each time"),
+                Choice::Blocked => format!("{origin} is blocked; its open connections are closed"),
+            });
+            Ok(())
+        }
+    }
+}
+
+async fn list(global: &Global) -> Result<(), Failure> {
+    #[derive(serde::Deserialize)]
+    struct Listed {
+        grants: Vec<ConsentInfo>,
+        origins: Vec<OriginStatus>,
+    }
+    let answer = call(global, "grants.list", &json!({})).await?;
+    let Listed { grants, origins } = serde_json::from_value(answer)
+        .map_err(|error| Failure::failed(format!("the agent is of another version: {error}")))?;
+    for origin in &origins {
+        let how = serde_json::to_value(origin.consent).ok().and_then(|word| word.as_str().map(str::to_owned));
+        let chosen = origin.choice.map(|choice| format!(", chosen: {choice}")).unwrap_or_default();
+        let policy = if origin.by_policy { ", set by an administrator" } else { "" };
+        say(format_args!("{} (consent: {}{chosen}{policy})", origin.origin, how.unwrap_or_default()));
+    }
+    if grants.is_empty() {
+        say("no site has been allowed for good");
+    }
+    for grant in grants {
+        let since = httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_millis(grant.since.0));
+        say(format_args!("{} may sign in account {} without asking, since {since}", grant.origin, grant.account));
     }
     Ok(())
 }

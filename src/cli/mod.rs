@@ -7,7 +7,9 @@ mod demo;
 mod enrol;
 mod exit;
 mod grants;
+mod log;
 mod logging;
+mod open;
 mod presence;
 mod serve;
 mod sign_out;
@@ -70,8 +72,12 @@ enum Command {
     SignOut(sign_out::Arguments),
     /// Says how the running agent stands. Exits with 0 where one is running, with 3 where none is.
     Status(status::Arguments),
-    /// Lists the sites that the person allowed for good, or takes that back.
+    /// Lists what sites may do and which the person allowed for good, takes that back, or makes it stricter.
     Grants(grants::Arguments),
+    /// Opens a page in the default browser, signed in without a further prompt: once, within a minute.
+    Open(open::Arguments),
+    /// Shows the agent's audit log, and verifies that nobody changed it.
+    Log(log::Arguments),
     /// Stops the running agent.
     Stop,
     /// Says everything that is wrong with a configuration file, each entry with its line and the cure.
@@ -101,6 +107,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::SignOut(arguments) => sign_out::run(arguments, &global).await,
             Command::Status(arguments) => status::run(&arguments, &global).await,
             Command::Grants(arguments) => grants::run(arguments, &global).await,
+            Command::Open(arguments) => open::run(arguments, &global).await,
+            Command::Log(arguments) => log::run(arguments, &global).await,
             Command::Stop => stop::run(&global).await,
             Command::CheckConfig(arguments) => check_config::run(&arguments),
         }

@@ -101,7 +101,8 @@ fn origin(mut section: Section<'_>) -> Option<OriginSettings> {
     })
 }
 
-struct GrantText(Grant);
+/// A grant as it is written.
+pub(super) struct GrantText(pub(super) Grant);
 
 impl std::str::FromStr for GrantText {
     type Err = crate::protocol::grant::BadGrant;

@@ -2,6 +2,7 @@
 //! anything is bound.
 
 mod agent;
+mod policy;
 mod reader;
 mod server;
 mod tls;
@@ -9,6 +10,7 @@ mod tls;
 use std::path::{Path, PathBuf};
 
 pub use agent::{agent, default_control, default_state_dir};
+pub use policy::{policy, policy_path, system_policy};
 pub use reader::Fault;
 use reader::{Notes, Section};
 pub use server::{ServerConfig, server};
@@ -27,6 +29,11 @@ pub enum ConfigError {
     /// It is the other command's.
     #[error("{0} looks like {1}")]
     OtherKind(PathBuf, &'static str),
+    /// A policy that a person could have written.
+    #[error(
+        "{0}: a policy counts only where nobody but root can write to it and its folder; run: sudo chown root {0} && sudo chmod go-w {0}"
+    )]
+    NotAdministrators(PathBuf),
     /// Something is wrong with the file.
     #[error("{0} cannot stay as it is:\n{1}")]
     InFile(PathBuf, Box<ConfigError>),
@@ -55,24 +62,34 @@ pub fn load<T>(path: &Path, kind: Kind, parse: impl Fn(&str) -> Result<T, Config
     let text = read(path)?;
     parse(&text).map_err(|error| match (kind, Kind::of(&text)) {
         (Kind::Agent, Kind::Server) => ConfigError::OtherKind(path.to_owned(), "a login server's: use `loopkey serve`"),
+        (Kind::Agent | Kind::Server, Kind::Policy) => {
+            ConfigError::OtherKind(path.to_owned(), "a policy: see docs/operations.md")
+        }
         (Kind::Server, Kind::Agent) => ConfigError::OtherKind(path.to_owned(), "an agent's: use `loopkey agent`"),
         _ => ConfigError::InFile(path.to_owned(), Box::new(error)),
     })
 }
 
-/// Which of the two files a text is.
+/// Which of the files a text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `agent.toml`
     Agent,
     /// `server.toml`
     Server,
+    /// `policy.toml`
+    Policy,
 }
 
 impl Kind {
     /// Guesses from the keys that only one of them has.
     #[must_use]
     pub fn of(text: &str) -> Self {
+        let has = |key: &str| text.lines().any(|line| line.trim_start().starts_with(key));
+        // An agent's origins name their issuer; a policy has none.
+        if has("only_listed") || has("[[origin]]") && !has("issuer") && !has("[[issuer]]") {
+            return Self::Policy;
+        }
         let server_only = ["issuer =", "issuer=", "listen", "origins", "store", "service_key_file", "[tls]"];
         let root = text.lines().map(str::trim).take_while(|line| !line.starts_with("[["));
         let is_server = |line: &str| server_only.iter().any(|key| line.starts_with(key));

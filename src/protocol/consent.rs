@@ -49,6 +49,12 @@ impl Consented {
         allow.then(|| Self { request: request.clone(), how: UserVerification::Prompt, renewable: true })
     }
 
+    /// The person opened the page from the client, to be signed in there; the agent gives this to one socket, once.
+    #[must_use]
+    pub fn by_opening(request: &ConsentRequest) -> Self {
+        Self { request: request.clone(), how: UserVerification::Prompt, renewable: true }
+    }
+
     /// What was agreed to.
     #[must_use]
     pub const fn request(&self) -> &ConsentRequest {

@@ -38,6 +38,9 @@ pub enum Refused {
     /// Another user of the computer.
     #[error(transparent)]
     Peer(#[from] StrangePeer),
+    /// The person blocked the origin.
+    #[error("the person has blocked this origin (see `loopkey grants`)")]
+    Blocked,
     /// One connection too many.
     #[error("too many connections")]
     Limit,

@@ -71,6 +71,12 @@ impl Grants {
         self.0.iter().any(|grant| matches!(grant, Grant::Action(granted) if granted == name))
     }
 
+    /// What both name.
+    #[must_use]
+    pub fn and(&self, others: &Self) -> Self {
+        Self(self.0.intersection(&others.0).cloned().collect())
+    }
+
     /// What is left of them for a page that gave no challenge: the state, unproved, at most.
     #[must_use]
     pub fn without_challenge(&self) -> Self {
@@ -85,16 +91,50 @@ impl FromIterator<Grant> for Grants {
 }
 
 /// How the person is asked before a login token is signed for an origin (protocol section 4.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ConsentMode {
+    /// By the click in the page: for origins that the administrator or the embedding application trusts.
+    Page,
     /// In a prompt the first time, and not again where the person says so.
     #[default]
     Prompt,
     /// In a prompt each time.
     Always,
-    /// By the click in the page: for origins that the administrator or the embedding application trusts.
-    Page,
+}
+
+/// What the person chose for an origin. It narrows what is configured, and never widens it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Choice {
+    /// To be asked in a prompt the first time.
+    Prompt,
+    /// To be asked in a prompt each time.
+    Always,
+    /// That its pages do not reach the agent.
+    Blocked,
+}
+
+impl std::fmt::Display for Choice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Prompt => "prompt",
+            Self::Always => "always",
+            Self::Blocked => "blocked",
+        })
+    }
+}
+
+impl ConsentMode {
+    /// The stricter of what is configured and what the person chose.
+    #[must_use]
+    pub fn narrowed(self, choice: Option<Choice>) -> Self {
+        match choice {
+            None => self,
+            Some(Choice::Prompt) => self.max(Self::Prompt),
+            Some(Choice::Always | Choice::Blocked) => Self::Always,
+        }
+    }
 }
 
 /// What a page must show to open a socket (protocol section 4.1).
@@ -123,6 +163,27 @@ mod tests {
         {
             assert_eq!(Grant::try_from(text.to_owned()), Err(BadGrant), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_choice_narrows_and_never_widens() {
+        use ConsentMode::{Always, Page, Prompt};
+        assert_eq!([Page, Prompt, Always].map(|mode| mode.narrowed(None)), [Page, Prompt, Always]);
+        assert_eq!([Page, Prompt, Always].map(|mode| mode.narrowed(Some(Choice::Prompt))), [Prompt, Prompt, Always]);
+        for choice in [Choice::Always, Choice::Blocked] {
+            assert_eq!([Page, Prompt, Always].map(|mode| mode.narrowed(Some(choice))), [Always; 3]);
+        }
+        for choice in [Choice::Prompt, Choice::Always, Choice::Blocked] {
+            assert_eq!(serde_json::to_value(choice).expect("JSON"), choice.to_string());
+        }
+    }
+
+    #[test]
+    fn what_both_name_is_what_is_left() {
+        let some = Grants::from_iter([Grant::Presence, Grant::Login, Grant::Action("open".into())]);
+        let others = Grants::from_iter([Grant::Login, Grant::Action("close".into())]);
+        assert_eq!(some.and(&others), Grants::from_iter([Grant::Login]));
+        assert_eq!(some.and(&Grants::default()), Grants::default());
     }
 
     #[test]

@@ -57,6 +57,15 @@ pub const PROMPT_WINDOW: Duration = Duration::from_secs(600);
 /// Proofs that may be in the making for one socket at once.
 pub const MAX_PROOFS_IN_FLIGHT: usize = 4;
 
+/// From a page's `action` to the client's answer (section 4.4).
+pub const ACTION_TIMEOUT: Duration = Duration::from_secs(30);
+/// Actions of one socket that may wait for their result at once.
+pub const MAX_ACTIONS_IN_FLIGHT: usize = 4;
+/// Actions that clients may register in all.
+pub const MAX_ACTIONS: usize = 64;
+/// Longest result or news of an action in bytes of JSON: with what stands around it, it fits a message.
+pub const ACTION_VALUE_MAX_LEN: usize = 7 * 1024;
+
 /// Sockets: the embedding application may raise them, a configuration file only lower them (section 3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketLimits {

@@ -123,6 +123,10 @@ pub enum AgentMessage {
         resume: String,
         /// Whether this socket continues the one before: false where the epoch has changed since.
         resumed: bool,
+        /// Where the person opened the page from the client, to be signed in without a further prompt: what the mark in
+        /// the page's address is the SHA-256 of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        opened: Option<String>,
     },
     /// Something changed.
     State {
@@ -157,6 +161,13 @@ pub enum AgentMessage {
         /// The request's number.
         id: u64,
         /// What the client answered.
+        value: Value,
+    },
+    /// What the client last said of an action that the page may invoke.
+    News {
+        /// The action's name.
+        name: String,
+        /// What the client said.
         value: Value,
     },
     /// Refuses a request.
@@ -197,6 +208,7 @@ impl std::fmt::Debug for AgentMessage {
             Self::Consent { .. } => "consent",
             Self::Token { .. } => "token",
             Self::Result { .. } => "result",
+            Self::News { .. } => "news",
             Self::Refused { .. } => "refused",
             Self::Ping {} => "ping",
         })
@@ -276,5 +288,7 @@ mod tests {
     fn messages_do_not_show_what_they_carry() {
         let message = AgentMessage::Token { id: 1, token: "a.b.c".into() };
         assert_eq!(format!("{message:?}"), "token");
+        let message = PageMessage::Prove { id: 1, challenge: "a.b.c".into() };
+        assert_eq!(format!("{message:?}"), "prove");
     }
 }

@@ -21,6 +21,7 @@ pub mod json;
 pub mod limits;
 pub mod message;
 pub mod metadata;
+pub mod news;
 pub mod origin;
 pub mod page;
 pub mod peer;

@@ -151,7 +151,8 @@ mod tests {
 
     fn ready(seq: u64, epoch: u64) -> AgentMessage {
         let (grants, resume) = (Grants::default(), "ticket".to_owned());
-        AgentMessage::Ready { seq: Seq(seq), grants, state: state(epoch), proof: None, resume, resumed: false }
+        let (seq, state) = (Seq(seq), state(epoch));
+        AgentMessage::Ready { seq, grants, state, proof: None, resume, resumed: false, opened: None }
     }
 
     fn tell(page: &mut Page, message: &AgentMessage) -> Result<Vec<Event>, AgentMisbehaved> {

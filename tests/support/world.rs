@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::{SinkExt as _, StreamExt as _};
+use loopkey::agent::control::{self, rpc};
 use loopkey::agent::{Agent, AgentSettings, Answer, Asker, Builder, Handle, IssuerSettings, OriginSettings, Prompt};
 use loopkey::clock::SystemClock;
 use loopkey::crypto::{Algorithm, Secret};
@@ -17,7 +18,7 @@ use loopkey::protocol::page::{Event, OpenWith, Page};
 use loopkey::store::StoreUrl;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -285,6 +286,49 @@ impl TestBrowser {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let request = http().get(self.issuer.endpoint("/v1/session")).header("Cookie", cookies.join("; "));
         request.send().await.expect("an answer").status() == 200
+    }
+}
+
+/// A desktop client at an agent's control socket.
+pub(crate) struct TestClient {
+    pub(crate) peer: rpc::Peer,
+    pub(crate) incoming: mpsc::Receiver<rpc::Incoming>,
+}
+
+impl TestClient {
+    /// Connects without a word.
+    pub(crate) async fn connect(control: &std::path::Path) -> Self {
+        let (peer, incoming, driver) = control::connect(control).await.expect("connected");
+        tokio::spawn(driver);
+        Self { peer, incoming }
+    }
+
+    /// Connects and says hello.
+    pub(crate) async fn hello(control: &std::path::Path) -> Self {
+        let client = Self::connect(control).await;
+        client.ok("client.hello", json!({ "name": "Test", "version": "1" })).await;
+        client
+    }
+
+    /// Calls a method that is to succeed.
+    pub(crate) async fn ok(&self, method: &str, params: Value) -> Value {
+        self.peer.call(method, &params).await.unwrap_or_else(|error| panic!("{method} {params}: {error}"))
+    }
+
+    /// Calls a method that is to fail, and returns the code.
+    pub(crate) async fn code(&self, method: &str, params: Value) -> String {
+        let error = self.peer.call(method, &params).await.expect_err(method);
+        error.data.map_or_else(|| error.code.to_string(), |data| data.code)
+    }
+
+    /// The next call or notification of the given method; others are passed over.
+    pub(crate) async fn next(&mut self, method: &str) -> rpc::Incoming {
+        loop {
+            let call = self.incoming.recv().await.expect("the agent is there");
+            if call.method == method {
+                return call;
+            }
+        }
     }
 }
 

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { initials, safeAvatar } from "../avatar.js";
 import { cardView } from "../card-view.js";
-import { ERRORS, PRESENCES, REASONS, REFUSALS, SESSION_REASONS, STATES } from "../codes.js";
+import { ACTION_REFUSALS, ERRORS, PRESENCES, REASONS, REFUSALS, SESSION_REASONS, STATES } from "../codes.js";
 import { wordsFor } from "../words.js";
 
 const ada = { name: "Ada Lovelace", avatar: null };
@@ -82,7 +82,7 @@ test("initials", () => {
 
 test("loopkey.d.ts names every code", () => {
   const types = readFileSync(new URL("../loopkey.d.ts", import.meta.url), "utf8");
-  for (const code of [...STATES, ...Object.values(REASONS).flat(), ...ERRORS, ...REFUSALS, ...SESSION_REASONS, ...PRESENCES]) {
+  for (const code of [...STATES, ...Object.values(REASONS).flat(), ...ERRORS, ...REFUSALS, ...ACTION_REFUSALS, ...SESSION_REASONS, ...PRESENCES]) {
     assert.ok(types.includes(`"${code}"`), code);
   }
 });

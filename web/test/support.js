@@ -1,5 +1,6 @@
 /** A browser, an agent and a login server made of plain objects. No global, no real time, no network. */
 
+import { createHash } from "node:crypto";
 import { sleep } from "../environment.js";
 import { createLoopkey } from "../loopkey.js";
 
@@ -58,6 +59,10 @@ export class FakeAgent {
   received = [];
   /** What to do with a login; by default a token for whoever is signed in. */
   onLogin = (socket, { id }) => socket.say({ type: "token", id, token: `token-${id}` });
+  /** What `ready` shows a page that was opened from the client. */
+  opened = null;
+  /** What to do with an action. */
+  onAction = (socket, { id }) => socket.say({ type: "refused", id, code: "unknown_action" });
   /** A close code for `open` instead of `ready`. */
   refuseOpen = null;
   /** Close codes of sockets that nobody opened in time. */
@@ -91,13 +96,15 @@ export class FakeAgent {
         this.sockets.push(socket);
         return socket.say({
           type: "ready", seq: this.seq, grants: ["presence", "login"], state: this.state, resume,
-          resumed: Boolean(message.resume), ...(message.challenge && this.enrolled && { proof: `proof of ${message.challenge}` }),
+          resumed: Boolean(message.resume), ...(this.opened && { opened: this.opened }), ...(message.challenge && this.enrolled && { proof: `proof of ${message.challenge}` }),
         });
       }
       case "prove":
         return socket.say({ type: "proof", id: message.id, proof: `proof of ${message.challenge}` });
       case "login":
         return this.onLogin(socket, message);
+      case "action":
+        return this.onAction(socket, message);
       case "cancel":
         return socket.say({ type: "refused", id: message.id, code: "cancelled" });
     }
@@ -244,6 +251,9 @@ export function world({ permission = "granted", hostname = "app.example.com", ag
     slowRefusal: false,
     delegated: () => true,
     visible: () => here.visible,
+    fragment: () => here.fragment ?? "",
+    setFragment: (fragment) => (here.fragment = fragment),
+    digest: async (bytes) => Uint8Array.from(createHash("sha256").update(bytes).digest()).buffer,
     window: new EventTarget(),
     document,
     ...more.environment,

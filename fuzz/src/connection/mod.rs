@@ -13,6 +13,7 @@ use loopkey::protocol::connection::{Connection, Input, Output, Terms};
 use loopkey::protocol::grant::{Grant, OpenProof};
 use loopkey::protocol::id::{Epoch, Nonce, Seq};
 use loopkey::protocol::message::PageMessage;
+use loopkey::protocol::news::{Board, News};
 use loopkey::protocol::state::{PresenceState, Published, State};
 use loopkey::protocol::time::{Moment, UnixMillis};
 use serde_json::json;
@@ -41,6 +42,8 @@ struct World {
     machine: Connection,
     now: Moment,
     published: Arc<Published>,
+    /// What the client said of its actions.
+    board: Board,
     /// Calls that wait for an answer.
     waiting: Vec<Output>,
     /// Calls that had theirs.
@@ -63,7 +66,7 @@ impl World {
         let mut machine = Connection::new(terms, Arc::clone(&published), NONCE, START);
         let mut waiting = Vec::new();
         watch.observe(&mut machine, &mut waiting, START);
-        Self { machine, now: START, published, waiting, answered: Vec::new(), made: 0, watch }
+        Self { machine, now: START, published, board: Board::default(), waiting, answered: Vec::new(), made: 0, watch }
     }
 
     /// Takes one operation.
@@ -102,6 +105,12 @@ impl World {
             b'r' => self.answer_again(detail()),
             b'd' => self.show_prompt(detail()),
             b's' => self.change_state(detail()),
+            b'b' => {
+                let name = if detail() > b'@' { "other" } else { "open" };
+                let news = News::new(name, json!(self.board.number())).expect("short");
+                self.board.put(name, news);
+                self.handle(Input::News(Arc::new(self.board.clone())));
+            }
             b't' => {
                 const STEPS: [u64; 10] = [1, 40, 1_000, 5_000, 14_000, 29_000, 30_000, 61_000, 75_000, 600_000];
                 self.now = self.now + Duration::from_millis(STEPS[usize::from(detail()) % STEPS.len()]);

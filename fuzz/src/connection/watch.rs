@@ -131,6 +131,7 @@ impl Watch {
                 output,
                 Output::Send(_)
                     | Output::SendState(_)
+                    | Output::SendNews(_)
                     | Output::Ready(_)
                     | Output::WithdrawPrompt(_)
                     | Output::Close(_)
@@ -173,6 +174,12 @@ impl Watch {
                 assert!(self.granted.is_some() && Arc::ptr_eq(published, &self.published));
                 self.tell(&AgentMessage::State { seq: published.seq, state: published.state });
                 assert_eq!(self.page.state(), Some((published.seq, published.state)));
+            }
+            Output::SendNews(_) => {
+                let granted = self.granted.as_ref().expect("news before ready");
+                assert!(granted.has_action("open"), "news for a page that may not have them");
+                let presence = self.published.state.presence;
+                assert!(matches!(presence, PresenceState::SignedIn | PresenceState::Away), "news while {presence}");
             }
             Output::Ready(ready) => self.observe_ready(ready),
             Output::ReadTicket(..) => assert!(self.granted.is_none(), "a ticket on an open socket"),
@@ -224,6 +231,7 @@ impl Watch {
             proof: ready.proof.clone(),
             resume: "ticket".into(),
             resumed: ready.resumed,
+            opened: None,
         });
     }
 

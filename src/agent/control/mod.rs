@@ -1,7 +1,11 @@
 //! The control socket between the desktop client and the agent: JSON-RPC 2.0, one object a line, never on TCP (protocol
 //! section 9).
 
+mod clients;
 mod endpoint;
+mod fault;
+mod methods;
+mod params;
 pub mod rpc;
 mod server;
 

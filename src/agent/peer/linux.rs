@@ -24,22 +24,44 @@ pub(super) struct SockDiag {
     socket: Mutex<Option<Socket>>,
 }
 
+impl SockDiag {
+    fn record(&self, page: SocketAddr, agent: SocketAddr) -> io::Result<Option<SocketRecord>> {
+        let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = match socket.take() {
+            Some(open) => open,
+            None => open()?,
+        };
+        let record = ask(&open, page, agent)?;
+        *socket = Some(open);
+        Ok(record)
+    }
+}
+
 impl PeerCheck for SockDiag {
     fn look_up(&self, page: SocketAddr, agent: SocketAddr) -> Result<OwnUser, PeerFault> {
-        let record = {
-            let mut socket = self.socket.lock().unwrap_or_else(PoisonError::into_inner);
-            let asked = match socket.take() {
-                Some(open) => Ok(open),
-                None => open(),
-            }
-            .and_then(|open| Ok((ask(&open, page, agent)?, open)));
-            let (record, open) = asked?;
-            *socket = Some(open);
-            record
-        };
+        let record = self.record(page, agent)?;
         let own = rustix::process::getuid().as_raw();
         Ok(OwnUser::judge(&record.ok_or(StrangePeer::NoRow)?, page, agent, own)?)
     }
+
+    fn program(&self, page: SocketAddr, agent: SocketAddr) -> Option<String> {
+        let record = self.record(page, agent).ok().flatten()?;
+        holder_of(record.inode)
+    }
+}
+
+/// The file name of the program that holds a socket: of this user's processes, the first that has it among its descriptors.
+fn holder_of(inode: u64) -> Option<String> {
+    let link = format!("socket:[{inode}]");
+    let processes = std::fs::read_dir("/proc").ok()?.filter_map(Result::ok).map(|entry| entry.path());
+    let holds = |process: &std::path::PathBuf| {
+        // Other users' descriptors are not shown, and most entries are no processes.
+        let descriptors = std::fs::read_dir(process.join("fd")).into_iter().flatten().filter_map(Result::ok);
+        descriptors.map(|fd| std::fs::read_link(fd.path())).any(|target| target.is_ok_and(|t| t.as_os_str() == &*link))
+    };
+    let process = processes.into_iter().find(holds)?;
+    let program = std::fs::read_link(process.join("exe")).ok()?;
+    Some(program.file_name()?.to_string_lossy().into_owned())
 }
 
 fn open() -> io::Result<Socket> {
@@ -126,11 +148,15 @@ mod tests {
             let first = look_up(&check, &agent).expect("own user");
             let again = look_up(&check, &agent).expect("own user");
             assert_eq!(first.require_same(again), Ok(()));
+            let program = check.program(agent.peer_addr().expect("page"), agent.local_addr().expect("agent"));
+            let own = std::env::current_exe().expect("a program");
+            assert_eq!(program.as_deref(), own.file_name().and_then(|name| name.to_str()));
             let (_other_page, other) = pair(listen);
             let other = look_up(&check, &other).expect("own user");
             assert!(first.require_same(other).is_err());
             drop(page);
             assert!(look_up(&check, &agent).is_err(), "a closed socket is nobody's");
+            assert_eq!(check.program(agent.peer_addr().expect("page"), agent.local_addr().expect("agent")), None);
         }
     }
 

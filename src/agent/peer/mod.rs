@@ -2,6 +2,7 @@
 //!
 //! Loopback belongs to every user of the computer. The rule is [`crate::protocol::peer`]'s; here is only the question.
 
+mod browser;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "macos")]
@@ -32,6 +33,34 @@ pub trait PeerCheck: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`PeerFault`] where it is not, or cannot be told.
     fn look_up(&self, page: SocketAddr, agent: SocketAddr) -> Result<OwnUser, PeerFault>;
+
+    /// The file name of the program that holds the page's end, where the system tells. Asked before a prompt, for the person
+    /// to read; nothing is decided by it.
+    fn program(&self, page: SocketAddr, agent: SocketAddr) -> Option<String> {
+        let _ = (page, agent);
+        None
+    }
+}
+
+/// One connection, and how to ask the system about its other end.
+#[derive(Debug, Clone)]
+pub(super) struct Line {
+    pub(super) peers: Arc<dyn PeerCheck>,
+    pub(super) page: SocketAddr,
+    pub(super) agent: SocketAddr,
+}
+
+impl Line {
+    /// Proof that the other end is the agent's own user's.
+    pub(super) fn look_up(&self) -> Result<OwnUser, PeerFault> {
+        self.peers.look_up(self.page, self.agent)
+    }
+
+    /// What a person calls the browser at the other end. Going through the processes is not for the thread that serves pages.
+    pub(super) async fn browser(self) -> Option<String> {
+        let program = tokio::task::spawn_blocking(move || self.peers.program(self.page, self.agent)).await;
+        program.ok().flatten().as_deref().map(browser::name_of)
+    }
 }
 
 /// The check of this system, or `None` where there is none yet. The agent uses it by itself; a program that embeds the agent

@@ -8,7 +8,7 @@ use crate::protocol::code::{CloseCode, RefusalCode};
 use crate::protocol::consent::{Consented, SpentConsent};
 use crate::protocol::grant::{Grant, Grants};
 use crate::protocol::id::Epoch;
-use crate::protocol::limits::MAX_PROOFS_IN_FLIGHT;
+use crate::protocol::limits::{MAX_ACTIONS_IN_FLIGHT, MAX_PROOFS_IN_FLIGHT};
 use crate::protocol::message::{AgentMessage, PageMessage};
 use crate::protocol::state::{PresenceState, Published};
 use crate::protocol::time::Moment;
@@ -23,7 +23,9 @@ pub(super) struct Live {
     /// The consent behind the last token, while it might have to serve once more.
     pub(super) spent: Option<SpentConsent>,
     pub(super) proofs: Vec<Proving>,
-    pub(super) actions: Vec<(Call, u64)>,
+    pub(super) actions: Vec<Acting>,
+    /// The number of the last news that went out.
+    pub(super) told: u64,
 }
 
 /// The one login of a socket, by what it waits for.
@@ -53,10 +55,19 @@ pub(super) struct Proving {
     epoch: Option<Epoch>,
 }
 
+/// An action that the client performs.
+#[cfg_attr(test, derive(Clone))]
+#[derive(Debug)]
+pub(super) struct Acting {
+    id: u64,
+    call: Call,
+    epoch: Epoch,
+}
+
 impl Live {
     pub(super) fn new(grants: Grants, now: Moment) -> Self {
         let pulse = Pulse::new(now);
-        Self { grants, pulse, login: Login::Idle, spent: None, proofs: Vec::new(), actions: Vec::new() }
+        Self { grants, pulse, login: Login::Idle, spent: None, proofs: Vec::new(), actions: Vec::new(), told: 0 }
     }
 
     /// The call that a prompt may be open for.
@@ -77,6 +88,11 @@ impl Login {
             }
         }
     }
+}
+
+/// Whether pages have nothing to do with the client just now.
+fn is_shut(published: &Published) -> bool {
+    matches!(published.state.presence, PresenceState::Locked | PresenceState::SignedOut)
 }
 
 /// Whether a login for the account of `epoch` may go on in this state.
@@ -151,13 +167,13 @@ impl Connection {
 
     fn on_action(&mut self, id: u64, name: String, params: serde_json::Value) {
         let call = self.next_call();
-        let shut = matches!(self.published.state.presence, PresenceState::Locked | PresenceState::SignedOut);
+        let (shut, epoch) = (is_shut(&self.published), self.published.state.epoch);
         let live = self.live();
         let obstacle = if !live.grants.has_action(&name) {
             Some(RefusalCode::NotGranted)
         } else if shut {
             Some(RefusalCode::Denied)
-        } else if live.actions.len() >= MAX_PROOFS_IN_FLIGHT {
+        } else if live.actions.len() >= MAX_ACTIONS_IN_FLIGHT {
             Some(RefusalCode::Failed)
         } else {
             None
@@ -165,7 +181,7 @@ impl Connection {
         if let Some(code) = obstacle {
             return self.outputs.push(Output::Send(AgentMessage::Refused { id, code }));
         }
-        live.actions.push((call, id));
+        live.actions.push(Acting { id, call, epoch });
         self.outputs.push(Output::InvokeAction(call, name, params));
     }
 
@@ -282,13 +298,27 @@ impl Connection {
     }
 
     fn on_action_done(&mut self, call: Call, result: Result<serde_json::Value, RefusalCode>) {
+        let (shut, current) = (is_shut(&self.published), self.published.state.epoch);
         let live = self.live();
-        let Some(at) = live.actions.iter().position(|(c, _)| *c == call) else { return };
-        let (_, id) = live.actions.swap_remove(at);
+        let Some(at) = live.actions.iter().position(|acting| acting.call == call) else { return };
+        let Acting { id, epoch, .. } = live.actions.swap_remove(at);
         self.outputs.push(Output::Send(match result {
+            // What the client did for one person is not told behind a lock, and not to the next person.
+            _ if shut || epoch != current => AgentMessage::Refused { id, code: RefusalCode::Denied },
             Ok(value) => AgentMessage::Result { id, value },
             Err(code) => AgentMessage::Refused { id, code },
         }));
+    }
+
+    /// Sends what the page has not heard yet of the actions that it may invoke; behind a lock it waits.
+    pub(super) fn send_news(&mut self) {
+        if is_shut(&self.published) {
+            return;
+        }
+        let State::Live(live) = &mut self.state else { return };
+        let news = self.board.since(live.told).filter(|(name, _)| live.grants.has_action(name));
+        self.outputs.extend(news.map(|(_, news)| Output::SendNews(news.clone())));
+        live.told = self.board.number();
     }
 
     /// The state changed: a login that it no longer allows is refused, and its prompt taken away.

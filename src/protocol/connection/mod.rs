@@ -29,6 +29,7 @@ use super::grant::{Grants, OpenProof};
 use super::id::{Epoch, Nonce};
 use super::limits::{CONTROLS_PER_SECOND, MESSAGES_PER_SECOND, OPEN_TIMEOUT, RATE_BURST};
 use super::message::{AgentMessage, PageMessage, VERSION};
+use super::news::{Board, News};
 use super::rate::RateLimit;
 use super::state::Published;
 use super::time::Moment;
@@ -60,6 +61,8 @@ pub enum Input<'a> {
     Control,
     /// The state changed. Only the newest matters.
     Published(Arc<Published>),
+    /// The client said something of its actions. Only the newest matters.
+    News(Arc<Board>),
     /// [`Output::ReadChallenge`] is done.
     ChallengeRead(Call, Result<AcceptedChallenge, ChallengeRefusal>),
     /// [`Output::ReadTicket`] is done.
@@ -99,6 +102,8 @@ pub enum Output {
     Send(AgentMessage),
     /// Send the state, encoded once for all pages.
     SendState(Arc<Published>),
+    /// Send what the client last said of an action.
+    SendNews(News),
     /// Seal a resume ticket and send `ready` with it: the socket is open from here on.
     Ready(Ready),
     /// Verify and accept a challenge.
@@ -149,6 +154,7 @@ pub struct Resumption {
 pub struct Connection {
     terms: Terms,
     published: Arc<Published>,
+    board: Arc<Board>,
     state: State,
     messages: RateLimit,
     controls: RateLimit,
@@ -172,6 +178,7 @@ impl Connection {
         Self {
             terms,
             published,
+            board: Arc::default(),
             state: State::ExpectOpen { nonce, until: now + OPEN_TIMEOUT },
             messages: RateLimit::new(MESSAGES_PER_SECOND, RATE_BURST),
             controls: RateLimit::new(CONTROLS_PER_SECOND, RATE_BURST),
@@ -221,6 +228,10 @@ impl Connection {
                 }
             }
             Input::Published(published) => self.on_published(published),
+            Input::News(board) => {
+                self.board = board;
+                self.send_news();
+            }
             Input::Withdrawn => self.close(CloseCode::Withdrawn),
             Input::Stopping => self.close(CloseCode::GoingAway),
             Input::Timeout => self.on_timeout(now),
@@ -253,6 +264,7 @@ impl Connection {
         if self.is_live() {
             self.outputs.push(Output::SendState(Arc::clone(&self.published)));
             self.reconsider_login();
+            self.send_news();
         }
     }
 

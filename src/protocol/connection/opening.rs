@@ -40,10 +40,7 @@ impl Connection {
         let (opening, output) = match (challenge, resume, seq) {
             (Some(challenge), None, None) => (Opening::ReadChallenge { call }, Output::ReadChallenge(call, challenge)),
             (None, Some(ticket), Some(_)) => (Opening::ReadTicket { call }, Output::ReadTicket(call, ticket)),
-            (None, None, None) if self.terms.proof == OpenProof::Origin => {
-                return self.become_live(None, Resumed::New { challenged: false }, now);
-            }
-            (None, None, None) => return self.close(CloseCode::NotAccepted),
+            (None, None, None) => return self.become_live(None, Resumed::New { challenged: false }, now),
             _ => return self.close(CloseCode::Unexpected),
         };
         self.state = State::Opening { opening, until };
@@ -98,6 +95,7 @@ impl Connection {
         let resumed = matches!(resumed, Resumed::From(ticket) if ticket.epoch == published.state.epoch);
         self.state = State::Live(Box::new(Live::new(grants.clone(), now)));
         self.outputs.push(Output::Ready(Ready { grants, published, proof, resumed, challenged }));
+        self.send_news();
     }
 }
 

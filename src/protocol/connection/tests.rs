@@ -13,6 +13,7 @@ use crate::protocol::consent::{ConsentRequest, Consented, SpentConsent};
 use crate::protocol::grant::{Grant, OpenProof};
 use crate::protocol::id::{Epoch, Nonce, Seq};
 use crate::protocol::message::{AgentMessage, PageMessage};
+use crate::protocol::news::{Board, News};
 use crate::protocol::state::{PresenceState, Published};
 use crate::protocol::time::Moment;
 
@@ -296,6 +297,14 @@ fn an_action_is_refused_for_the_reason_there_is_and_answered_by_its_number() {
     for presence in [PresenceState::Locked, PresenceState::SignedOut] {
         let mut bench = Bench::open_with(&all(), published(1, presence, 0));
         assert_eq!(bench.action(1, "open"), refused(1, RefusalCode::Denied));
+        // Asked for in time, and done too late: behind the lock, or for the next person.
+        for epoch in [0, 1] {
+            let mut bench = Bench::open();
+            bench.action(1, "open");
+            let now = if epoch == 0 { presence } else { PresenceState::SignedIn };
+            bench.publish(published(2, now, epoch));
+            assert_eq!(bench.take(Input::ActionDone(Call(2), Ok(json!(1)))), refused(1, RefusalCode::Denied));
+        }
     }
     let mut bench = Bench::open();
     for id in 1..=4 {
@@ -307,6 +316,49 @@ fn an_action_is_refused_for_the_reason_there_is_and_answered_by_its_number() {
     let timeout = Input::ActionDone(Call(2), Err(RefusalCode::Timeout));
     assert_eq!(bench.take(timeout), refused(1, RefusalCode::Timeout));
     assert!(matches!(bench.action(6, "open")[..], [Output::InvokeAction(..)]), "there is room again");
+}
+
+#[test]
+fn news_go_to_whom_they_are_granted_once_and_not_behind_a_lock() {
+    let board = |told: &[(&str, u64)]| {
+        let mut board = Board::default();
+        for (name, value) in told {
+            board.put(name, News::new(name, (*value).into()).expect("short"));
+        }
+        Input::News(Arc::new(board))
+    };
+    let sent = |value: u64| [Output::SendNews(News::new("open", value.into()).expect("short"))];
+    let mut bench = Bench::open();
+    assert_eq!(bench.take(board(&[("open", 1), ("other", 2)])), sent(1));
+    assert_eq!(bench.take(board(&[("open", 1), ("other", 2)])), [], "nothing new");
+    let locked = published(2, PresenceState::Locked, 0);
+    assert_eq!(bench.publish(Arc::clone(&locked)), [Output::SendState(locked)]);
+    assert_eq!(bench.take(board(&[("open", 1), ("other", 2), ("open", 3), ("open", 4)])), []);
+    let back = published(3, PresenceState::Away, 0);
+    let [news] = sent(4);
+    assert_eq!(bench.publish(Arc::clone(&back)), [Output::SendState(back), news], "the newest, once it is unlocked");
+    // A page that opens its socket later hears of what is on the board.
+    let mut late = Bench::new(&all(), signed_in());
+    assert_eq!(late.take(board(&[("open", 5)])), [], "nothing is said before ready");
+    late.say(&open(None, Some("t")));
+    let ticket = Resumption { epoch: Epoch(0), challenged: true };
+    let outputs = late.take(Input::TicketRead(Call(1), Some(ticket)));
+    assert!(matches!(&outputs[..], [Output::Ready(_), Output::SendNews(_)]), "{outputs:?}");
+}
+
+#[test]
+fn an_origin_alone_opens_a_socket_only_where_that_is_configured_and_for_the_state_only() {
+    let opened = |proof| {
+        let terms = Terms { grants: all().into_iter().collect(), proof };
+        let mut bench = Bench { machine: Connection::new(terms, signed_in(), NONCE, START), now: START };
+        bench.machine.take_outputs();
+        bench.say(&open(None, None))
+    };
+    assert_eq!(opened(OpenProof::Challenge), [Output::Close(CloseCode::NotAccepted)]);
+    let outputs = opened(OpenProof::Origin);
+    let [Output::Ready(ready)] = &outputs[..] else { panic!("{outputs:?}") };
+    assert_eq!(ready.grants, [Grant::Presence].into_iter().collect());
+    assert!(ready.proof.is_none() && !ready.challenged && !ready.resumed);
 }
 
 #[test]

@@ -277,7 +277,7 @@ impl World {
                     assert!(self.ready, "{message:?} before ready");
                     self.watch_message(message);
                 }
-                Output::SendState(_) | Output::InvokeAction(..) => assert!(self.ready),
+                Output::SendState(_) | Output::SendNews(_) | Output::InvokeAction(..) => assert!(self.ready),
                 Output::SignToken(_, challenge, consented) => {
                     assert!(self.ready);
                     assert_eq!(consented.request().epoch, self.published.state.epoch, "consent for somebody else");
@@ -373,7 +373,7 @@ fn call_of(output: &Output) -> Option<Call> {
         | Output::SignToken(call, ..)
         | Output::InvokeAction(call, ..)
         | Output::WithdrawPrompt(call) => Some(*call),
-        Output::Send(_) | Output::SendState(_) | Output::Ready(_) | Output::Close(_) => None,
+        Output::Send(_) | Output::SendState(_) | Output::SendNews(_) | Output::Ready(_) | Output::Close(_) => None,
     }
 }
 

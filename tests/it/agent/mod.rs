@@ -1,7 +1,11 @@
 //! The agent over real sockets, with a real login server behind it.
 
+mod actions;
+mod audit;
 mod control;
 mod gate;
+mod grants;
 mod login;
+mod opened;
 mod sign_out;
 mod socket;

@@ -170,8 +170,8 @@ async fn i157_an_agents_files_are_its_users_alone_or_it_does_not_start() {
         assert_eq!(mode(path), if path.is_dir() { 0o700 } else { 0o600 }, "{}", path.display());
     }
     world.agent.stop().await;
-    // The state folder, the keys' folder, the lock, a key and the record of an issuer.
-    assert_eq!(files.len(), 5, "{files:?}");
+    // The state folder, the keys' folder, the lock, a key, the record of an issuer, and the audit log with its bounds.
+    assert_eq!(files.len(), 7, "{files:?}");
     for path in files {
         let (usual, wider) = if path.is_dir() { (0o700, 0o770) } else { (0o600, 0o644) };
         set_mode(&path, wider);

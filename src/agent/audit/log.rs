@@ -1,0 +1,266 @@
+//! Writing the audit log.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::entry::{Act, Entry};
+use crate::clock::Clock;
+use crate::keyfile::{self, KeyFileError};
+use crate::protocol::code::RefusalCode;
+use crate::protocol::origin::Origin;
+use crate::protocol::rate::RateLimit;
+
+/// The file that grows.
+pub(super) const CURRENT: &str = "audit.log";
+/// Which lines there are to be: what was cut off at either end is missed.
+pub(super) const BOUNDS: &str = "audit.bounds";
+/// The current file makes way for a new one once it is this long, in bytes.
+const FILE_MAX_LEN: u64 = 1024 * 1024;
+/// Full files that are kept besides the current one.
+const MAX_FULL_FILES: usize = 8;
+/// Longest line in bytes.
+const LINE_MAX_LEN: u64 = 16 * 1024;
+/// Refusals of origins that are written down in a minute: a page must not fill the disk.
+const REFUSALS_PER_MINUTE: u32 = 60;
+
+/// Why the audit log cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// A file, or its rights.
+    #[error(transparent)]
+    File(#[from] KeyFileError),
+    /// The system said no.
+    #[error("the audit log {path} cannot be used: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// The audit log of one agent.
+pub(in crate::agent) struct Audit {
+    clock: Arc<dyn Clock>,
+    inner: Mutex<Writer>,
+}
+
+struct Writer {
+    folder: PathBuf,
+    file: File,
+    bounds_file: File,
+    len: u64,
+    bounds: Bounds,
+    refusals: RateLimit,
+    skipped: u64,
+}
+
+/// The first and the last line, and the last one's hash.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Bounds {
+    pub(super) first: u64,
+    pub(super) last: u64,
+    pub(super) hash: String,
+}
+
+impl Audit {
+    /// Opens the log in the state folder. Where its end is damaged or cut off, that is written down as a gap.
+    pub(in crate::agent) fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, AuditError> {
+        let path = folder.join(CURRENT);
+        let mut file = keyfile::open_private(&path)?;
+        let expected = read_bounds(folder)?;
+        let bounds_file = keyfile::open_private(&folder.join(BOUNDS))?;
+        let fault = |source| AuditError::Io { path: path.clone(), source };
+        let end = End::of(&mut file).map_err(fault)?;
+        let len = file.metadata().map_err(fault)?.len();
+        let writer = Writer {
+            folder: folder.to_owned(),
+            file,
+            bounds_file,
+            len,
+            bounds: expected.clone(),
+            refusals: RateLimit::per_minute(REFUSALS_PER_MINUTE),
+            skipped: 0,
+        };
+        let audit = Self { clock, inner: Mutex::new(writer) };
+        audit.mend(&expected, &end)?;
+        Ok(audit)
+    }
+
+    fn mend(&self, expected: &Bounds, end: &End) -> Result<(), AuditError> {
+        let mut writer = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        match &end.entry {
+            Some((entry, hash)) if entry.n >= expected.last && !end.is_torn => {
+                // The note of the end may be older than the end: it is written last.
+                writer.bounds = Bounds { first: expected.first.max(1), last: entry.n, hash: hash.clone() };
+                Ok(())
+            }
+            None if expected.last == 0 && !end.is_torn => Ok(()),
+            // Right after a new file was begun.
+            None if writer.len == 0 && writer.last_full_file_ends_with(expected) => Ok(()),
+            found => {
+                let last = found.as_ref().map_or(0, |(entry, _)| entry.n);
+                let missing = expected.last.saturating_sub(last);
+                if end.is_torn {
+                    writer.write(b"\n")?;
+                }
+                if let Some((entry, hash)) = found
+                    && entry.n > expected.last
+                {
+                    writer.bounds = Bounds { first: expected.first.max(1), last: entry.n, hash: hash.clone() };
+                }
+                tracing::error!(missing, "the end of the audit log is damaged; see `loopkey log`");
+                writer.append(Act::Gap { missing }, &*self.clock)
+            }
+        }
+    }
+
+    /// Appends a line.
+    pub(in crate::agent) fn record(&self, act: Act) -> Result<(), AuditError> {
+        let mut writer = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.append(act, &*self.clock)
+    }
+
+    /// Appends a line where nothing depends on it: what happened has happened.
+    pub(in crate::agent) fn note(&self, act: Act) {
+        if let Err(error) = self.record(act) {
+            tracing::error!(%error, "the audit log has a line less than it should");
+        }
+    }
+
+    /// Appends that a request of an allowed origin was refused, at most so often.
+    pub(in crate::agent) fn refused(&self, origin: &Origin, code: RefusalCode) {
+        let skipped = {
+            let mut writer = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            if !writer.refusals.admit(self.clock.now()) {
+                writer.skipped += 1;
+                return;
+            }
+            std::mem::take(&mut writer.skipped)
+        };
+        self.note(Act::Refused { origin: origin.clone(), code, skipped });
+    }
+}
+
+impl Writer {
+    fn append(&mut self, act: Act, clock: &dyn Clock) -> Result<(), AuditError> {
+        if self.len >= FILE_MAX_LEN {
+            self.begin_file()?;
+        }
+        let entry = Entry { n: self.bounds.last + 1, at: clock.wall(), act, prev: self.bounds.hash.clone() };
+        let (line, hash) = entry.encode();
+        self.write(line.as_bytes())?;
+        let first = if self.bounds.first == 0 { entry.n } else { self.bounds.first };
+        self.bounds = Bounds { first, last: entry.n, hash };
+        self.note_bounds()
+    }
+
+    /// Writes at the end of the current file, all or nothing.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), AuditError> {
+        let mut write = || {
+            self.file.seek(SeekFrom::Start(self.len))?;
+            self.file.write_all(bytes)
+        };
+        match write() {
+            Ok(()) => self.len += bytes.len() as u64,
+            Err(source) => {
+                // Half a line would make the next one unreadable too.
+                let _ = self.file.set_len(self.len);
+                return Err(AuditError::Io { path: self.folder.join(CURRENT), source });
+            }
+        }
+        Ok(())
+    }
+
+    fn note_bounds(&mut self) -> Result<(), AuditError> {
+        let text = serde_json::to_string(&self.bounds).expect("numbers and a string");
+        let mut write = || {
+            // Longer than any content before: what was there is overwritten whole.
+            self.bounds_file.seek(SeekFrom::Start(0))?;
+            self.bounds_file.write_all(format!("{text:<120}\n").as_bytes())
+        };
+        write().map_err(|source| AuditError::Io { path: self.folder.join(BOUNDS), source })
+    }
+
+    /// Puts the current file among the full ones, and the oldest of those away.
+    fn begin_file(&mut self) -> Result<(), AuditError> {
+        let path = self.folder.join(CURRENT);
+        let full = self.folder.join(full_name(self.bounds.last));
+        std::fs::rename(&path, &full).map_err(|source| AuditError::Io { path: path.clone(), source })?;
+        self.file = keyfile::open_private(&path)?;
+        self.len = 0;
+        let files = full_files(&self.folder)?;
+        let too_many = files.len().saturating_sub(MAX_FULL_FILES);
+        for (last, path) in files.into_iter().take(too_many) {
+            std::fs::remove_file(&path).map_err(|source| AuditError::Io { path, source })?;
+            self.bounds.first = last + 1;
+        }
+        Ok(())
+    }
+
+    fn last_full_file_ends_with(&self, expected: &Bounds) -> bool {
+        full_files(&self.folder).is_ok_and(|files| files.last().is_some_and(|(last, _)| *last == expected.last))
+    }
+}
+
+/// The full files, the oldest first, each with the number of its last line.
+pub(super) fn full_files(folder: &Path) -> Result<Vec<(u64, PathBuf)>, AuditError> {
+    let fault = |source| AuditError::Io { path: folder.to_owned(), source };
+    let mut files = Vec::new();
+    let folder = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
+        found => found.map_err(fault)?,
+    };
+    for file in folder {
+        let path = file.map_err(fault)?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let number = name.strip_prefix("audit-").and_then(|name| name.strip_suffix(".log"));
+        if let Some(last) = number.and_then(|number| number.parse().ok()) {
+            files.push((last, path));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn full_name(last: u64) -> String {
+    format!("audit-{last:012}.log")
+}
+
+/// What the log is known to begin and end with; nothing where there is none yet. A damaged note is no reason to lose the log.
+pub(super) fn read_bounds(folder: &Path) -> Result<Bounds, AuditError> {
+    match keyfile::read_up_to(&folder.join(BOUNDS), LINE_MAX_LEN) {
+        Ok(text) => Ok(serde_json::from_slice(text.expose()).unwrap_or_default()),
+        Err(KeyFileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(Bounds::default()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How the current file ends.
+struct End {
+    /// The last whole line that can be read.
+    entry: Option<(Entry, String)>,
+    /// Whether something comes after it.
+    is_torn: bool,
+}
+
+impl End {
+    fn of(file: &mut File) -> io::Result<Self> {
+        let len = file.metadata()?.len();
+        file.seek(SeekFrom::Start(len.saturating_sub(4 * LINE_MAX_LEN)))?;
+        let mut tail = Vec::new();
+        file.take(4 * LINE_MAX_LEN).read_to_end(&mut tail)?;
+        let tail = String::from_utf8_lossy(&tail);
+        let ends_whole = tail.is_empty() || tail.ends_with('\n');
+        let mut lines = tail.lines().rev();
+        let last = lines.next().and_then(Entry::decode);
+        if let (Some(entry), true) = (last, ends_whole) {
+            return Ok(Self { entry: Some(entry), is_torn: false });
+        }
+        Ok(Self { entry: lines.find_map(Entry::decode), is_torn: !tail.is_empty() })
+    }
+}

@@ -1,0 +1,130 @@
+//! The audit log of an agent that does something.
+
+use loopkey::agent::audit::{Act, Outcome};
+use loopkey::agent::{Answer, Browser};
+use loopkey::protocol::code::RefusalCode;
+use loopkey::protocol::message::AgentMessage;
+use loopkey::protocol::state::PresenceState;
+use serde_json::json;
+
+use crate::support::world::{TestClient, World};
+
+#[tokio::test]
+async fn every_consent_token_refusal_and_sign_out_has_its_line() {
+    let world = World::new().await;
+    let (issuer, origin, account) = (world.server.issuer.clone(), world.server.issuer.origin(), world.account.clone());
+    let set = |answer| *world.asker.answer.lock().expect("unpoisoned") = Some(answer);
+    let (mut browser, mut page) = world.open_page().await;
+    set(Answer::Deny);
+    page.login(browser.challenge().await).await;
+    set(Answer::Allow { remember: true });
+    page.login(browser.challenge().await).await;
+    let (answer, _) = page.login(browser.challenge().await).await;
+    assert!(matches!(answer, AgentMessage::Token { .. }));
+    world.agent.handle.revoke(&origin).expect("revoked");
+    let epoch = world.agent.handle.sign_out(&account).expect("signed out");
+    world.agent.handle.set_presence(&account, PresenceState::Away).expect("back");
+    world.agent.handle.remove(&account).expect("removed");
+
+    let reading = world.agent.handle.log(100).expect("readable");
+    assert_eq!(reading.faults, []);
+    let mut acts: Vec<_> = reading.entries.into_iter().map(|entry| entry.act).collect();
+    assert!(matches!(acts.remove(0), Act::Enrolled { account: of, .. } if of == account));
+    let consent = |outcome, remembered| Act::Consent {
+        issuer: issuer.clone(),
+        origin: origin.clone(),
+        account: account.clone(),
+        outcome,
+        remembered,
+    };
+    let token = || Act::Token {
+        issuer: issuer.clone(),
+        origin: origin.clone(),
+        account: account.clone(),
+        epoch: loopkey::protocol::id::Epoch(0),
+    };
+    let left = |epoch| Act::SignedOut { issuer: issuer.clone(), account: account.clone(), epoch };
+    let expected = [
+        consent(Outcome::Denied, false),
+        Act::Refused { origin: origin.clone(), code: RefusalCode::Denied, skipped: 0 },
+        consent(Outcome::Allowed, true),
+        token(),
+        consent(Outcome::Remembered, true),
+        token(),
+        Act::Revoked { origin: origin.clone() },
+        left(epoch),
+        left(epoch.next()),
+        Act::Removed { issuer: issuer.clone(), account: account.clone() },
+    ];
+    assert_eq!(acts, expected);
+    world.agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_prompt_that_the_page_leaves_behind_is_written_down() {
+    let world = World::new().await;
+    *world.asker.answer.lock().expect("unpoisoned") = None;
+    let (mut browser, mut page) = world.open_page().await;
+    let (id, message) = page.machine.login(browser.challenge().await);
+    page.send(&message.encode()).await;
+    assert!(matches!(page.next().await, Ok(AgentMessage::Consent { .. })));
+    page.send(&json!({ "type": "cancel", "id": id }).to_string()).await;
+    assert!(matches!(page.next().await, Ok(AgentMessage::Refused { code: RefusalCode::Cancelled, .. })));
+    let withdrawn = || {
+        let entries = world.agent.handle.log(100).expect("readable").entries;
+        entries.into_iter().any(|entry| matches!(entry.act, Act::Consent { outcome: Outcome::Withdrawn, .. }))
+    };
+    while !withdrawn() {
+        tokio::task::yield_now().await;
+    }
+    world.agent.stop().await;
+}
+
+/// Opens nothing.
+struct NoBrowser;
+
+impl Browser for NoBrowser {
+    fn open(&self, _: &str) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// No token leaves the agent that is not in the log: where it cannot be written, there is none.
+#[tokio::test]
+async fn what_cannot_be_written_down_is_not_given_out() {
+    let world = World::built(|_| {}, |builder| builder.browser(std::sync::Arc::new(NoBrowser))).await;
+    let state = world.folder.path().join("state");
+    let url = world.server.issuer.origin().to_string();
+    // The next line is to begin a new file, and the full one cannot be put away: its name is taken.
+    while std::fs::metadata(state.join("audit.log")).expect("a file").len() < 1024 * 1024 {
+        world.agent.handle.open_page(&url).expect("opened");
+    }
+    let last = world.agent.handle.log(1).expect("readable").entries[0].n;
+    let taken = state.join(format!("audit-{last:012}.log"));
+    std::fs::create_dir(&taken).expect("made");
+    world.agent.handle.open_page(&url).expect_err("it is not written down");
+    let (mut browser, mut page) = world.open_page().await;
+    let (answer, _) = page.login(browser.challenge().await).await;
+    assert!(matches!(answer, AgentMessage::Refused { code: RefusalCode::Unavailable, .. }), "{answer:?}");
+    std::fs::remove_dir(&taken).expect("removed");
+    let (answer, _) = page.login(browser.challenge().await).await;
+    assert!(matches!(answer, AgentMessage::Token { .. }), "{answer:?}");
+    assert_eq!(world.agent.handle.log(100).expect("readable").faults, []);
+    world.agent.stop().await;
+}
+
+#[tokio::test]
+async fn the_log_is_read_over_the_control_socket_and_an_edited_line_is_found() {
+    let world = World::new().await;
+    let client = TestClient::hello(&world.settings.control).await;
+    world.agent.handle.sign_out(&world.account).expect("signed out");
+    let tail = client.ok("log.tail", json!({ "count": 1 })).await;
+    assert_eq!((&tail["entries"][0]["act"], &tail["entries"][0]["n"]), (&json!("signed_out"), &json!(2)));
+    assert_eq!((tail["entries"].as_array().map(Vec::len), &tail["faults"]), (Some(1), &json!([])));
+    let path = world.folder.path().join("state/audit.log");
+    let text = std::fs::read_to_string(&path).expect("text");
+    std::fs::write(&path, text.replacen("enrolled", "enrolleD", 1)).expect("written");
+    let faults = client.ok("log.tail", json!({})).await["faults"].clone();
+    assert_eq!((&faults[0]["file"], &faults[0]["line"]), (&json!("audit.log"), &json!(1)), "{faults}");
+    world.agent.stop().await;
+}
