@@ -5,6 +5,7 @@ mod support;
 
 mod agent;
 mod commands;
+mod embed;
 mod fuzz_corpora;
 mod hostile;
 mod house;
