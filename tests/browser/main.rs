@@ -15,6 +15,7 @@ mod hostile_pictures;
 mod impostor;
 mod layout;
 mod main_flow;
+mod node_client;
 mod permission;
 mod policy;
 mod presence;
