@@ -1,17 +1,19 @@
 //! The demo's agent, which can be stopped and started from the client's window.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
 use super::Places;
-use crate::agent::{Agent, AgentSettings, Handle, IssuerSettings, OriginSettings, StartError};
+use crate::agent::{Agent, AgentSettings, Browser, Handle, IssuerSettings, OriginSettings, StartError};
 use crate::protocol::grant::{ConsentMode, Grant, OpenProof};
 use crate::protocol::issuer::Issuer;
 
 /// A place for one agent.
 pub(super) struct AgentSlot {
     settings: AgentSettings,
+    browser: Option<Arc<dyn Browser>>,
     running: Option<(Handle, JoinHandle<()>)>,
 }
 
@@ -21,7 +23,7 @@ pub(super) fn control(places: &Places, folder: &Path) -> PathBuf {
 }
 
 impl AgentSlot {
-    pub(super) fn new(folder: &Path, places: &Places, issuer: &Issuer) -> Self {
+    pub(super) fn new(folder: &Path, places: &Places, issuer: &Issuer, browser: Option<Arc<dyn Browser>>) -> Self {
         let control = control(places, folder);
         let mut settings = AgentSettings::new(folder.join("agent"), control);
         settings.ports.clone_from(&places.agent);
@@ -32,14 +34,15 @@ impl AgentSlot {
             settings.peer_check = false;
         }
         settings.issuers = vec![IssuerSettings { url: issuer.clone(), ca_file: None }];
+        let grants = [Grant::Presence, Grant::Login, Grant::Action("open".into()), Grant::Action("player".into())];
         settings.origins = vec![OriginSettings {
             origin: issuer.origin(),
             issuer: issuer.clone(),
-            grants: [Grant::Presence, Grant::Login].into_iter().collect(),
+            grants: grants.into_iter().collect(),
             consent: ConsentMode::Prompt,
             proof: OpenProof::Challenge,
         }];
-        Self { settings, running: None }
+        Self { settings, browser, running: None }
     }
 
     pub(super) fn control(&self) -> PathBuf {
@@ -48,7 +51,11 @@ impl AgentSlot {
 
     pub(super) async fn start(&mut self) -> Result<(), StartError> {
         if self.running.as_ref().is_none_or(|(_, task)| task.is_finished()) {
-            let agent = Agent::builder(self.settings.clone()).bind().await?;
+            let builder = Agent::builder(self.settings.clone());
+            let agent = match &self.browser {
+                Some(browser) => builder.browser(Arc::clone(browser)).bind().await?,
+                None => builder.bind().await?,
+            };
             let handle = agent.handle();
             self.running = Some((handle, tokio::spawn(agent.run(std::future::pending()))));
         }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use super::agent::AgentSlot;
+use super::desk::{self, Command};
 use super::people::Person;
 use super::view::{AgentState, Event, PromptView, View};
 use crate::agent::control::{self, rpc};
@@ -81,7 +82,13 @@ impl Client {
         tokio::spawn(async move {
             let listening = async {
                 while let Some(call) = incoming.recv().await {
-                    client.heard(call, &speaker).await;
+                    // An action calls the agent back: the next call must not wait for that.
+                    if call.method == "action.invoke" {
+                        let (client, speaker) = (std::sync::Arc::clone(&client), speaker.clone());
+                        tokio::spawn(async move { client.invoked(call, &speaker).await });
+                    } else {
+                        client.heard(call, &speaker).await;
+                    }
                 }
             };
             tokio::select! { () = listening => {}, () = driver => {} }
@@ -89,6 +96,9 @@ impl Client {
         });
         peer.call("client.hello", &json!({ "name": "Harbor (demo client)", "version": env!("CARGO_PKG_VERSION") }))
             .await?;
+        for (name, schema) in desk::actions() {
+            peer.call("actions.register", &json!({ "name": name, "schema": schema })).await?;
+        }
         self.lock().peer = Some(peer);
         self.change(|view| view.agent = AgentState::Running, Event::AgentRunning);
         let (person, presence) = {
@@ -98,7 +108,7 @@ impl Client {
         if let Some(person) = person {
             self.tell(person, presence).await?;
         }
-        Ok(())
+        self.publish_player().await
     }
 
     /// Stops the agent.
@@ -120,10 +130,47 @@ impl Client {
             self.lock().accounts.insert(person.id, account);
         }
         self.change(
-            |view| (view.person, view.presence) = (Some(person.id), PresenceState::SignedIn),
+            |view| (view.person, view.presence, view.document) = (Some(person.id), PresenceState::SignedIn, None),
             Event::SignedIn { name: person.name },
         );
+        // With the person before went what pages knew of the player.
+        self.publish_player().await
+    }
+
+    /// Opens the site in the default browser, signed in.
+    pub(super) async fn open_site(&self) -> anyhow::Result<()> {
+        self.call("pages.open", json!({ "url": self.backend.issuer.origin() })).await?;
+        self.change(|_| (), Event::WebOpened);
         Ok(())
+    }
+
+    /// Plays, pauses, or goes on to the next piece; every page that may know is told.
+    pub(super) async fn play(&self, command: Command) -> anyhow::Result<()> {
+        let event = if command == Command::Pause { Event::Paused } else { Event::Played };
+        self.change(|view| view.player.obey(command), event);
+        self.publish_player().await
+    }
+
+    async fn publish_player(&self) -> anyhow::Result<()> {
+        let player = self.view.borrow().player.clone();
+        self.call("actions.publish", json!({ "name": "player", "value": player })).await.map(drop)
+    }
+
+    /// What a page has the client do. The agent has seen to it that the parameters fit the schema.
+    async fn act(&self, params: &Value) -> anyhow::Result<Value> {
+        match params["name"].as_str() {
+            Some("open") => {
+                let title = params["params"]["title"].as_str().context("no title")?.to_owned();
+                let opened = Event::Opened { title: title.clone() };
+                self.change(|view| view.document = Some(title), opened);
+                Ok(json!({}))
+            }
+            Some("player") => {
+                self.play(serde_json::from_value(params["params"]["command"].clone())?).await?;
+                Ok(serde_json::to_value(&self.view.borrow().player)?)
+            }
+            _ => bail!("no such action"),
+        }
     }
 
     /// Signs out whoever is signed in.
@@ -131,7 +178,9 @@ impl Client {
         let person = self.view.borrow().person.context("nobody is signed in")?;
         let account = self.account(person)?;
         self.call("presence.signOut", json!({ "account": account })).await?;
-        let gone = |view: &mut View| (view.person, view.presence) = (None, PresenceState::SignedOut);
+        let gone = |view: &mut View| {
+            (view.person, view.presence, view.document) = (None, PresenceState::SignedOut, None);
+        };
         self.change(gone, Event::SignedOut);
         Ok(())
     }
@@ -170,6 +219,12 @@ impl Client {
     async fn call(&self, method: &str, params: Value) -> anyhow::Result<Value> {
         let peer = self.lock().peer.clone().context("the agent is stopped: start it first")?;
         Ok(peer.call(method, &params).await?)
+    }
+
+    async fn invoked(&self, call: rpc::Incoming, peer: &rpc::Peer) {
+        let Some(id) = call.id else { return };
+        let result = self.act(&call.params).await;
+        peer.answer(&id, result.map_err(|error| rpc::RpcError::failed("failed", error.to_string()))).await;
     }
 
     /// What the agent says or asks by itself.

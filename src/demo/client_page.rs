@@ -18,6 +18,7 @@ use serde_json::json;
 
 use super::assets::{CLIENT, guarded};
 use super::client::Client;
+use super::desk::Command;
 use crate::protocol::json;
 use crate::protocol::state::PresenceState;
 
@@ -34,6 +35,8 @@ pub(super) fn router(client: Arc<Client>, port: u16) -> Router {
         .route("/api/sign-in", post(sign_in))
         .route("/api/consent", post(consent))
         .route("/api/agent", post(agent))
+        .route("/api/player", post(player))
+        .route("/api/open-site", post(open_site))
         .with_state(client);
     let pages = CLIENT.iter().fold(api, |router, asset| {
         let asset = asset.clone();
@@ -142,6 +145,26 @@ async fn agent(State(client): Shared, body: Bytes) -> Response {
             client.stop_agent().await;
             done(Ok(()))
         }
+        Err(error) => fault(StatusCode::BAD_REQUEST, &error.to_string()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Play {
+    command: Command,
+}
+
+async fn player(State(client): Shared, body: Bytes) -> Response {
+    match read::<Play>(&body) {
+        Ok(Play { command }) => done(client.play(command).await),
+        Err(error) => fault(StatusCode::BAD_REQUEST, &error.to_string()),
+    }
+}
+
+async fn open_site(State(client): Shared, body: Bytes) -> Response {
+    match read::<Nothing>(&body) {
+        Ok(Nothing {}) => done(client.open_site().await),
         Err(error) => fault(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }

@@ -5,6 +5,7 @@ mod agent;
 mod assets;
 mod client;
 mod client_page;
+mod desk;
 mod people;
 mod site;
 mod view;
@@ -18,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::agent::Browser;
 use crate::clock::{Clock, SystemClock};
 use crate::crypto::{self, Secret};
 use crate::login::{LoginConfig, LoginServer};
@@ -63,12 +65,20 @@ impl Demo {
     /// # Errors
     /// Where a port is taken or a folder cannot be made.
     pub async fn start(places: Places) -> anyhow::Result<Self> {
+        Self::start_with(places, None).await
+    }
+
+    /// As [`Demo::start`], with another way to open pages than the default browser.
+    ///
+    /// # Errors
+    /// As [`Demo::start`].
+    pub async fn start_with(places: Places, browser: Option<Arc<dyn Browser>>) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("loopkey-demo-").tempdir()?;
         let service_key = Secret::new(base64url::encode(crypto::random::<32>()));
         let site = start_site(&places, folder.path(), &service_key).await?;
         let listeners = bind(places.client).await?;
         let issuer = issuer(&places)?;
-        let agent = agent::AgentSlot::new(folder.path(), &places, &issuer);
+        let agent = agent::AgentSlot::new(folder.path(), &places, &issuer, browser);
         let client = Arc::new(client::Client::new(agent, issuer, service_key.clone())?);
         client.start().await?;
         let router = client_page::router(Arc::clone(&client), places.client);

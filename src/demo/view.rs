@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
+use super::desk::Player;
 use super::people::PEOPLE;
 use crate::protocol::state::PresenceState;
 use crate::protocol::time::UnixMillis;
@@ -20,6 +21,9 @@ pub(super) struct View {
     pub(super) presence: PresenceState,
     pub(super) prompt: Option<PromptView>,
     pub(super) sockets: u64,
+    pub(super) player: Player,
+    /// The document that a page had the client open.
+    pub(super) document: Option<String>,
     log: VecDeque<LogLine>,
 }
 
@@ -69,6 +73,10 @@ pub(super) enum Event {
     Allowed,
     Denied,
     Withdrawn,
+    Opened { title: String },
+    Played,
+    Paused,
+    WebOpened,
 }
 
 impl View {
@@ -85,6 +93,8 @@ impl View {
             presence: PresenceState::SignedOut,
             prompt: None,
             sockets: 0,
+            player: Player::new(),
+            document: None,
             log: VecDeque::new(),
         }
     }

@@ -1,6 +1,7 @@
 //! A person at a computer: the demo, a browser, the site in one tab and the desktop client in another.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use loopkey::demo::{Demo, Places};
@@ -17,8 +18,27 @@ pub(crate) struct Desk {
     pub(crate) context: Context,
     pub(crate) site: Page,
     pub(crate) client: Page,
+    pub(crate) opened: Arc<Opened>,
     engine: Engine,
     _browser: Browser,
+}
+
+/// In place of the default browser: keeps what the agent would have it open.
+#[derive(Default)]
+pub(crate) struct Opened(Mutex<Vec<String>>);
+
+impl loopkey::agent::Browser for Opened {
+    fn open(&self, url: &str) -> std::io::Result<()> {
+        self.0.lock().expect("unpoisoned").push(url.to_owned());
+        Ok(())
+    }
+}
+
+impl Opened {
+    /// The address that was opened last.
+    pub(crate) fn take(&self) -> Option<String> {
+        self.0.lock().expect("unpoisoned").pop()
+    }
 }
 
 /// What the browser takes the site for.
@@ -39,7 +59,9 @@ impl Desk {
     /// The same at places that a test chose, because something else is there already.
     pub(crate) async fn at(places: Places, engine: Engine, site: Site) -> Self {
         trace::start();
-        let demo = Demo::start(places.clone()).await.expect("the demo starts");
+        let opened = Arc::new(Opened::default());
+        let browser: Arc<dyn loopkey::agent::Browser> = opened.clone();
+        let demo = Demo::start_with(places.clone(), Some(browser)).await.expect("the demo starts");
         let browser = Browser::launch(engine, options(&places, engine, site)).await.expect("the browser starts");
         let context = browser.new_context().await.expect("a context");
         if let Site::Public(permission) = site {
@@ -52,7 +74,7 @@ impl Desk {
         client.wait_for("document.body.dataset.agent === 'running'", SOON).await.expect("the client is connected");
         let page = context.new_page().await.expect("a tab");
         page.set_viewport(1200, 800).await.expect("a size");
-        Self { demo, context, site: page, client, engine, _browser: browser }
+        Self { demo, context, site: page, client, opened, engine, _browser: browser }
     }
 
     /// Opens the site in its tab.

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod actions;
 mod agent_comes_and_goes;
 mod consent;
 mod desk;
@@ -16,6 +17,7 @@ mod impostor;
 mod layout;
 mod main_flow;
 mod node_client;
+mod opened;
 mod permission;
 mod policy;
 mod presence;

@@ -5,6 +5,7 @@ const WORDS = {
     caption: "Simulated desktop client", room1: "Product circle", room2: "Handbook", room3: "Lin · Sam", room4: "Announcements",
     lock: "Lock", unlock: "Unlock", away: "Set away", back: "I’m back", signOut: "Sign out", signInAs: "Sign in as", agent: "Agent", log: "Events",
     nobody: "Nobody is signed in", stop: "Stop the agent", start: "Start the agent", running: "Running on this computer", stopped: "Stopped",
+    music: "Music", play: "Play", pause: "Pause", next: "Next", documentOpen: "Open document", openSite: "Open Tidemark in the browser",
     sockets: "Connected pages: {count}", lost: "The demo has stopped",
     presence: { signed_in: "Active", away: "Away", locked: "Locked", signed_out: "Signed out" },
     consentTitle: "Sign in to a website", consentAsks: "asks to sign you in as", consentCompare: "Allow only if the page shows this number.",
@@ -15,12 +16,14 @@ const WORDS = {
       signed_in: "{name} signed in", signed_out: "Signed out: open pages and web sessions end",
       locked: "Locked", away: "Away", active: "Active", asked: "{origin} asks to sign you in",
       allowed: "You allowed the sign-in", denied: "You denied the sign-in", withdrawn: "The request was withdrawn",
+      opened: "A page opened “{title}”", played: "Music plays", paused: "Music pauses", web_opened: "Tidemark opens in the browser, signed in",
     },
   },
   zh: {
     caption: "模拟桌面客户端", room1: "产品小组", room2: "手册", room3: "小雨 · Sam", room4: "公告",
     lock: "锁定", unlock: "解锁", away: "设为离开", back: "我回来了", signOut: "退出登录", signInAs: "登录为", agent: "代理", log: "事件",
     nobody: "无人登录", stop: "停止代理", start: "启动代理", running: "正在本机运行", stopped: "已停止",
+    music: "音乐", play: "播放", pause: "暂停", next: "下一首", documentOpen: "已打开文档", openSite: "在浏览器中打开 Tidemark",
     sockets: "已连接页面：{count}", lost: "演示已停止",
     presence: { signed_in: "在线", away: "离开", locked: "已锁定", signed_out: "未登录" },
     consentTitle: "登录网站", consentAsks: "请求为您登录，身份为", consentCompare: "仅当网页显示相同数字时才允许。",
@@ -31,6 +34,7 @@ const WORDS = {
       signed_in: "{name} 已登录", signed_out: "已退出登录：打开的页面和网页会话随之结束",
       locked: "已锁定", away: "离开", active: "在线", asked: "{origin} 请求为您登录",
       allowed: "您已允许登录", denied: "您已拒绝登录", withdrawn: "请求已撤回",
+      opened: "网页打开了“{title}”", played: "音乐开始播放", paused: "音乐已暂停", web_opened: "Tidemark 正在浏览器中打开并登录",
     },
   },
 };
@@ -48,6 +52,9 @@ for (const each of ["en", "zh"]) $(`lang-${each}`).addEventListener("click", () 
 $("lock").addEventListener("click", () => post("presence", { presence: state.presence === "locked" ? "signed_in" : "locked" }));
 $("away").addEventListener("click", () => post("presence", { presence: state.presence === "away" ? "signed_in" : "away" }));
 $("sign-out").addEventListener("click", () => post("sign-out", {}));
+$("player-toggle").addEventListener("click", () => post("player", { command: state.player.playing ? "pause" : "play" }));
+$("player-next").addEventListener("click", () => post("player", { command: "next" }));
+$("open-site").addEventListener("click", () => post("open-site", {}));
 $("agent").addEventListener("click", () => post("agent", { running: state.agent !== "running" }));
 
 function listen() {
@@ -106,6 +113,14 @@ function draw() {
   $("agent").textContent = running ? words.stop : words.start;
   $("agent").disabled = !state;
   $("sockets").textContent = fill(words.sockets, { count: state?.sockets ?? 0 });
+  $("desk").hidden = !person || !running;
+  $("document").hidden = !state?.document;
+  $("document-title").textContent = state?.document ?? "";
+  $("player-title").textContent = state?.player.title ?? "";
+  $("player-toggle").textContent = state?.player.playing ? words.pause : words.play;
+  document.body.dataset.playing = String(state?.player.playing ?? false);
+  document.body.dataset.document = state?.document ?? "";
+  $("open-site").disabled = presence === "locked";
   drawPeople(state?.people ?? []);
   drawLog(state?.log ?? []);
   prompt.draw(state?.prompt ?? null);

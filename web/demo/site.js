@@ -18,6 +18,8 @@ const WORDS = {
     logout: "Log out", logoutEverywhere: "Log out everywhere",
     everywhereHint: "Everywhere ends your sessions in all browsers.",
     footer: "A demonstration of Loopkey.", clientLink: "Open the simulated desktop client",
+    playerKicker: "Playing in Harbor", playerPlay: "Play", playerPause: "Pause", playerNext: "Next",
+    openInHarbor: "Open in Harbor", openedInHarbor: "“{title}” is open in Harbor.",
     greeting: "Hello, {name}", documentMeta: "{who} · {when}",
     documents: [["One sign-in for every tool", "Lin", "today"], ["Minutes, product circle", "Sam", "yesterday"], ["Handbook: the first week", "Ada", "Monday"], ["What we learned in spring", "Sam", "last week"]],
     methods: { loopkey: "Harbor on this computer", agent: "Harbor on this computer", approval: "Approval on another device" },
@@ -45,6 +47,8 @@ const WORDS = {
     logout: "退出登录", logoutEverywhere: "全部退出",
     everywhereHint: "“全部退出”会结束您在所有浏览器中的会话。",
     footer: "Loopkey 演示。", clientLink: "打开模拟桌面客户端",
+    playerKicker: "Harbor 正在播放", playerPlay: "播放", playerPause: "暂停", playerNext: "下一首",
+    openInHarbor: "在 Harbor 中打开", openedInHarbor: "已在 Harbor 中打开“{title}”。",
     greeting: "{name}，您好", documentMeta: "{who} · {when}",
     documents: [["一次登录，处处可用", "小雨", "今天"], ["产品小组会议纪要", "Sam", "昨天"], ["手册：入职第一周", "Ada", "周一"], ["春季复盘", "Sam", "上周"]],
     methods: { loopkey: "本机的 Harbor", agent: "本机的 Harbor", approval: "在其他设备上确认" },
@@ -74,11 +78,18 @@ const loopkey = createLoopkey({ issuer: location.origin, ports, local, ipv6: fal
 let lang = remembered() ?? (/^zh\b/i.test(navigator.language) ? "zh" : "en");
 /** Why the last session ended, as long as the page should say so. */
 let reason = null;
+/** What Harbor plays, as it last said. */
+let player = null;
 
 loopkey.addEventListener("session", ({ detail }) => {
   reason = detail.reason === "checked" ? null : detail.reason;
   draw();
   announce(WORDS[lang].reasons[reason]);
+});
+loopkey.addEventListener("news", ({ detail }) => {
+  if (detail.name !== "player") return;
+  player = detail.value;
+  drawPlayer();
 });
 loopkey.addEventListener("presence", () => {
   drawPresence();
@@ -90,6 +101,8 @@ $("card").loopkey = loopkey;
 $("card").setAttribute("open", `http://localhost:${document.body.dataset.client}/`);
 for (const id of ["client-link", "way-client"]) $(id).href = `http://localhost:${document.body.dataset.client}/`;
 for (const each of ["en", "zh"]) $(`lang-${each}`).addEventListener("click", () => speak(each));
+$("player-toggle").addEventListener("click", () => steer(player.playing ? "pause" : "play"));
+$("player-next").addEventListener("click", () => steer("next"));
 $("logout").addEventListener("click", () => leave(false));
 $("logout-everywhere").addEventListener("click", () => leave(true));
 
@@ -99,6 +112,24 @@ loopkey.start();
 async function leave(everywhere) {
   try {
     await loopkey.logout({ everywhere });
+  } catch {
+    announce(WORDS[lang].failed);
+  }
+}
+
+/** Harbor tells every page what it plays, this one too. */
+async function steer(command) {
+  try {
+    await loopkey.action("player", { command });
+  } catch {
+    announce(WORDS[lang].failed);
+  }
+}
+
+async function open(title) {
+  try {
+    await loopkey.action("open", { title });
+    announce(fill(WORDS[lang].openedInHarbor, { title }));
   } catch {
     announce(WORDS[lang].failed);
   }
@@ -167,9 +198,23 @@ function drawApp(session, words) {
     const meta = document.createElement("small");
     name.textContent = title;
     meta.textContent = fill(words.documentMeta, { who, when });
-    item.append(name, meta);
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "button small";
+    button.textContent = words.openInHarbor;
+    button.addEventListener("click", () => open(title));
+    item.append(name, meta, button);
     return item;
   }));
+}
+
+function drawPlayer() {
+  // What Harbor plays is known while it is there, and shown to whom it belongs.
+  $("player").hidden = !player || !loopkey.presence;
+  if (!player) return;
+  document.body.dataset.playing = String(player.playing);
+  $("player-title").textContent = player.title;
+  $("player-toggle").textContent = player.playing ? WORDS[lang].playerPause : WORDS[lang].playerPlay;
 }
 
 function drawPresence() {
@@ -180,6 +225,8 @@ function drawPresence() {
   $("presence-text").textContent = WORDS[lang].presence[presence];
   $("cover").hidden = !locked;
   $("work").inert = locked;
+  if (presence === "unknown" || presence === "signed_out") player = null;
+  drawPlayer();
 }
 
 function time(seconds) {
