@@ -53,8 +53,13 @@ pub(super) struct Account {
 pub(super) struct Consent {
     pub(super) subject: Subject,
     pub(super) origin: Origin,
-    /// When it was given, by this computer's clock.
+    /// When it was given, by this computer's clock; 0 where an earlier version did not write it down.
+    #[serde(default = "some_time")]
     pub(super) since: UnixMillis,
+}
+
+const fn some_time() -> UnixMillis {
+    UnixMillis(0)
 }
 
 /// A sign-out that the issuer has not answered yet.
@@ -172,6 +177,12 @@ mod tests {
         assert_eq!(record.sign_outs.len(), 1, "the later one says it all");
         record.save(folder.path()).expect("saved");
         assert_eq!(Record::load(folder.path(), &issuer).expect("loaded"), record);
+        // As an earlier version wrote it.
+        let saved = std::fs::read_to_string(path(folder.path(), &issuer)).expect("text");
+        let mut earlier: serde_json::Value = serde_json::from_str(&saved).expect("JSON");
+        earlier["consents"][0].as_object_mut().expect("a consent").remove("since");
+        std::fs::write(path(folder.path(), &issuer), earlier.to_string()).expect("written");
+        assert_eq!(Record::load(folder.path(), &issuer).expect("loaded").consents[0].since, UnixMillis(0));
         std::fs::write(path(folder.path(), &issuer), "{").expect("written");
         assert!(matches!(Record::load(folder.path(), &issuer), Err(RecordError::Content { .. })));
     }

@@ -190,7 +190,11 @@ impl Writer {
     fn begin_file(&mut self) -> Result<(), AuditError> {
         let path = self.folder.join(CURRENT);
         let full = self.folder.join(full_name(self.bounds.last));
-        std::fs::rename(&path, &full).map_err(|source| AuditError::Io { path: path.clone(), source })?;
+        match std::fs::rename(&path, &full) {
+            // It was put away before, and then the new one could not be made.
+            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(AuditError::Io { path, source }),
+            _ => {}
+        }
         self.file = keyfile::open_private(&path)?;
         self.len = 0;
         let files = full_files(&self.folder)?;

@@ -70,7 +70,10 @@ impl Session {
             }
             "log.tail" => {
                 let Tail { count } = read(params)?;
-                to_value(&self.agent.log(count)?)
+                let agent = self.agent.clone();
+                // Some megabytes, at worst: not for the thread that serves pages.
+                let reading = tokio::task::spawn_blocking(move || agent.log(count)).await;
+                to_value(&reading.map_err(|error| RpcError::failed("internal", error.to_string()))??)
             }
             "status" => {
                 let Nothing {} = read(params)?;
