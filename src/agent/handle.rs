@@ -304,7 +304,7 @@ impl Handle {
         Ok((settings, self.hub(&settings.issuer)?))
     }
 
-    /// How the agent stands.
+    /// How the agent stands. Accounts come without their pictures: [`Handle::accounts`] has them.
     #[must_use]
     pub fn status(&self) -> Status {
         let issuers = self.core.hubs.values().map(|hub| {
@@ -313,7 +313,7 @@ impl Handle {
                 issuer: hub.issuer().clone(),
                 presence: published.state.presence,
                 epoch: published.state.epoch,
-                account: hub.current().map(|account| AccountInfo::of(hub, account, true)),
+                account: hub.current().map(|account| AccountInfo::of(hub, account, true).without_picture()),
                 pending_sign_outs: hub.pending_sign_outs().len(),
             }
         });
@@ -333,7 +333,7 @@ impl Handle {
             protocol: crate::protocol::message::VERSION,
             port: self.port,
             peer_check: self.settings.peer_check,
-            accounts: self.accounts(),
+            accounts: self.accounts().into_iter().map(AccountInfo::without_picture).collect(),
             issuers: issuers.collect(),
             origins: origins.collect(),
         }

@@ -97,4 +97,9 @@ impl AccountInfo {
         let Account { subject, name, avatar, .. } = account;
         Self { account: subject, issuer: hub.issuer().clone(), name, avatar, current }
     }
+
+    /// Without the picture: several of them are too long for one line of the control socket.
+    pub(super) fn without_picture(self) -> Self {
+        Self { avatar: None, ..self }
+    }
 }

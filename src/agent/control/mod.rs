@@ -8,10 +8,13 @@ mod methods;
 mod params;
 pub mod rpc;
 mod server;
+mod words;
 
 use std::path::Path;
 
 pub use endpoint::ControlError;
+pub use fault::FaultCode;
+pub use methods::Method;
 pub(super) use server::ControlServer;
 
 /// Connects to a running agent.

@@ -1,20 +1,18 @@
 //! What the methods of the control socket take. Unknown members are errors: a client that misspells one learns it.
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::rpc::RpcError;
 use crate::protocol::grant::Choice;
+use crate::protocol::json;
 use crate::protocol::state::PresenceState;
 
 /// Reads a method's parameters; none are the same as an empty object.
 pub(super) fn read<T: DeserializeOwned>(params: Value) -> Result<T, RpcError> {
-    let params = if params.is_null() { json!({}) } else { params };
-    if !params.is_object() {
-        return Err(RpcError::invalid_params("params is an object"));
-    }
-    serde_json::from_value(params).map_err(RpcError::invalid_params)
+    let params = if params.is_null() { Map::new().into() } else { params };
+    json::object(params).map_err(RpcError::invalid_params)
 }
 
 #[derive(Deserialize)]
@@ -57,8 +55,13 @@ pub(super) struct SetPresence {
     pub(super) account: Option<String>,
     pub(super) presence: PresenceState,
     #[serde(default)]
-    pub(super) profile: Option<Profile>,
+    pub(super) profile: Option<ProfileObject>,
 }
+
+/// A profile, and not the array of its members that a derived reader would also take.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct ProfileObject(#[serde(deserialize_with = "json::object")] pub(super) Profile);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -83,8 +86,8 @@ pub(super) struct SetGrant {
 }
 
 /// What a person can choose for an origin.
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", remote = "Self")]
 pub(super) enum ChoiceWord {
     /// As configured.
     Default,
@@ -92,6 +95,8 @@ pub(super) enum ChoiceWord {
     Always,
     Blocked,
 }
+
+json::words_only!(ChoiceWord);
 
 impl From<ChoiceWord> for Option<Choice> {
     fn from(word: ChoiceWord) -> Self {
@@ -134,10 +139,37 @@ pub(super) struct Open {
 #[serde(deny_unknown_fields)]
 pub(super) struct Tail {
     /// How many of the newest lines.
-    #[serde(default = "some_lines")]
-    pub(super) count: usize,
+    #[serde(default)]
+    pub(super) count: Count,
 }
 
-const fn some_lines() -> usize {
-    100
+/// A number of lines of the audit log: as many as go into one line of the control socket.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(try_from = "u16")]
+pub(super) struct Count(u16);
+
+impl Count {
+    const MAX: u16 = 300;
+}
+
+impl Default for Count {
+    fn default() -> Self {
+        Self(100)
+    }
+}
+
+impl TryFrom<u16> for Count {
+    type Error = String;
+
+    fn try_from(count: u16) -> Result<Self, String> {
+        let too_many =
+            || format!("{} lines at most; `loopkey log --config FILE` reads the files themselves", Self::MAX);
+        (count <= Self::MAX).then_some(Self(count)).ok_or_else(too_many)
+    }
+}
+
+impl From<Count> for usize {
+    fn from(count: Count) -> Self {
+        count.0.into()
+    }
 }

@@ -10,8 +10,11 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::sync::{mpsc, oneshot};
 
-/// Longest line in bytes: a profile with a picture of 64 KiB, in base64, and some room.
-const LINE_MAX_LEN: u64 = 256 * 1024;
+use super::fault::FaultCode;
+use crate::protocol::json;
+
+/// Longest line in bytes, in either direction: a profile with a picture of 64 KiB, in base64, and some room.
+const LINE_MAX_LEN: usize = 256 * 1024;
 /// Messages that may wait in either direction; then whoever sends waits too.
 const QUEUE_LEN: usize = 32;
 
@@ -77,8 +80,8 @@ struct Line {
     #[serde(default)]
     id: Option<Value>,
     method: String,
-    #[serde(default)]
-    params: Option<Value>,
+    #[serde(default, deserialize_with = "json::without_duplicates")]
+    params: Value,
 }
 
 /// A call or notification of the other side.
@@ -143,11 +146,17 @@ impl Peer {
         let _ = self.lines.try_send(encode(&Outgoing { method: Some(method), params: Some(params), ..EMPTY }));
     }
 
-    /// Answers a call.
+    /// Answers a call. A result that goes into no line is an error: the other side would hang up on it.
     pub async fn answer(&self, id: &Value, result: Result<Value, RpcError>) {
+        let refuse = |error: &RpcError| encode(&Outgoing { id: Some(id), error: Some(error), ..EMPTY });
         let line = match &result {
             Ok(value) => encode(&Outgoing { id: Some(id), result: Some(value), ..EMPTY }),
-            Err(error) => encode(&Outgoing { id: Some(id), error: Some(error), ..EMPTY }),
+            Err(error) => refuse(error),
+        };
+        let line = if line.len() <= LINE_MAX_LEN {
+            line
+        } else {
+            refuse(&FaultCode::TooLong.because(format_args!("the answer is longer than {LINE_MAX_LEN} bytes")))
         };
         let _ = self.lines.send(line).await;
     }
@@ -207,7 +216,7 @@ pub fn open<S: AsyncRead + AsyncWrite + Send + 'static>(
             let mut reader = BufReader::new(reader);
             loop {
                 let mut line = Vec::new();
-                match (&mut reader).take(LINE_MAX_LEN).read_until(b'\n', &mut line).await {
+                match (&mut reader).take(LINE_MAX_LEN as u64).read_until(b'\n', &mut line).await {
                     Ok(read) if read > 0 && line.ends_with(b"\n") => {}
                     _ => break,
                 }
@@ -258,12 +267,12 @@ fn read_line(line: &[u8]) -> Read {
     if value.get("result").is_some() || value.get("error").is_some() {
         return read_answer(&value);
     }
-    let Ok(line) = crate::protocol::json::parse_object::<Line>(line) else { return invalid(Value::Null) };
+    let Ok(line) = json::parse_object::<Line>(line) else { return invalid(Value::Null) };
     let id_is_sound = line.id.as_ref().is_none_or(|id| id.is_string() || id.is_u64() || id.is_i64());
     if line.jsonrpc != "2.0" || !id_is_sound {
         return invalid(Value::Null);
     }
-    Read::Call(Incoming { id: line.id, method: line.method, params: line.params.unwrap_or(Value::Null) })
+    Read::Call(Incoming { id: line.id, method: line.method, params: line.params })
 }
 
 fn read_answer(value: &Value) -> Read {
@@ -343,6 +352,7 @@ mod tests {
             (r#"{"jsonrpc":"2.0","id":{},"method":"m"}"#, -32600),
             (r#"{"jsonrpc":"2.0","id":1,"method":"m","extra":1}"#, -32600),
             (r#"{"jsonrpc":"2.0","id":1}"#, -32600),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"a":1,"a":2}}"#, -32600),
         ] {
             writer.write_all(format!("{line}\n").as_bytes()).await.expect("written");
             let answer = lines.next_line().await.expect("read").expect("a line");

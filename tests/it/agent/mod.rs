@@ -7,5 +7,6 @@ mod gate;
 mod grants;
 mod login;
 mod opened;
+mod schema;
 mod sign_out;
 mod socket;
