@@ -12,11 +12,11 @@ use crate::config;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// How many of the newest lines are shown.
+    /// How many of the newest lines are shown: 300 at most, and any number with --config.
     #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
     lines: usize,
 
-    /// Prints each line as JSON, as it stands in the log.
+    /// Prints each line as JSON, without its hash.
     #[arg(long)]
     json: bool,
 

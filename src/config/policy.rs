@@ -64,17 +64,24 @@ pub fn policy_path() -> PathBuf {
 /// Reads this computer's policy; an empty one where there is none.
 ///
 /// # Errors
-/// [`ConfigError`] where it cannot be read, is wrong, or somebody other than an administrator could have written it.
+/// Those of [`policy_at`].
 pub fn system_policy() -> Result<Policy, ConfigError> {
-    let path = policy_path();
-    let text = match std::fs::read_to_string(&path) {
+    policy_at(&policy_path())
+}
+
+/// Reads the policy in a file; an empty one where there is none.
+///
+/// # Errors
+/// [`ConfigError`] where it cannot be read, is wrong, or somebody other than an administrator could have written it.
+pub fn policy_at(path: &Path) -> Result<Policy, ConfigError> {
+    let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Policy::default()),
-        Err(source) => return Err(ConfigError::Unreadable { path, source }),
+        Err(source) => return Err(ConfigError::Unreadable { path: path.to_owned(), source }),
     };
-    require_administrators(&path)?;
+    require_administrators(path)?;
     tracing::info!(policy = %path.display(), "an administrator's policy applies");
-    policy(&text).map_err(|error| ConfigError::InFile(path, Box::new(error)))
+    policy(&text).map_err(|error| ConfigError::InFile(path.to_owned(), Box::new(error)))
 }
 
 /// The file and its folder must be root's, and nobody else's to write to.

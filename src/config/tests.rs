@@ -29,6 +29,18 @@ ports = [28970]
 development = true
 "#;
 
+const POLICY: &str = r#"only_listed = true
+
+[[origin]]
+origin = "https://app.example.com"
+grants = ["presence", "login"]
+consent = "always"
+
+[[origin]]
+origin = "https://games.example.com"
+consent = "blocked"
+"#;
+
 /// Changes the file and returns what is found wrong with it.
 fn faults<T: std::fmt::Debug>(
     read: fn(&str) -> Result<T, ConfigError>,
@@ -61,7 +73,10 @@ fn the_files_of_the_protocol_are_read() {
     let folder =
         matches!(config.store, StoreUrl::Embedded(folder) if folder.is_absolute() && folder.ends_with("loopkey-data"));
     assert!(folder);
-    assert_eq!((Kind::of(AGENT), Kind::of(SERVER)), (Kind::Agent, Kind::Server));
+    let policy = policy(POLICY).expect("a sound file");
+    assert!(policy.only_listed && policy.origins[1].blocked && policy.origins[1].consent.is_none());
+    let [app, _] = policy.origins.as_slice() else { panic!("{policy:?}") };
+    assert_eq!((app.consent, app.blocked), (Some(crate::protocol::grant::ConsentMode::Always), false));
 }
 
 #[test]
@@ -149,6 +164,77 @@ fn each_wrong_entry_of_a_server_is_named_with_its_line() {
         let found = faults(server, SERVER, &[(from, to)]);
         assert_named(&found, line, entry, cure);
     }
+}
+
+#[test]
+fn each_wrong_entry_of_a_policy_is_named_with_its_line() {
+    let origin = "origin = \"https://app.example.com\"";
+    for (from, to, line, entry, cure) in [
+        ("only_listed = true", "only_listed = \"yes\"", 1, "only_listed", "true or false"),
+        ("only_listed", "only-listed", 1, "only-listed", "did you mean only_listed"),
+        (origin, "origin = \"https://*.example.com\"", 4, "origin[0].origin", "no wildcards"),
+        (origin, "origin = \"http://app.example.com\"", 4, "origin[0].origin", "use https"),
+        (origin, "", 3, "origin[0].origin", "is missing"),
+        (origin, "issuer = \"https://app.example.com\"", 4, "origin[0].issuer", "known here: origin, grants, consent"),
+        ("\"login\"", "\"log in\"", 5, "origin[0].grants[1]", "action:NAME"),
+        ("[\"presence\", \"login\"]", "\"login\"", 5, "origin[0].grants", "list of strings"),
+        ("\"always\"", "\"never\"", 6, "origin[0].consent", "\"blocked\""),
+        ("\"always\"", "true", 6, "origin[0].consent", "\"blocked\""),
+        ("consent = \"always\"", "consents = \"always\"", 6, "origin[0].consents", "did you mean consent"),
+        ("https://games", "https://app", 9, "origin[1].origin", "listed twice"),
+    ] {
+        assert_named(&faults(policy, POLICY, &[(from, to)]), line, entry, cure);
+    }
+}
+
+#[test]
+fn which_of_the_files_it_is_shows_from_its_keys() {
+    let blocked = "[[origin]]\norigin = \"https://games.example.com\"\nconsent = \"blocked\"\n";
+    for (text, kind) in [
+        (AGENT, Kind::Agent),
+        ("", Kind::Agent),
+        (SERVER, Kind::Server),
+        ("  listen = \"127.0.0.1:1\"", Kind::Server),
+        (POLICY, Kind::Policy),
+        (blocked, Kind::Policy),
+        ("only_listed = false", Kind::Policy),
+    ] {
+        assert_eq!(Kind::of(text), kind, "{text}");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("agent.toml");
+    std::fs::write(&path, POLICY).expect("written");
+    let error = load(&path, Kind::Agent, agent).expect_err("it is a policy").to_string();
+    let (_, page) = error.split_once("looks like a policy: see ").expect(&error);
+    assert!(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(page).is_file(), "{page}");
+}
+
+/// Only root can write one that counts; `tests/it/hostile/policy.rs` does.
+#[test]
+#[cfg(unix)]
+fn a_policy_that_others_can_write_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("policy.toml");
+    assert_eq!(policy_at(&path).expect("there is none"), crate::agent::Policy::default());
+    let with_modes = |of_folder, of_file| {
+        std::fs::write(&path, POLICY).expect("written");
+        for (path, mode) in [(folder.path(), of_folder), (path.as_path(), of_file)] {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("set");
+        }
+        policy_at(&path).map_err(|error| error.to_string())
+    };
+    for of_file in [0o666, 0o664, 0o602] {
+        let error = with_modes(0o755, of_file).expect_err("others can write it");
+        assert!(error.contains(&format!("sudo chmod go-w {}", path.display())), "{error}");
+    }
+    for of_folder in [0o777, 0o770, 0o1777] {
+        let error = with_modes(of_folder, 0o644).expect_err("others can replace it");
+        assert!(error.contains("nobody but root can write to it and its folder"), "{error}");
+    }
+    // What is nobody else's counts where it is root's, and only there.
+    let own = with_modes(0o755, 0o644);
+    assert_eq!(own.is_ok(), rustix::process::geteuid().is_root(), "{own:?}");
 }
 
 /// What is found in the settings as a whole counts the entries that could be read only; the file has the others too.

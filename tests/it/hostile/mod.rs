@@ -22,6 +22,8 @@ mod origin;
 #[cfg(target_os = "linux")]
 mod peer;
 #[cfg(target_os = "linux")]
+mod policy;
+#[cfg(target_os = "linux")]
 mod puppet;
 mod randomness;
 mod rate_limits;
