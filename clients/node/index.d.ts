@@ -77,11 +77,26 @@ export interface Profile {
 /** `always` asks every time, `prompt` the first time, `blocked` never and refuses. */
 export type Consent = "always" | "prompt" | "blocked";
 
+export interface Origin {
+  origin: string;
+  issuer: string;
+  /** Open sockets of its pages. */
+  sockets: number;
+  /** What it may ask for: `presence`, `login`, `action:NAME`. */
+  grants: string[];
+  /** How the person is asked, as the configuration and an administrator's policy have it; `page` is the click there. */
+  consent: "always" | "prompt" | "page";
+  /** What the person chose instead. */
+  choice?: Consent;
+  /** Whether an administrator's policy names the origin. */
+  by_policy: boolean;
+}
+
 export interface Grants {
   /** What the person allowed; `since` in Unix milliseconds. */
   grants: { origin: string; account: string; since: number }[];
-  /** Every configured origin. `choice` is the person's own, `policy` says that an administrator's wins. */
-  origins: { origin: string; issuer: string; grants: string[]; consent: string; choice?: Consent; policy: boolean }[];
+  /** Every origin that may speak to the agent. */
+  origins: Origin[];
 }
 
 /** Members may be added. */
@@ -94,7 +109,7 @@ export interface Status {
   issuers: {
     issuer: string; presence: Presence | "signed_out"; epoch: number; account: Account | null; pending_sign_outs: number;
   }[];
-  origins: { origin: string; issuer: string; sockets: number }[];
+  origins: Origin[];
 }
 
 /**
@@ -103,15 +118,16 @@ export interface Status {
  * - `protocol`: what is there does not speak ours
  * - `withdrawn`: the reason of a signal; the agent took its request back
  * - `unknown_method`: an agent of an earlier version · `invalid_params`
- * - the agent's own: see the table in `docs/protocol.md`, section 8; `internal` also stands for those that this version
+ * - the agent's own: see the table in `docs/control.md`, section 9; `internal` also stands for those that this version
  *   does not know
  */
 export type ErrorCode =
   | "no_agent" | "unusable" | "disconnected" | "closed" | "protocol" | "timeout" | "withdrawn" | "unknown_method"
   | "invalid_params"
-  | "unknown_issuer" | "ambiguous_account" | "stopping" | "no_such_account" | "not_a_presence" | "not_a_picture"
-  | "signed_out" | "storage" | "key" | "issuer_unreachable" | "issuer_misbehaved" | "issuer_refused" | "unknown_origin"
-  | "policy" | "taken" | "bad_schema" | "no_browser" | "internal";
+  | "unknown_issuer" | "unknown_origin" | "no_such_account" | "ambiguous_account" | "not_a_presence" | "not_a_picture"
+  | "signed_out" | "policy" | "not_a_page" | "not_granted" | "no_browser" | "bad_name" | "bad_schema" | "taken"
+  | "too_many" | "not_registered" | "too_long" | "issuer_unreachable" | "issuer_misbehaved" | "issuer_refused"
+  | "storage" | "key" | "stopping" | "internal";
 
 export const ERRORS: readonly ErrorCode[];
 
@@ -121,7 +137,7 @@ export class LoopkeyError extends Error {
 }
 
 /** What the application was in when something went wrong that nobody awaited. */
-export type During = "connect" | "consent" | "action" | "register" | "presence";
+export type During = "connect" | "consent" | "action" | "register" | "publish" | "presence";
 
 export interface LoopkeyClientEvents {
   /** Said hello to an agent; what was set before is being said again. */
@@ -186,19 +202,26 @@ export class LoopkeyClient extends EventEmitter {
    */
   action<Params = unknown, Result = unknown>(
     name: string, schema: object, handler: ActionHandler<Params, Result>): void;
+  /** Takes it back, with what was published of it. */
   removeAction(name: string): void;
+  /**
+   * Tells pages that may invoke an action of this client how things stand with it, at most 7168 bytes of JSON: they get
+   * the event `news`. Only the newest counts; it is said again to each agent that comes, and forgotten with a sign-out or
+   * a change of account. Throws `not_registered` and `invalid_params`; what the agent has against it is told in `fault`.
+   */
+  publish(name: string, value: unknown): void;
 
   grants(): Promise<Grants>;
-  /** The person's own choice; `policy` where it would allow more than the configuration does. */
-  setGrant(origin: string, consent: Consent): Promise<void>;
+  /** The person's own choice, `default` for none; `policy` where it would allow more than the configuration does. */
+  setGrant(origin: string, consent: Consent | "default"): Promise<void>;
   /** Takes back what the person allowed, and closes the origin's sockets; `true` where there was something. */
   revoke(origin: string): Promise<boolean>;
 
   /** Opens a page in the default browser, signed in without a further question, once, within a minute. */
-  open(url: string | URL, as?: { account?: string }): Promise<void>;
+  open(url: string | URL): Promise<void>;
 
   status(): Promise<Status>;
-  /** What the agent finds wrong with itself and its surroundings, each with the cure. */
+  /** What the agent finds wrong with itself and its surroundings; `unknown_method` from one that does not look yet. */
   doctor(): Promise<object[]>;
 
   on<E extends keyof LoopkeyClientEvents>(event: E, listener: (...values: LoopkeyClientEvents[E]) => void): this;

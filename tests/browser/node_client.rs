@@ -1,8 +1,6 @@
 //! A desktop application in Node.js, the example of `clients/node`, is the signed-in client: a page of the demo in
 //! Chromium signs in with it, and it answers for the person over the control socket.
 
-use std::path::Path;
-use std::process::Stdio;
 use std::sync::Arc;
 
 use loopkey::agent::{Agent, AgentSettings, Handle};
@@ -13,62 +11,18 @@ use loopkey::login::{LoginConfig, LoginServer};
 use loopkey::protocol::issuer::Issuer;
 use loopkey::store::StoreUrl;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
 use crate::desk::SOON;
 use crate::hostile_content::{browser, start_demo};
 use crate::site::{Place, Site, in_front_of};
 use crate::support::browser::{Context, Engine, Page};
+use crate::support::harbor::Harbor;
 use crate::support::places::free_places;
 use crate::support::trace;
 use crate::support::world::{http, settings};
 
 const KEY: &str = "the service key of this test";
-
-/// The example, as a process of its own.
-struct Harbor {
-    process: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Harbor {
-    fn start(control: &Path, issuer: &Issuer, ticket: &str, consent: &str) -> Self {
-        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/node/example/main.js");
-        let mut command = Command::new("node");
-        command.arg(example).args(["--issuer", issuer.as_str(), "--consent", consent]);
-        command.env("LOOPKEY_TICKET", ticket).env("LOOPKEY_CONTROL", control);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-        let mut process = command.spawn().unwrap_or_else(|error| {
-            panic!("node does not start ({error}); install it: apt-get install nodejs, or brew install node")
-        });
-        let output = process.stdout.take().expect("a pipe");
-        Self { process, lines: BufReader::new(output).lines() }
-    }
-
-    /// The next line with these words in it.
-    async fn says(&mut self, words: &str) -> String {
-        let mut said = Vec::new();
-        let search = async {
-            while let Some(line) = self.lines.next_line().await.expect("text") {
-                if line.contains(words) {
-                    return Some(line);
-                }
-                said.push(line);
-            }
-            None
-        };
-        let found = tokio::time::timeout(SOON, search).await;
-        found.ok().flatten().unwrap_or_else(|| panic!("the example never says {words:?}, but {said:#?}"))
-    }
-
-    /// Types a line.
-    async fn hears(&mut self, word: &str) {
-        let input = self.process.stdin.as_mut().expect("a pipe");
-        input.write_all(format!("{word}\n").as_bytes()).await.expect("written");
-    }
-}
 
 /// A site with its login server, an agent that nobody embeds, the example as its client, and a page.
 struct Stage {

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub(crate) mod browser;
+pub(crate) mod harbor;
 pub(crate) mod places;
 pub(crate) mod trace;
 pub(crate) mod world;

@@ -57,6 +57,8 @@ loopkey.action("player", steering, ({ command }) => {
   if (command === "next") player.track += 1;
   else player.playing = command === "play";
   say(`Player: track ${player.track}, ${player.playing ? "playing" : "paused"}.`);
+  // Every page that may steer it sees what it does, and not only the one that asked.
+  loopkey.publish("player", player);
   return player;
 });
 
@@ -76,9 +78,11 @@ try {
   await loopkey.connect();
   if (options.ticket) {
     const { name } = await loopkey.enrol({ issuer: options.issuer, ticket: options.ticket });
+    loopkey.publish("player", player);
     say(`Signed in as ${name}. ${HELP}`);
   } else {
     await loopkey.setPresence("signed_in");
+    loopkey.publish("player", player);
     say(`Signed in. ${HELP}`);
   }
 } catch (error) {

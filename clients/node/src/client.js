@@ -21,7 +21,7 @@ export class LoopkeyClient extends EventEmitter {
   #environment;
   #options;
   #actions = new Actions();
-  #standing = new Standing();
+  #standing = new Standing(() => this.#actions.forgetNews());
   #reconnect;
   /** The connection on which hello was said and answered. @type {Peer | null} */
   #peer = null;
@@ -111,6 +111,15 @@ export class LoopkeyClient extends EventEmitter {
     if (this.#peer) this.#register(this.#peer, { name, schema });
   }
 
+  /**
+   * Tells pages that may invoke an action how things stand with it: a player's state, say. Only the newest counts. It
+   * is said again to each agent that comes, and forgotten with the person whom it is about.
+   */
+  publish(name, value) {
+    const news = this.#actions.publish(name, value);
+    if (this.#peer) this.#tellNews(this.#peer, news);
+  }
+
   /** Offers it no more. */
   removeAction(name) {
     if (this.#actions.delete(name) && this.#peer) {
@@ -125,7 +134,7 @@ export class LoopkeyClient extends EventEmitter {
     return answer;
   }
 
-  /** The person's own choice for an origin: `always`, `prompt` or `blocked`. */
+  /** The person's own choice for an origin: `always`, `prompt`, `blocked`, or `default` for none. */
   async setGrant(origin, consent) {
     await this.#call("grants.set", { origin, consent });
   }
@@ -137,8 +146,8 @@ export class LoopkeyClient extends EventEmitter {
   }
 
   /** Opens a page in the default browser, signed in without a further question, once, within a minute. */
-  async open(url, { account } = {}) {
-    await this.#call("pages.open", { url: String(url), account });
+  async open(url) {
+    await this.#call("pages.open", { url: String(url) });
   }
 
   /** How the agent stands. */
@@ -159,7 +168,7 @@ export class LoopkeyClient extends EventEmitter {
       const peer = await this.#dial(signal);
       const { name, version, onConsent, timeout } = this.#options;
       // Without a callback the agent must look for somebody else to ask.
-      const said = onConsent ? { name, version } : { name, version, consent: false };
+      const said = { name, version, consent: onConsent !== undefined };
       const hello = await peer.call("client.hello", said, timeout).catch((error) => {
         peer.end(error);
         throw error;
@@ -203,10 +212,21 @@ export class LoopkeyClient extends EventEmitter {
     for (const registration of this.#actions.registrations()) this.#register(peer, registration);
     const said = this.#standing.newest;
     if (said) this.#report(peer, "presence", this.#say(said, said));
+    // After the presence: where that is news to the agent, it forgets what was said of the person before.
+    for (const news of this.#actions.news()) this.#tellNews(peer, news);
   }
 
   #register(peer, registration) {
     this.#report(peer, "register", peer.call("actions.register", registration, this.#options.timeout));
+  }
+
+  #tellNews(peer, news) {
+    const told = peer.call("actions.publish", news, this.#options.timeout).catch((error) => {
+      // What the agent refuses is not said again.
+      if (!peer.isOver && error.code !== "timeout") this.#actions.retract(news);
+      throw error;
+    });
+    this.#report(peer, "publish", told);
   }
 
   /** Says how the person stands, if somebody listens; what the agent refuses is not said again, but `before` is. */

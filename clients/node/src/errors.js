@@ -1,10 +1,11 @@
 /** The closed set of codes that an application may switch on. A new entry is a change of the public interface. */
 
-/** What the agent answers in `data.code` (docs/protocol.md, section 8). */
-const AGENT_ERRORS = Object.freeze([
-  "unknown_issuer", "ambiguous_account", "stopping", "no_such_account", "not_a_presence", "not_a_picture", "signed_out",
-  "storage", "key", "issuer_unreachable", "issuer_misbehaved", "issuer_refused", "unknown_origin", "policy", "taken",
-  "bad_schema", "no_browser", "internal",
+/** What the agent answers in `data.code` (docs/control.md, section 9; a test compares them with its schema). */
+export const AGENT_ERRORS = Object.freeze([
+  "unknown_issuer", "unknown_origin", "no_such_account", "ambiguous_account", "not_a_presence", "not_a_picture",
+  "signed_out", "policy", "not_a_page", "not_granted", "no_browser", "bad_name", "bad_schema", "taken", "too_many",
+  "not_registered", "too_long", "issuer_unreachable", "issuer_misbehaved", "issuer_refused", "storage", "key", "stopping",
+  "internal",
 ]);
 
 /** Every `code` of a {@link LoopkeyError}. */

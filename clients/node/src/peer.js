@@ -1,5 +1,5 @@
 /**
- * JSON-RPC 2.0 over a stream, one object a line, both sides calling (docs/protocol.md, section 8).
+ * JSON-RPC 2.0 over a stream, one object a line, both sides calling (docs/control.md).
  *
  * The other side is not trusted to behave: what it says out of form ends the connection, and neither its
  * calls nor an ear that does not listen take memory without a limit.

@@ -13,6 +13,12 @@ const SIGNED_OUT = "signed_out";
 export class Standing {
   /** @type {Readonly<Said> | null} */
   #newest = null;
+  #onPersonGone;
+
+  /** @param {() => void} [onPersonGone] called where it may be about another person from here on, or about nobody */
+  constructor(onPersonGone = () => {}) {
+    this.#onPersonGone = onPersonGone;
+  }
 
   /** What was said last; each time another object, so that whoever holds one can tell. */
   get newest() {
@@ -21,6 +27,7 @@ export class Standing {
 
   /** @param {string} presence @param {string} [account] left out: the one that was named last */
   presence(presence, account = this.#newest?.account) {
+    if (this.#newest && this.#newest.account !== account) this.#onPersonGone();
     return this.#say({ account, presence, profile: this.#profileOf(account) });
   }
 
@@ -34,17 +41,21 @@ export class Standing {
   }
 
   signOut(account = this.#newest?.account) {
+    this.#onPersonGone();
     return this.#say({ account, presence: SIGNED_OUT });
   }
 
   /** The agent has signed the account in by itself. */
   enrolled(account) {
+    this.#onPersonGone();
     this.#say({ account, presence: "signed_in" });
   }
 
   /** The account is gone. What was said without naming one may have been of it, and must not fall to another one. */
   forget(account) {
-    if (this.#newest?.account === undefined || this.#newest.account === account) this.#newest = null;
+    if (this.#newest?.account !== undefined && this.#newest.account !== account) return;
+    this.#onPersonGone();
+    this.#newest = null;
   }
 
   /** Takes `said` back, unless something newer was said. */

@@ -73,3 +73,24 @@ test("what the agent has against an action is told", async (stage) => {
     assert.deepEqual([error.code, during], [code, "register"]);
   }
 });
+
+test("what is published is said once, and anew where something changed", async (stage) => {
+  const { client, connection } = await stage.connected();
+  client.action("player", {}, () => {});
+  await connection.called("actions.register");
+  const player = { playing: true };
+  client.publish("player", player);
+  player.playing = false;
+  assert.deepEqual(await connection.called("actions.publish"), { name: "player", value: { playing: true } });
+  client.publish("player");
+  assert.deepEqual(await connection.called("actions.publish"), { name: "player", value: null });
+  stage.agent.answer = () => {
+    throw failed("too_long");
+  };
+  client.publish("player", "long");
+  const [error, during] = await heard(client, "fault");
+  assert.deepEqual([error.code, during], ["too_long", "publish"]);
+  assert.ok((await connection.called("actions.publish")) && connection.isQuiet);
+  client.removeAction("player");
+  assert.throws(() => client.publish("player", 1), { code: "not_registered" });
+});

@@ -16,10 +16,10 @@ test("each method is the call that it stands for", async (stage) => {
     [() => client.removeAccount("u7"), "account.remove", { account: "u7" }, {}, undefined],
     [() => client.grants(), "grants.list", {}, { grants: [], origins: [] }, { grants: [], origins: [] }],
     [() => client.setGrant("https://a.example", "blocked"), "grants.set", { origin: "https://a.example", consent: "blocked" }, {}, undefined],
+    [() => client.setGrant("https://a.example", "default"), "grants.set", { origin: "https://a.example", consent: "default" }, {}, undefined],
     [() => client.revoke("https://a.example"), "grants.revoke", { origin: "https://a.example" }, { revoked: true }, true],
     [() => client.revoke("https://b.example"), "grants.revoke", { origin: "https://b.example" }, { revoked: false }, false],
     [() => client.open(new URL("https://a.example/x")), "pages.open", { url: "https://a.example/x" }, {}, undefined],
-    [() => client.open("https://a.example", { account: "u7" }), "pages.open", { url: "https://a.example", account: "u7" }, {}, undefined],
     [() => client.status(), "status", {}, { port: 28970 }, { port: 28970 }],
     [() => client.doctor(), "doctor", {}, { findings: [] }, []],
   ]) {
@@ -91,6 +91,9 @@ test("what would not go over the wire is said at once", async (stage) => {
   await assert.rejects(client.open("x".repeat(256 * 1024)), { code: "invalid_params", message: /262144 bytes/ });
   assert.throws(() => new LoopkeyClient({ name: "Test" }), TypeError);
   assert.throws(() => client.action("open", {}, null), TypeError);
+  assert.throws(() => client.publish("open", 1), { code: "not_registered" });
+  client.action("open", {}, () => {});
+  assert.throws(() => client.publish("open", 1n), { code: "invalid_params" });
 });
 
 test("sockets of pages are told as they change, and words of a later agent pass by", async (stage) => {

@@ -107,7 +107,7 @@ test("a question out of form is asked of nobody", async (stage) => {
 
 test("a client that cannot ask says so at hello, and passes a question on", async (stage) => {
   await stage.agent.listen();
-  for (const [onConsent, expected] of [[undefined, { name: "Test", version: "1", consent: false }], [() => NO, { name: "Test", version: "1" }]]) {
+  for (const [onConsent, expected] of [[undefined, { name: "Test", version: "1", consent: false }], [() => NO, { name: "Test", version: "1", consent: true }]]) {
     const client = stage.client({ onConsent });
     await client.connect();
     const connection = await stage.agent.connections.next();

@@ -279,3 +279,76 @@ test("a socket of somebody else, or out of reach, is told apart from no agent", 
     await assert.rejects(stage.client({ path: join(folder, "closed", "x") }).connect(), { code: "unusable" });
   }
 });
+
+test("a new agent hears the newest news, behind the action and the presence", async (stage) => {
+  const { client, connection } = await stage.connected();
+  client.action("player", schema, () => {});
+  client.action("open", schema, () => {});
+  await client.setPresence("signed_in", { account: "u7" });
+  for (const value of [1, 2]) client.publish("player", value);
+  connection.drop();
+  await heard(client, "disconnected");
+  client.publish("open", 3);
+  await client.connect();
+  const next = await stage.agent.connections.next();
+  await next.called("client.hello");
+  await next.called("actions.register");
+  await next.called("actions.register");
+  await next.called("presence.set");
+  assert.deepEqual(await next.called("actions.publish"), { name: "player", value: 2 });
+  assert.deepEqual(await next.called("actions.publish"), { name: "open", value: 3 });
+  assert.ok(next.isQuiet);
+});
+
+test("news are forgotten with the person whom they are about, and where the agent refuses them", async (stage) => {
+  const { client } = await stage.connected();
+  const { agent } = stage;
+  client.action("player", schema, () => {});
+  const ways = {
+    "signs out": () => client.signOut(),
+    "switches": () => client.setPresence("away", { account: "u8" }),
+    "enrols": () => client.enrol({ issuer: "i", ticket: "t" }),
+    "removes": () => client.removeAccount("u7"),
+    "is too long": async () => {
+      agent.answer = () => {
+        throw failed("too_long");
+      };
+      client.publish("player", "long");
+      await heard(client, "fault");
+    },
+  };
+  const answer = (method) => (method === "client.hello" ? { agent: "0.1.0", protocol: "loopkey.1" } : { account: "u7", name: "Ada" });
+  for (const [way, go] of Object.entries(ways)) {
+    agent.answer = answer;
+    await client.setPresence("signed_in", { account: "u7" });
+    client.publish("player", way);
+    assert.deepEqual(await newsAfterReconnect(stage, client), [way]);
+    await go();
+    agent.answer = answer;
+    assert.deepEqual(await newsAfterReconnect(stage, client), [], way);
+  }
+  // The same person, in another way.
+  await client.setPresence("signed_in", { account: "u7" });
+  client.publish("player", "kept");
+  await client.setPresence("locked");
+  await client.setProfile({ name: "Ada" });
+  assert.deepEqual(await newsAfterReconnect(stage, client), ["kept"]);
+});
+
+/** What a new agent is told of actions. */
+async function newsAfterReconnect({ agent }, client) {
+  const told = [];
+  const before = agent.answer;
+  agent.answer = (method, params) => {
+    if (method === "actions.publish") told.push(params.value);
+    return before(method, params);
+  };
+  await agent.stop();
+  await heard(client, "disconnected");
+  await agent.listen();
+  await client.connect();
+  // Answered behind everything that it was told.
+  await client.status();
+  agent.answer = before;
+  return told;
+}

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { AGENT_ERRORS } from "../src/errors.js";
 import * as library from "../src/index.js";
 
 const types = readFileSync(new URL("../index.d.ts", import.meta.url), "utf8");
@@ -28,6 +29,13 @@ test("the closed sets are the same", () => {
   assert.deepEqual([...told].sort(), events.sort());
   const during = [...client.matchAll(/#(?:tell|report)\((?:"fault", error|peer|this\.#peer), "(\w+)"/g)].map(([, word]) => word);
   assert.deepEqual([...new Set(during)].sort(), union("During").sort());
+});
+
+test("the agent's codes are those of its schema", () => {
+  const schema = JSON.parse(readFileSync(new URL("../../../docs/control.schema.json", import.meta.url), "utf8"));
+  const codes = schema.properties.error.properties.data.properties.code.enum;
+  assert.deepEqual([...AGENT_ERRORS].sort(), [...codes].sort());
+  assert.equal(new Set(library.ERRORS).size, library.ERRORS.length);
 });
 
 test("the package is what it says", () => {

@@ -6,6 +6,7 @@ mod control;
 mod gate;
 mod grants;
 mod login;
+mod node;
 mod opened;
 mod schema;
 mod sign_out;
