@@ -89,7 +89,7 @@ pub(super) struct Consents {
 }
 
 impl Consents {
-    /// Asks through the first of `askers` that is available.
+    /// Asks through the first of `askers` that is available and able to.
     pub(super) fn new(askers: Vec<Arc<dyn Asker>>, clock: Arc<dyn Clock>, audit: Arc<Audit>) -> Self {
         Self { askers, clock, audit, prompting: AtomicBool::new(false), recent: Mutex::default() }
     }
@@ -114,11 +114,15 @@ impl Consents {
             self.note(&request, outcome, remembered);
             return Ok(consented);
         }
-        let Some(asker) = self.askers.iter().find(|asker| asker.is_available()) else {
-            tracing::warn!(%origin, "no client is connected that could ask the person (see consent in agent.toml)");
+        if !self.askers.iter().any(|asker| asker.is_available()) {
+            tracing::warn!(
+                %origin,
+                "nobody can ask the person: no client is connected, and the agent has neither a desktop nor a terminal to \
+                 ask in, or is not to (see ask and consent in agent.toml)"
+            );
             self.note(&request, Outcome::Unavailable, false);
             return Err(RefusalCode::Unavailable);
-        };
+        }
         let _place = self.take_place(&origin)?;
         let code = two_digits();
         opened(code.clone());
@@ -126,7 +130,7 @@ impl Consents {
         let (subject, can_remember) = (account.subject, mode == ConsentMode::Prompt);
         let answer = async {
             let browser = browser.await;
-            asker.ask(Prompt { origin: origin.clone(), subject, name: account.name, code, browser, can_remember }).await
+            self.ask(Prompt { origin: origin.clone(), subject, name: account.name, code, browser, can_remember }).await
         };
         let answer = tokio::time::timeout(CONSENT_TIMEOUT, answer).await;
         asked.answered = true;
@@ -151,6 +155,17 @@ impl Consents {
 
     fn note(&self, request: &ConsentRequest, outcome: Outcome, remembered: bool) {
         self.audit.note(consent_line(request, outcome, remembered));
+    }
+
+    /// Asks through the first who can; one who finds that it cannot after all passes the question on.
+    async fn ask(&self, prompt: Prompt) -> Answer {
+        for asker in self.askers.iter().filter(|asker| asker.is_available()) {
+            match asker.ask(prompt.clone()).await {
+                Answer::Unavailable => {}
+                answer => return answer,
+            }
+        }
+        Answer::Unavailable
     }
 
     fn take_place(&self, origin: &Origin) -> Result<Place<'_>, RefusalCode> {

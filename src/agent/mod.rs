@@ -5,6 +5,7 @@
 //! agent, through the [`Handle`]. There is no global state: several agents can live in one process.
 
 mod action;
+mod ask;
 pub mod audit;
 mod census;
 mod consent;
@@ -34,6 +35,7 @@ mod ticket;
 mod wire;
 
 pub use action::{Action, ActionFault, ActionOwner, Invocation, PublishError, RegisterError};
+pub use ask::Ask;
 pub use consent::{Answer, Asker, Prompt};
 pub use handle::{Handle, HandleError};
 pub use http::{NoClient, client as http_client};

@@ -8,11 +8,13 @@ pub(super) fn is_picture(avatar: &str) -> bool {
     known && avatar.len() <= MAX_LEN && avatar.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// A name as it may be shown: no control or direction-changing characters, at most 64 letters.
+/// A name as it may be shown: one line, no control or direction-changing characters, at most 64 letters.
 pub(super) fn plain_name(name: &str) -> String {
     let deceptive = |c: char| {
         c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+            || matches!(c,
+                '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
     };
     name.chars().filter(|c| !deceptive(*c)).take(64).collect()
 }
@@ -24,6 +26,7 @@ mod tests {
     #[test]
     fn a_name_shows_what_it_says() {
         assert_eq!(plain_name("Ada \u{202e}ecalevoL\u{0} \u{feff}林小雨\n"), "Ada ecalevoL 林小雨");
+        assert_eq!(plain_name("Ada\u{2028}\u{2029}\u{85}Lovelace\u{61c}\u{e0041}"), "AdaLovelace", "one line");
         assert_eq!(plain_name(&"x".repeat(10_000)).len(), 64);
     }
 

@@ -180,7 +180,7 @@ impl Builder {
         }
         // The control socket first: that another agent is running says more than that its port is taken.
         let control = ControlServer::bind(&settings.control)?;
-        askers.push(control.asker());
+        askers.extend(settings.ask.askers(control.asker()));
         let listener = if any_port { LoopbackListener::bind(&[0])? } else { LoopbackListener::bind(&settings.ports)? };
         let origins: HashMap<_, _> = settings.origins.iter().map(|o| (o.origin.clone(), o.clone())).collect();
         let consents = Consents::new(askers, Arc::clone(&clock), Arc::clone(&audit));

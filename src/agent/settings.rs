@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use super::ask::Ask;
 use super::policy::Policy;
 use crate::crypto::Algorithm;
 use crate::protocol::grant::{ConsentMode, Grants, OpenProof};
@@ -61,6 +62,8 @@ pub struct AgentSettings {
     pub device_name: String,
     /// The algorithm of new device keys.
     pub algorithm: Algorithm,
+    /// Who asks the person for consent.
+    pub ask: Ask,
 }
 
 /// An entry that cannot stay as it is.
@@ -95,6 +98,7 @@ impl AgentSettings {
             limits: SocketLimits::default(),
             device_name: device_name(),
             algorithm: Algorithm::default(),
+            ask: Ask::default(),
         }
     }
 

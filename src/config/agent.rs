@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use super::reader::Section;
 use super::{AbsolutePath, ConfigError, check};
-use crate::agent::{AgentSettings, IssuerSettings, OriginSettings, http_client};
+use crate::agent::{AgentSettings, Ask, IssuerSettings, OriginSettings, http_client};
 use crate::protocol::grant::{ConsentMode, Grant, OpenProof};
 use crate::protocol::limits::SocketLimits;
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "ports",
     "state_dir",
     "control",
@@ -17,9 +17,13 @@ const KEYS: [&str; 10] = [
     "peer_check",
     "limits",
     "device_name",
+    "ask",
     "issuer",
     "origin",
 ];
+
+const ASK: [(&str, Ask); 4] =
+    [("auto", Ask::Auto), ("client", Ask::Client), ("dialog", Ask::Dialog), ("terminal", Ask::Terminal)];
 
 /// Reads `agent.toml`.
 ///
@@ -56,6 +60,7 @@ fn read(mut root: Section<'_>) -> Option<AgentSettings> {
     if let Some(name) = root.parsed("device_name") {
         settings.device_name = name;
     }
+    settings.ask = root.one_of("ask", &ASK).unwrap_or(Ask::Auto);
     settings.issuers = root.sections("issuer", issuer);
     settings.origins = root.sections("origin", origin);
     root.end(&KEYS);

@@ -1,6 +1,7 @@
 //! Each wrong entry is named with its line and a cure; all of them in one go.
 
 use super::*;
+use crate::agent::Ask;
 use crate::store::StoreUrl;
 
 const AGENT: &str = r#"ports = [28970, 28971]
@@ -69,6 +70,9 @@ fn the_files_of_the_protocol_are_read() {
     let settings = agent(AGENT).expect("a sound file");
     assert_eq!(settings.ports, [28970, 28971]);
     assert!(settings.peer_check && settings.origins[0].grants.has_action("open"));
+    assert_eq!(settings.ask, Ask::Auto);
+    let told = agent(&format!("ask = \"dialog\"\n{AGENT}")).expect("a sound file");
+    assert_eq!(told.ask, Ask::Dialog);
     let config = server(SERVER).expect("a sound file");
     let folder =
         matches!(config.store, StoreUrl::Embedded(folder) if folder.is_absolute() && folder.ends_with("loopkey-data"));
@@ -125,6 +129,7 @@ fn each_wrong_entry_of_an_agent_is_named_with_its_line() {
             "cannot read",
         ),
         ("proof = \"challenge\"", "[limits]\ntotal = 1000", 17, "limits.total", "1 to 256"),
+        ("development = false", "ask = \"person\"", 4, "ask", "\"terminal\""),
         ("\"action:open\"", "\"action:\"", 14, "origin[0].grants[2]", "action:NAME"),
     ] {
         let found = faults(agent, AGENT, &[(from, to)]);

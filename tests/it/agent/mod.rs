@@ -3,11 +3,17 @@
 mod actions;
 mod audit;
 mod control;
+#[cfg(target_os = "linux")]
+mod dialog;
 mod gate;
 mod grants;
 mod login;
 mod node;
 mod opened;
+#[cfg(target_os = "linux")]
+mod program;
 mod schema;
 mod sign_out;
 mod socket;
+#[cfg(target_os = "linux")]
+mod terminal;
