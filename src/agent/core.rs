@@ -33,6 +33,9 @@ pub(super) struct Core {
     pub(super) hubs: HashMap<Issuer, Arc<Hub>>,
     pub(super) origins: HashMap<Origin, OriginSettings>,
     revoked: broadcast::Sender<Origin>,
+    /// Counts how often every socket's peer had to be looked at again.
+    lookings: watch::Sender<u64>,
+    clients: watch::Sender<usize>,
 }
 
 impl Core {
@@ -47,7 +50,22 @@ impl Core {
     ) -> Self {
         let revoked = broadcast::channel(16).0;
         let (tickets, passes, actions) = (Tickets::new(), Passes::default(), Actions::new());
-        Self { clock, census, tickets, consents, passes, actions, browser, audit, hubs, origins, revoked }
+        let (lookings, clients) = (watch::Sender::new(0), watch::Sender::new(0));
+        Self {
+            clock,
+            census,
+            tickets,
+            consents,
+            passes,
+            actions,
+            browser,
+            audit,
+            hubs,
+            origins,
+            revoked,
+            lookings,
+            clients,
+        }
     }
 
     /// What an origin's pages may do, and the hub of their issuer.
@@ -69,6 +87,38 @@ impl Core {
     pub(super) fn revoke(&self, origin: &Origin) {
         // Nobody listening means that no socket is open.
         let _ = self.revoked.send(origin.clone());
+    }
+
+    /// Changes whenever each open socket's peer must be looked at again.
+    pub(super) fn lookings(&self) -> watch::Receiver<u64> {
+        self.lookings.subscribe()
+    }
+
+    /// Has each open socket's peer looked at again; one that is no longer the same is closed.
+    #[cfg(any(test, target_os = "linux"))]
+    pub(super) fn look_again(&self) {
+        self.lookings.send_modify(|times| *times += 1);
+    }
+
+    /// How many clients are connected and have said hello, as it changes.
+    #[cfg(target_os = "linux")]
+    pub(super) fn connected_clients(&self) -> watch::Receiver<usize> {
+        self.clients.subscribe()
+    }
+
+    /// Counts a client for as long as the value is kept.
+    pub(super) fn connected_client(self: &Arc<Self>) -> ConnectedClient {
+        self.clients.send_modify(|clients| *clients += 1);
+        ConnectedClient(Arc::clone(self))
+    }
+}
+
+/// A client that is connected and has said hello.
+pub(super) struct ConnectedClient(Arc<Core>);
+
+impl Drop for ConnectedClient {
+    fn drop(&mut self) {
+        self.0.clients.send_modify(|clients| *clients -= 1);
     }
 }
 

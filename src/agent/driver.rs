@@ -49,6 +49,7 @@ pub(super) async fn drive<S: AsyncRead + AsyncWrite + Unpin>(stream: S, page: Pa
     let mut boards = driver.page.core.actions.board();
     boards.mark_changed();
     let mut revoked = driver.page.core.revocations();
+    let mut lookings = driver.page.core.lookings();
     let (notes, mut noted) = mpsc::unbounded_channel();
     let end = loop {
         if let Some(code) = driver.perform(&mut wire, &notes) {
@@ -80,6 +81,10 @@ pub(super) async fn drive<S: AsyncRead + AsyncWrite + Unpin>(stream: S, page: Pa
             // Whoever missed a withdrawal may have missed its own.
             origin = revoked.recv() => if origin.is_err() || origin.is_ok_and(|o| o == driver.page.origin.origin) {
                 driver.handle(Input::Withdrawn);
+            },
+            Ok(()) = lookings.changed() => if let Err(fault) = driver.look_again() {
+                tracing::warn!(%fault, "cutting a socket: the peer is not the one that was admitted");
+                break End::Gone;
             },
             () = Stop::wait(&mut stop) => driver.handle(Input::Stopping),
             event = wire.event() => match event {
@@ -212,11 +217,7 @@ impl Driver {
                 }
                 Output::SignToken(call, challenge, consented) => {
                     // Asked again right before the signature: the connection must still be the very one that was admitted.
-                    let token = match self.page.line.look_up() {
-                        Ok(again) => self.page.peer.require_same(again).map_err(PeerFault::from),
-                        Err(fault) => Err(fault),
-                    };
-                    let token = match token {
+                    let token = match self.look_again() {
                         Ok(()) => self.page.hub.sign_token(&challenge, consented).map_err(|error| {
                             tracing::warn!(%error, "no login token");
                             super::consent::code_of(&error)
@@ -256,6 +257,12 @@ impl Driver {
             }
         }
         None
+    }
+
+    /// Whether the connection is still the very one that was admitted.
+    fn look_again(&self) -> Result<(), PeerFault> {
+        let again = self.page.line.look_up()?;
+        Ok(self.page.peer.require_same(again)?)
     }
 
     fn ready(&mut self, ready: Ready) -> AgentMessage {

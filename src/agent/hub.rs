@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
 use super::audit::{Act, Audit, AuditError};
+use super::desktop::Standing;
 use super::issuer::{Enrolled, IssuerClient};
 use super::keystore::{KeyStore, KeyStoreError};
 use super::profile::{is_picture, plain_name};
@@ -65,6 +66,8 @@ pub(super) struct Hub {
     clock: Arc<dyn Clock>,
     audit: Arc<Audit>,
     inner: Mutex<Inner>,
+    /// Taken with `inner` held only.
+    standing: Mutex<Standing>,
     slot: watch::Sender<Arc<Published>>,
     /// Rings when a sign-out waits for delivery.
     pub(super) bell: Notify,
@@ -107,7 +110,9 @@ impl Hub {
         if !record.sign_outs.is_empty() {
             bell.notify_one();
         }
-        Ok(Self { client, issuer, folder, keys, clock, audit, inner: Mutex::new(Inner { record, signer }), slot, bell })
+        let standing = Mutex::new(Standing::new(presence));
+        let inner = Mutex::new(Inner { record, signer });
+        Ok(Self { client, issuer, folder, keys, clock, audit, inner, standing, slot, bell })
     }
 
     pub(super) const fn issuer(&self) -> &Issuer {
@@ -412,8 +417,23 @@ impl Hub {
         }
     }
 
+    /// Takes in that the desktop has changed: the most that the presence can be, and whether a client is connected.
+    #[cfg(target_os = "linux")]
+    pub(super) fn see_desktop(&self, ceiling: PresenceState, has_client: bool) {
+        let inner = self.lock();
+        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        standing.see(ceiling, has_client);
+        self.push(&inner, standing.presence());
+    }
+
+    /// Publishes what was said; it replaces what the desktop had lowered.
+    fn publish(&self, inner: &Inner, said: PresenceState) -> Seq {
+        *self.standing.lock().unwrap_or_else(PoisonError::into_inner) = Standing::new(said);
+        self.push(inner, said)
+    }
+
     /// Called with the lock held, so that states go out in the order in which they came about.
-    fn publish(&self, inner: &Inner, presence: PresenceState) -> Seq {
+    fn push(&self, inner: &Inner, presence: PresenceState) -> Seq {
         let last = self.published();
         let state = State { presence, since: self.clock.wall(), epoch: inner.record.epoch };
         if last.state.presence == presence && last.state.epoch == state.epoch {

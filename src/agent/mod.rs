@@ -11,6 +11,7 @@ mod census;
 mod consent;
 pub mod control;
 mod core;
+mod desktop;
 mod doorman;
 mod driver;
 mod errands;

@@ -254,6 +254,10 @@ impl Agent {
             background.spawn(greet(Arc::clone(hub)));
             background.spawn(deliver_sign_outs(Arc::clone(hub)));
         }
+        #[cfg(target_os = "linux")]
+        if handle.settings.desktop_presence {
+            background.spawn(super::desktop::watch(Arc::clone(&handle.core)));
+        }
         let mut stopped = stop.clone();
         let mut number = 0_u64;
         tokio::pin!(shutdown);

@@ -64,6 +64,8 @@ pub struct AgentSettings {
     pub algorithm: Algorithm,
     /// Who asks the person for consent.
     pub ask: Ask,
+    /// Whether the desktop's lock, idleness and sleep lower the presence while no client is connected (Linux).
+    pub desktop_presence: bool,
 }
 
 /// An entry that cannot stay as it is.
@@ -99,6 +101,7 @@ impl AgentSettings {
             device_name: device_name(),
             algorithm: Algorithm::default(),
             ask: Ask::default(),
+            desktop_presence: false,
         }
     }
 
@@ -107,6 +110,10 @@ impl AgentSettings {
     pub fn faults(&self) -> Vec<SettingFault> {
         let mut faults = port_faults(&self.ports);
         let mut fault = |entry: String, problem: String| faults.push(SettingFault { entry, problem });
+        if self.desktop_presence && !cfg!(target_os = "linux") {
+            let problem = "the desktop is watched on Linux only so far: leave it out, and let the client say it";
+            fault("desktop.presence".to_owned(), problem.to_owned());
+        }
         let mut issuers = HashSet::new();
         for (at, issuer) in self.issuers.iter().enumerate() {
             if issuer.url.origin().is_insecure() && !self.development {

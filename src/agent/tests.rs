@@ -3,6 +3,7 @@
 mod door;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use super::hub::Hub;
 use super::issuer::IssuerClient;
 use super::keystore::FileKeyStore;
 use super::open::DefaultBrowser;
-use super::peer::{self, Line};
+use super::peer::{self, Line, PeerCheck, PeerFault};
 use super::settings::OriginSettings;
 use crate::clock::Clock;
 use crate::crypto::Algorithm;
@@ -29,7 +30,7 @@ use crate::protocol::issuer::Issuer;
 use crate::protocol::limits::{
     HEAD_TIMEOUT, OPEN_TIMEOUT, PING_INTERVAL, PONG_TIMEOUT, SEND_QUEUE_MAX_LEN, SILENT_TIMEOUT, SocketLimits,
 };
-use crate::protocol::peer::OwnUser;
+use crate::protocol::peer::{OwnUser, StrangePeer};
 use crate::protocol::time::{Moment, UnixMillis};
 
 /// What the stream between page and agent holds of its own.
@@ -97,10 +98,15 @@ fn house() -> House {
 impl House {
     /// A connection that is at the door.
     fn knock(&self) -> DuplexStream {
+        self.knock_as(Arc::new(peer::Off))
+    }
+
+    /// A connection at the door, and what is found when its peer is looked at again.
+    fn knock_as(&self, peers: Arc<dyn PeerCheck>) -> DuplexStream {
         let (page, agent) = tokio::io::duplex(STREAM_LEN);
         let doorman = Arc::clone(&self.doorman);
-        let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-        let line = Line { peers: Arc::clone(&doorman.peers), page: nowhere, agent: nowhere };
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let line = Line { peers, page: nowhere, agent: nowhere };
         tokio::spawn(async move { doorman.serve(agent, OwnUser::taken_on_trust(), line).await });
         page
     }
@@ -109,7 +115,12 @@ impl House {
 impl House {
     /// A page that has said `open`.
     async fn open(&self) -> DuplexStream {
-        let mut page = self.knock();
+        self.open_as(Arc::new(peer::Off)).await
+    }
+
+    /// As [`House::open`], with what is found when the page's peer is looked at again.
+    async fn open_as(&self, peers: Arc<dyn PeerCheck>) -> DuplexStream {
+        let mut page = self.knock_as(peers);
         page.write_all(HEAD.as_bytes()).await.expect("written");
         let hello = String::from_utf8_lossy(&read_until(&mut page, "\"}").await).into_owned();
         let nonce = hello.split("\"nonce\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a nonce");
@@ -212,4 +223,27 @@ async fn a_page_that_does_not_read_is_not_waited_for() {
     assert!((kept - 1024..kept + 51 * answer_len).contains(&answered), "{answered} bytes of answers, {kept} may wait");
     let (bytes, _) = until_closed(&mut page).await;
     assert!(bytes.len() <= kept, "{} bytes were kept for it", bytes.len());
+}
+
+/// Finds somebody else at the other end.
+#[derive(Debug)]
+struct Another;
+
+impl PeerCheck for Another {
+    fn look_up(&self, _: SocketAddr, _: SocketAddr) -> Result<OwnUser, PeerFault> {
+        Err(StrangePeer::Replaced.into())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_sleep_a_socket_whose_peer_is_another_is_cut_and_the_others_stay() {
+    let house = house();
+    let mut same = house.open().await;
+    let mut other = house.open_as(Arc::new(Another)).await;
+    read_until(&mut same, "ready").await;
+    read_until(&mut other, "ready").await;
+    house.doorman.core.look_again();
+    let (rest, _) = until_closed(&mut other).await;
+    assert_eq!(rest, b"", "nothing is said to a stranger");
+    read_until(&mut same, "ping").await;
 }

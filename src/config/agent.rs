@@ -8,7 +8,7 @@ use crate::agent::{AgentSettings, Ask, IssuerSettings, OriginSettings, http_clie
 use crate::protocol::grant::{ConsentMode, Grant, OpenProof};
 use crate::protocol::limits::SocketLimits;
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "ports",
     "state_dir",
     "control",
@@ -18,6 +18,7 @@ const KEYS: [&str; 11] = [
     "limits",
     "device_name",
     "ask",
+    "desktop",
     "issuer",
     "origin",
 ];
@@ -61,6 +62,10 @@ fn read(mut root: Section<'_>) -> Option<AgentSettings> {
         settings.device_name = name;
     }
     settings.ask = root.one_of("ask", &ASK).unwrap_or(Ask::Auto);
+    if let Some(mut section) = root.section("desktop") {
+        settings.desktop_presence = section.boolean("presence").unwrap_or(false);
+        section.end(&["presence"]);
+    }
     settings.issuers = root.sections("issuer", issuer);
     settings.origins = root.sections("origin", origin);
     root.end(&KEYS);

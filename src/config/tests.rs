@@ -70,9 +70,10 @@ fn the_files_of_the_protocol_are_read() {
     let settings = agent(AGENT).expect("a sound file");
     assert_eq!(settings.ports, [28970, 28971]);
     assert!(settings.peer_check && settings.origins[0].grants.has_action("open"));
-    assert_eq!(settings.ask, Ask::Auto);
-    let told = agent(&format!("ask = \"dialog\"\n{AGENT}")).expect("a sound file");
-    assert_eq!(told.ask, Ask::Dialog);
+    assert_eq!((settings.ask, settings.desktop_presence), (Ask::Auto, false));
+    let told = format!("ask = \"dialog\"\n{AGENT}[desktop]\npresence = {}\n", cfg!(target_os = "linux"));
+    let settings = agent(&told).expect("a sound file");
+    assert_eq!((settings.ask, settings.desktop_presence), (Ask::Dialog, cfg!(target_os = "linux")));
     let config = server(SERVER).expect("a sound file");
     let folder =
         matches!(config.store, StoreUrl::Embedded(folder) if folder.is_absolute() && folder.ends_with("loopkey-data"));
@@ -130,6 +131,8 @@ fn each_wrong_entry_of_an_agent_is_named_with_its_line() {
         ),
         ("proof = \"challenge\"", "[limits]\ntotal = 1000", 17, "limits.total", "1 to 256"),
         ("development = false", "ask = \"person\"", 4, "ask", "\"terminal\""),
+        ("proof = \"challenge\"", "[desktop]\npresence = \"on\"", 17, "desktop.presence", "true or false"),
+        ("proof = \"challenge\"", "[desktop]\nlock = true", 17, "desktop.lock", "known here"),
         ("\"action:open\"", "\"action:\"", 14, "origin[0].grants[2]", "action:NAME"),
     ] {
         let found = faults(agent, AGENT, &[(from, to)]);

@@ -13,6 +13,7 @@ use super::params::{
 use super::rpc::{Incoming, Peer, RpcError};
 use super::words::words;
 use crate::agent::action::ActionOwner;
+use crate::agent::core::ConnectedClient;
 use crate::agent::handle::Handle;
 use crate::protocol::id::{EnrolmentTicket, Subject};
 use crate::protocol::issuer::Issuer;
@@ -71,7 +72,7 @@ pub(super) struct Session {
     agent: Handle,
     clients: Clients,
     peer: Peer,
-    registered: Mutex<Option<Registered>>,
+    registered: Mutex<Option<(Registered, ConnectedClient)>>,
     /// Its actions go with it.
     actions: ActionOwner,
 }
@@ -180,7 +181,8 @@ let agent = self.agent.clone();
         let Hello { name, version, consent } = hello;
         tracing::info!(client = name, version, consent, "a client is connected");
         let mut registered = self.registered.lock().unwrap_or_else(PoisonError::into_inner);
-        registered.get_or_insert_with(|| self.clients.register(&self.peer, consent)).set_asks(consent);
+        let register = || (self.clients.register(&self.peer, consent), self.agent.core.connected_client());
+        registered.get_or_insert_with(register).0.set_asks(consent);
         json!({ "agent": env!("CARGO_PKG_VERSION"), "protocol": SUBPROTOCOL })
     }
 

@@ -4,6 +4,8 @@ mod actions;
 mod audit;
 mod control;
 #[cfg(target_os = "linux")]
+mod desktop;
+#[cfg(target_os = "linux")]
 mod dialog;
 mod gate;
 mod grants;
