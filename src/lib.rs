@@ -13,7 +13,7 @@
 //! | [`agent`] | the loopback service, to embed or to run | `agent` |
 //! | [`verify`] | the order in which a login token is verified, for a login server of your own | `verify` |
 //! | [`login`], [`store`] | the login server and what it remembers | `login` |
-//! | [`config`], [`cli`], [`demo`] | configuration files, the command, everything at once | `cli` |
+//! | [`config`], [`install`], [`cli`], [`demo`] | configuration files, the agent as part of the desktop, the command, everything at once | `cli` |
 //!
 //! # An agent inside your program
 //!
@@ -74,6 +74,8 @@ pub mod config;
 pub mod crypto;
 #[cfg(feature = "cli")]
 pub mod demo;
+#[cfg(feature = "cli")]
+pub mod install;
 #[cfg(any(feature = "agent", feature = "login"))]
 pub mod keyfile;
 #[cfg(feature = "login")]

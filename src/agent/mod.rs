@@ -43,7 +43,7 @@ pub use http::{NoClient, client as http_client};
 pub use hub::HubError;
 pub use issuer::IssuerFault;
 pub use keystore::{FileKeyStore, KeyStore, KeyStoreError};
-pub use listener::NoFreePort;
+pub use listener::{BadInherited, NoFreePort};
 pub use open::Browser;
 pub use peer::{PeerCheck, PeerFault, system as system_peer_check};
 pub use policy::{OriginPolicy, Policy};

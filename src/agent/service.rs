@@ -20,7 +20,7 @@ use super::http::NoClient;
 use super::hub::{Hub, HubError};
 use super::issuer::IssuerClient;
 use super::keystore::{FileKeyStore, KeyStore, KeyStoreError};
-use super::listener::{LoopbackListener, NoFreePort};
+use super::listener::{BadInherited, LoopbackListener, NoFreePort};
 use super::open::{Browser, DefaultBrowser};
 use super::peer::{self, PeerCheck};
 use super::settings::{AgentSettings, SettingFault};
@@ -49,6 +49,9 @@ pub enum StartError {
     /// The port.
     #[error(transparent)]
     Port(#[from] NoFreePort),
+    /// The port, as a service manager handed it over.
+    #[error(transparent)]
+    Inherited(#[from] BadInherited),
     /// The state folder.
     #[error(transparent)]
     Folder(#[from] KeyFileError),
@@ -87,6 +90,7 @@ pub struct Builder {
     peers: Option<Arc<dyn PeerCheck>>,
     browser: Arc<dyn Browser>,
     any_port: bool,
+    inherited: Vec<std::net::TcpListener>,
 }
 
 impl Builder {
@@ -132,12 +136,20 @@ impl Builder {
         self
     }
 
+    /// Listens on sockets that a service manager opened (systemd's socket activation) instead of opening its own. They
+    /// must be 127.0.0.1 and [::1] on one of the configured ports. With none, this changes nothing.
+    #[must_use]
+    pub fn inherited(mut self, sockets: Vec<std::net::TcpListener>) -> Self {
+        self.inherited = sockets;
+        self
+    }
+
     /// Binds the port and the control socket. Nothing is bound before every setting is right.
     ///
     /// # Errors
     /// [`StartError`].
     pub async fn bind(self) -> Result<Agent, StartError> {
-        let Self { mut settings, mut askers, clock, keys, peers, browser, any_port } = self;
+        let Self { mut settings, mut askers, clock, keys, peers, browser, any_port, inherited } = self;
         let faults = settings.faults();
         if !faults.is_empty() {
             return Err(StartError::Settings(faults));
@@ -181,7 +193,11 @@ impl Builder {
         // The control socket first: that another agent is running says more than that its port is taken.
         let control = ControlServer::bind(&settings.control)?;
         askers.extend(settings.ask.askers(control.asker()));
-        let listener = if any_port { LoopbackListener::bind(&[0])? } else { LoopbackListener::bind(&settings.ports)? };
+        let listener = match (any_port, inherited.is_empty()) {
+            (_, false) => LoopbackListener::inherit(inherited, &settings.ports)?,
+            (true, true) => LoopbackListener::bind(&[0])?,
+            (false, true) => LoopbackListener::bind(&settings.ports)?,
+        };
         let origins: HashMap<_, _> = settings.origins.iter().map(|o| (o.origin.clone(), o.clone())).collect();
         let consents = Consents::new(askers, Arc::clone(&clock), Arc::clone(&audit));
         let census = Census::new(settings.limits);
@@ -225,8 +241,16 @@ impl Agent {
     /// Starts putting an agent together.
     #[must_use]
     pub fn builder(settings: AgentSettings) -> Builder {
-        let (askers, clock, browser) = (Vec::new(), Arc::new(SystemClock), Arc::new(DefaultBrowser));
-        Builder { settings, askers, clock, keys: None, peers: None, browser, any_port: false }
+        Builder {
+            settings,
+            askers: Vec::new(),
+            clock: Arc::new(SystemClock),
+            keys: None,
+            peers: None,
+            browser: Arc::new(DefaultBrowser),
+            any_port: false,
+            inherited: Vec::new(),
+        }
     }
 
     /// Tells the agent things while it runs.

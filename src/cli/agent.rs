@@ -1,5 +1,6 @@
 //! `loopkey agent`
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -21,10 +22,24 @@ pub(super) async fn run(arguments: Arguments, global: Global) -> Result<(), Fail
     if let Some(control) = global.control {
         settings.control = control;
     }
-    let agent = Agent::builder(settings).bind().await.map_err(|error| match error {
+    let agent = Agent::builder(settings).inherited(inherited()?).bind().await.map_err(|error| match error {
         StartError::Settings(_) | StartError::Root | StartError::NoPeerCheck => Failure::misused(error),
         other => Failure::failed(other),
     })?;
     agent.run(signals::shutdown()).await;
     Ok(())
+}
+
+/// The sockets that systemd opened for this process (`LISTEN_FDS`, sd_listen_fds(3)); none where it opened none.
+fn inherited() -> Result<Vec<TcpListener>, Failure> {
+    #[cfg(unix)]
+    {
+        let mut sockets = listenfd::ListenFd::from_env();
+        let all = (0..sockets.len()).filter_map(|at| sockets.take_tcp_listener(at).transpose());
+        all.collect::<Result<_, _>>().map_err(|error| {
+            Failure::failed(format!("the service manager handed over something else than TCP sockets: {error}"))
+        })
+    }
+    #[cfg(not(unix))]
+    Ok(Vec::new())
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::agent::control::ControlError;
 use crate::config::ConfigError;
+use crate::install::InstallError;
 
 /// Why a command did not succeed, and the exit code for it.
 #[derive(Debug)]
@@ -43,5 +44,14 @@ impl From<ControlError> for Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::misused(error)
+    }
+}
+
+impl From<InstallError> for Failure {
+    fn from(error: InstallError) -> Self {
+        match error {
+            InstallError::Root | InstallError::Unwritable(_) => Self::misused(error),
+            other => Self::failed(other),
+        }
     }
 }

@@ -7,15 +7,18 @@ mod demo;
 mod enrol;
 mod exit;
 mod grants;
+mod install;
 mod log;
 mod logging;
 mod open;
+mod open_url;
 mod presence;
 mod serve;
 mod sign_out;
 mod signals;
 mod status;
 mod stop;
+mod uninstall;
 
 use std::path::PathBuf;
 
@@ -80,6 +83,12 @@ enum Command {
     Log(log::Arguments),
     /// Stops the running agent.
     Stop,
+    /// Makes the agent part of this person's desktop: it starts at login, and pages can wake it (`loopkey:wake`).
+    Install(install::Arguments),
+    /// Takes away everything that `loopkey install` made.
+    Uninstall(uninstall::Arguments),
+    /// Opens the address `loopkey:wake`: starts the installed agent if none is running. Browsers call this.
+    OpenUrl(open_url::Arguments),
     /// Says everything that is wrong with a configuration file, each entry with its line and the cure.
     CheckConfig(check_config::Arguments),
 }
@@ -110,6 +119,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Open(arguments) => open::run(arguments, &global).await,
             Command::Log(arguments) => log::run(arguments, &global).await,
             Command::Stop => stop::run(&global).await,
+            Command::Install(arguments) => install::run(&arguments),
+            Command::Uninstall(arguments) => uninstall::run(&arguments),
+            Command::OpenUrl(arguments) => open_url::run(&arguments).await,
             Command::CheckConfig(arguments) => check_config::run(&arguments),
         }
     })

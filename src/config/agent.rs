@@ -1,6 +1,6 @@
 //! `agent.toml`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::reader::Section;
 use super::{AbsolutePath, ConfigError, check};
@@ -43,6 +43,20 @@ pub fn agent(text: &str) -> Result<AgentSettings, ConfigError> {
         }
         Some(settings)
     })
+}
+
+/// The entries of an `agent.toml` whose paths depend on the folder that the agent is started in.
+#[must_use]
+pub fn relative_paths(text: &str) -> Vec<String> {
+    let Ok(root) = text.parse::<toml::Table>() else { return Vec::new() };
+    let is_relative = |table: &toml::Table, key: &str| {
+        let path = table.get(key).and_then(toml::Value::as_str);
+        path.is_some_and(|path| !path.starts_with("~/") && !Path::new(path).is_absolute())
+    };
+    let own = ["state_dir", "control"].into_iter().filter(|key| is_relative(&root, key)).map(str::to_owned);
+    let issuers = root.get("issuer").and_then(toml::Value::as_array).into_iter().flatten().enumerate();
+    let issuers = issuers.filter(|(_, issuer)| issuer.as_table().is_some_and(|table| is_relative(table, "ca_file")));
+    own.chain(issuers.map(|(at, _)| format!("issuer[{at}].ca_file"))).collect()
 }
 
 fn read(mut root: Section<'_>) -> Option<AgentSettings> {
@@ -135,7 +149,7 @@ pub fn default_control() -> PathBuf {
     default_control_in(&default_state_dir())
 }
 
-fn default_control_in(state_dir: &std::path::Path) -> PathBuf {
+fn default_control_in(state_dir: &Path) -> PathBuf {
     match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
         Some(runtime) => PathBuf::from(runtime).join("loopkey").join("control.sock"),
         None => state_dir.join("control.sock"),

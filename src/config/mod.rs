@@ -9,7 +9,7 @@ mod tls;
 
 use std::path::{Path, PathBuf};
 
-pub use agent::{agent, default_control, default_state_dir};
+pub use agent::{agent, default_control, default_state_dir, relative_paths};
 pub use policy::{policy, policy_at, policy_path, system_policy};
 pub use reader::Fault;
 use reader::{Notes, Section};

@@ -7,6 +7,8 @@ use super::origin::Origin;
 
 /// The scheme that wakes an agent (protocol section 8).
 pub const WAKE_SCHEME: &str = "loopkey";
+/// The one address of that scheme. It carries nothing, and whoever opens it may only have the agent started.
+pub const WAKE_LINK: &str = "loopkey:wake";
 
 /// An issuer's metadata. It may grow: members that this version does not know are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What each room of `src/` may name, besides itself. `agent` and `login` never name each other.
-const MAY_NAME: [(&str, &[&str]); 12] = [
+const MAY_NAME: [(&str, &[&str]); 13] = [
     ("clock", &["protocol"]),
     ("crypto", &["protocol"]),
     ("keyfile", &["crypto"]),
@@ -14,8 +14,9 @@ const MAY_NAME: [(&str, &[&str]); 12] = [
     ("login", &["clock", "crypto", "keyfile", "protocol", "store", "verify"]),
     ("agent", &["clock", "crypto", "keyfile", "protocol"]),
     ("config", &["agent", "login", "store", "protocol", "crypto"]),
+    ("install", &["crypto", "keyfile", "protocol"]),
     ("demo", &["agent", "login", "store", "protocol", "clock", "crypto"]),
-    ("cli", &["agent", "login", "store", "config", "demo", "protocol", "crypto", "clock"]),
+    ("cli", &["agent", "login", "store", "config", "demo", "install", "protocol", "crypto", "clock"]),
     ("main", &["cli"]),
 ];
 
