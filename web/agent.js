@@ -13,6 +13,7 @@ import { isLocalPage, loopbackPermission } from "./permission.js";
 import { sleep, untilAborted, whenVisible } from "./environment.js";
 import { Handshake } from "./handshake.js";
 import { verdict } from "./verdict.js";
+import { WAKE_LINK, WAKE_SCHEME, Waking } from "./waking.js";
 
 /** While the page is on screen and asking costs nothing, the agent is found again within this. */
 const REDISCOVERY = 2_000;
@@ -20,8 +21,6 @@ const REDISCOVERY = 2_000;
 const PORTS_TIMEOUT = 1_000;
 /** Until the other ports are looked at again, while nothing shows that the right program is on this one. */
 const SEEK_AGAIN = 20_000;
-/** After a `loopkey:wake` link: the agent needs a moment to start (milliseconds between looks). */
-const WAKE_SCHEDULE = [500, 500, 1_000, 2_000, 4_000];
 
 /**
  * @typedef {object} AgentEvents
@@ -78,10 +77,13 @@ export class Agent {
     if (!this.#connection) this.#restart("click");
   }
 
-  /** From the click on a `loopkey:wake` link, which is no proof that anything starts. */
-  async wake() {
+  /** From a click: launches the agent, unless the click has opened something itself, and looks until it answers. */
+  async wake(launched) {
+    if (this.#connection || this.#closed) return;
+    if (!launched) this.#environment.launch(WAKE_LINK);
+    const waking = new Waking(this.#environment.now);
     await this.#watchPermission();
-    if (!this.#connection) this.#restart("click", WAKE_SCHEDULE);
+    if (!this.#connection) this.#restart("click", waking);
   }
 
   /** The page leaves the screen for the back/forward cache, or for good. */
@@ -193,40 +195,55 @@ export class Agent {
     if (connection) this.#on.lost();
   }
 
-  #restart(reason, schedule = []) {
+  #restart(reason, waking = null) {
     if (this.#closed) return;
     this.#stop();
     this.#loop = new AbortController();
     const { signal } = this.#loop;
-    this.#keep(signal, reason, [...schedule]).catch((error) => {
+    this.#keep(signal, reason, waking).catch((error) => {
       if (!signal.aborted) throw error;
     });
   }
 
-  async #keep(signal, reason, schedule) {
+  async #keep(signal, reason, waking) {
     if (!this.#environment.WebSocket) return this.#on.state("incompatible", "unsupported_browser");
     if (!this.#environment.delegated()) return this.#on.state("blocked", "not_delegated");
 
     let attempt = 0;
-    let eager = true;
+    let eager = !waking; // what was launched a moment ago takes no socket yet
     let ports = null;
-    this.#on.state("probing", reason);
+    if (waking) this.#on.state("waking", waking.reason);
+    else this.#on.state("probing", reason);
     for (;;) {
       const tried = this.#candidates.ports;
       const { connection, name, reason } = this.#takeNext() ?? await this.#look(signal, ports, eager);
       ports = null;
       if (!connection) {
         // The challenge was fetched meanwhile, and the issuer may have named other ports with it.
-        await Promise.race([this.#handshake.prepare(), sleep(this.#environment, PORTS_TIMEOUT, signal)]);
+        const told = Promise.all([this.#handshake.prepare(), this.#issuer.learn()]);
+        await Promise.race([told, sleep(this.#environment, PORTS_TIMEOUT, signal)]);
         if (this.#candidates.ports !== tried) continue;
         attempt += 1;
+        const absent = name === "absent";
+        const next = absent ? waking?.next(this.#access === "probe") : null;
+        if (next) {
+          this.#on.state("waking", waking.reason);
+          eager = next.dial;
+          await sleep(this.#environment, next.wait, signal);
+          continue;
+        }
         eager = false;
-        this.#on.state(name, reason);
-        if (schedule.length) await sleep(this.#environment, schedule.shift(), signal);
-        else ports = await this.#untilWorthLooking(signal);
+        const gaveUp = Boolean(waking);
+        waking = null;
+        const explain = () => this.#on.state(name, absent ? this.#whyAbsent(gaveUp) : reason);
+        explain();
+        let stays = true;
+        told.then(() => stays && !signal.aborted && explain()); // a slow login server says late whether waking helps
+        ports = await this.#untilWorthLooking(signal);
+        stays = false;
         continue;
       }
-      schedule = [];
+      waking = null;
       eager = true; // where one socket opened, another one may
       const ending = await this.#converse(connection, signal);
       // What an impostor says by hanging up is no verdict while another port answers.
@@ -238,6 +255,11 @@ export class Agent {
       attempt = await this.#untilReturn(end, this.#handshake.steady ? 0 : attempt, signal);
       if (signal.aborted) throw signal.reason;
     }
+  }
+
+  #whyAbsent(gaveUp) {
+    if (gaveUp) return "not_woken";
+    return this.#issuer.scheme === WAKE_SCHEME ? "asleep" : "not_running";
   }
 
   #takeNext() {

@@ -69,12 +69,12 @@ function describe({ href, state, presence, person, session, busy, redeeming, cod
     case "unknown":
       if (reason !== "needs_click") return { view: "looking", icon: "device", working: true, from: words.looking };
       return { view: "invite", icon: "device", from: words.invite, actions: [{ id: "connect", label: words.invite.action }] };
+    case "waking":
+      return { view: "waking", icon: "power", working: true, from: words.waking[reason] };
     case "asking":
       return { view: "asking", icon: "browser", from: words.asking };
     case "absent":
-      return reason === "busy"
-        ? { view: "absent", icon: "pause", from: words.absent_busy, actions: [retry] }
-        : { view: "absent", icon: "power", from: words.absent, actions: [...open(words.absent.action), retry] };
+      return absent(reason, words, open(words.absent.action), person, retry);
     case "blocked":
       return { view: "blocked", icon: "blocked", from: words.blocked[reason] ?? words.blocked.denied, actions: [retry] };
     case "incompatible":
@@ -107,4 +107,13 @@ function describe({ href, state, presence, person, session, busy, redeeming, cod
     return { view: "refused", person, badge, notice: words.errors[error] ?? words.errors.unavailable, from: named, actions: [{ ...login, label: error === "switched" ? login.label : words.retry }] };
   }
   return { view: "person", person, badge, from: named, actions: [login] };
+}
+
+/** Nobody answers. Where the login server names a scheme, a click can start the client; a site's own way comes first. */
+function absent(reason, words, open, person, retry) {
+  if (reason === "busy") return { view: "absent", icon: "pause", from: words.absent_busy, actions: [retry] };
+  const wakes = reason === "asleep" || reason === "not_woken";
+  const wake = person ? { id: "login", label: words.person.action } : { id: "wake", label: words.absent.action };
+  const from = reason === "not_woken" ? words.not_woken : words.absent;
+  return { view: "absent", icon: "power", from, actions: [...(wakes && !open.length ? [wake] : open), retry] };
 }

@@ -5,16 +5,17 @@
 
 /** Where the page stands with the agent. */
 export const STATES = Object.freeze([
-  "unknown", "probing", "asking", "found", "absent", "blocked", "incompatible", "live",
+  "unknown", "probing", "waking", "asking", "found", "absent", "blocked", "incompatible", "live",
 ]);
 
 /** Why: the reasons that each state can carry. */
 export const REASONS = Object.freeze({
   unknown: Object.freeze(["not_started", "needs_click", "paused", "closed"]),
   probing: Object.freeze(["page_load", "click", "permission_granted", "page_shown", "agent_lost"]),
+  waking: Object.freeze(["launched", "slow"]),
   asking: Object.freeze(["permission_prompt"]),
   found: Object.freeze(["handshake"]),
-  absent: Object.freeze(["not_running", "busy"]),
+  absent: Object.freeze(["not_running", "asleep", "not_woken", "busy"]),
   blocked: Object.freeze([
     "denied", "dismissed", "insecure_page", "not_delegated", "framed",
     "withdrawn", "challenge_refused", "issuer_unreachable", "issuer_busy",
@@ -36,7 +37,7 @@ export const ERRORS = Object.freeze([
   ...REFUSALS,
   "invalid_token", "invalid_proof", "stale_challenge", "issuer_unreachable", "issuer_refused",
   "too_many_requests",
-  "not_connected", "no_person", "disconnected", "closed",
+  "not_connected", "not_woken", "no_person", "disconnected", "closed",
 ]);
 
 /** Why `session` changed. */

@@ -16,6 +16,9 @@ export class Issuer {
   #environment;
   /** No call that is counted goes out before this. */
   #pausedUntil = 0;
+  #learning = null;
+  /** @type {string | undefined} how its clients' agents are started, where it has said so */
+  scheme;
 
   /** @param {import("./environment.js").Environment} environment @param {string} url without a trailing slash */
   constructor(environment, url) {
@@ -25,6 +28,16 @@ export class Issuer {
 
   get eventsUrl() {
     return `${this.url}/v1/session/events`;
+  }
+
+  /** Asks once what the login server says of itself, and keeps of it the scheme. Settles either way. */
+  learn() {
+    return (this.#learning ??= this.#call("GET", "/.well-known/loopkey.json").then(({ status, body }) => {
+      if (status === 200) this.scheme = body?.scheme;
+      else this.#learning = null;
+    }).catch(() => {
+      this.#learning = null; // the next one who wants to know asks again
+    }));
   }
 
   /** A fresh challenge, for one page load or one click. @returns {Promise<{challenge: string, ports: number[]}>} */

@@ -164,8 +164,10 @@ export class LoopkeyCard extends HTMLElement {
       case "retry":
       case "connect":
         return this.#loopkey.connect();
+      case "wake":
+        return this.#loopkey.wake();
       case "open":
-        return this.#loopkey.wake(); // the link itself starts the client
+        return this.#loopkey.wake({ launched: true }); // the link itself starts the client
       case "cancel":
         return this.#loopkey.cancel();
     }

@@ -4,7 +4,7 @@
 
 /** Where the page stands with the agent on this computer. */
 export type StateName =
-  | "unknown" | "probing" | "asking" | "found" | "absent" | "blocked" | "incompatible" | "live";
+  | "unknown" | "probing" | "waking" | "asking" | "found" | "absent" | "blocked" | "incompatible" | "live";
 
 /**
  * Why.
@@ -13,9 +13,10 @@ export type StateName =
  * | --- | --- |
  * | `unknown` | `not_started`; `needs_click`: looking could raise the browser's prompt, call `connect()` from a click; `paused`: the page left the screen; `closed`: `close()` was called |
  * | `probing` | `page_load`, `click`, `permission_granted`, `page_shown`, `agent_lost` |
+ * | `waking` | after `wake()`; `launched`: the browser may ask the person whether to open the app; `slow`: it did not answer within 3 s |
  * | `asking` | `permission_prompt`: the browser asks the person |
  * | `found` | `handshake` |
- * | `absent` | `not_running`; `busy`: the agent turned us away for now |
+ * | `absent` | `not_running`; `asleep`: not running, and the login server says that a click can start it: call `wake()`; `not_woken`: it was launched and did not answer within 20 s; `busy`: the agent turned us away for now |
  * | `blocked` | `denied`: by the person or a policy; `dismissed`: the prompt was closed or not answered; `insecure_page`: plain http; `not_delegated`: the embedding page keeps loopback from this frame; `framed`: said by the card alone, in a frame of another origin; `withdrawn`: the origin's grant was taken back in the app; `challenge_refused`: the agent does not accept this login server's challenges; `issuer_unreachable`: no challenge to be had, or the agent cannot check it; tried again; `issuer_busy`: the login server asks for a pause; the page keeps it and goes on |
  * | `incompatible` | `version`: the agent speaks another one; `protocol`: it broke ours; `unsupported_browser` |
  * | `live` | `ready`, `resumed`; `unverified`: the login server did not accept the agent's proof; `issuer_unreachable`: it did not answer; `issuer_busy`: it asks for a pause |
@@ -24,8 +25,9 @@ export type Reason =
   | "not_started" | "needs_click" | "paused" | "closed"
   | "page_load" | "click" | "permission_granted" | "page_shown" | "agent_lost"
   | "permission_prompt"
+  | "launched" | "slow"
   | "handshake"
-  | "not_running" | "busy"
+  | "not_running" | "asleep" | "not_woken" | "busy"
   | "denied" | "dismissed" | "insecure_page" | "not_delegated" | "framed" | "withdrawn" | "challenge_refused" | "issuer_unreachable" | "issuer_busy"
   | "version" | "protocol" | "unsupported_browser"
   | "ready" | "resumed" | "unverified";
@@ -90,13 +92,14 @@ export type ActionRefusal = "unknown_action" | "not_granted" | "denied" | "faile
  * - `issuer_unreachable`, `issuer_refused`: no answer, or one that the protocol does not know
  * - `too_many_requests`: the login server asked for a pause, and once more after it
  * - `not_connected`, `no_person`: `login()` was called before there was anybody to sign in
+ * - `not_woken`: `login()` launched the app, and it did not answer
  * - `disconnected`: the agent went away meanwhile · `closed`: `close()` was called
  */
 export type ErrorCode =
   | RefusalCode | ActionRefusal
   | "invalid_token" | "invalid_proof" | "stale_challenge" | "issuer_unreachable" | "issuer_refused"
   | "too_many_requests"
-  | "not_connected" | "no_person" | "disconnected" | "closed";
+  | "not_connected" | "not_woken" | "no_person" | "disconnected" | "closed";
 
 export class LoopkeyError extends Error {
   constructor(code: ErrorCode, cause?: unknown);
@@ -153,10 +156,17 @@ export interface Loopkey extends EventTarget {
   start(): Promise<void>;
   /** From a click: looks for the agent, and the browser may ask the person. */
   connect(): Promise<void>;
-  /** From the click on a link to {@link WAKE_LINK}: looks again and again while the agent starts. */
-  wake(): Promise<void>;
   /**
-   * Signs in the `person`. Resolves when the login server has set the session; rejects with a
+   * From a click: launches {@link WAKE_LINK} and looks for the agent for 20 s. The browser may ask the person whether to
+   * open it. No browser tells a page whether anything was launched; the state does: `waking`, then `live`, or `absent`
+   * with `not_woken`. `launched`: the click has opened something itself, which starts the agent.
+   */
+  wake(options?: { launched?: boolean }): Promise<void>;
+  /** The person to whom `login()` can get although nobody answers: it launches the app first. */
+  readonly canWakeFor: Person | null;
+  /**
+   * Signs in the `person`; where the agent went away and can be started from here, launches it first and goes on when
+   * that same person is back. Resolves when the login server has set the session; rejects with a
    * {@link LoopkeyError}. A second call cancels the first; while `redeeming` it is `busy` instead.
    */
   login(): Promise<void>;

@@ -19,14 +19,15 @@ import { Issuer } from "./issuer.js";
 import { login } from "./login.js";
 import { isOpener, takeMark } from "./opened.js";
 import { Session } from "./session.js";
+import { untilBack } from "./waking.js";
 
 export { ACTION_REFUSALS, ERRORS, LoopkeyError, PRESENCES, REASONS, REFUSALS, SESSION_REASONS, STATES } from "./codes.js";
-
-/** The link that starts the agent; it carries nothing, and nothing tells the page whether it worked. */
-export const WAKE_LINK = "loopkey:wake";
+export { WAKE_LINK } from "./waking.js";
 
 /** How long to wait before the login server is asked again who the person is (ms). */
 const ISSUER_RETRY = 5_000;
+/** Nobody answers, and the login server says that its clients can be started from here. */
+const ASLEEP = ["asleep", "not_woken"];
 /** Faults that pass: the person is asked for again, and meanwhile the state's reason is this. */
 const LATER = { issuer_unreachable: "issuer_unreachable", too_many_requests: "issuer_busy" };
 
@@ -94,18 +95,29 @@ class Loopkey extends EventTarget {
     else await this.#agent.connect();
   }
 
-  wake() {
-    return this.#agent.wake();
+  wake({ launched = false } = {}) {
+    return this.#agent.wake(launched);
+  }
+
+  /** The person whose name is on the card, although nobody answers: a client that is started may bring her back. */
+  get canWakeFor() {
+    return ASLEEP.includes(this.state.reason) ? this.person : null;
   }
 
   async login() {
     if (this.redeeming) throw new LoopkeyError("busy");
     this.cancel();
-    if (!this.#connection) throw new LoopkeyError("not_connected");
+    const asleep = this.canWakeFor;
+    if (!this.#connection && !asleep) throw new LoopkeyError("not_connected");
     if (!this.person) throw new LoopkeyError(this.presence?.presence === "signed_out" ? "signed_out" : "no_person");
     const attempt = (this.#attempt = new AbortController());
-    const connection = this.#connection;
+    let connection = this.#connection;
     try {
+      if (asleep) {
+        this.wake();
+        await untilBack(this.#environment, this, asleep.subject, attempt.signal);
+        connection = this.#connection;
+      }
       await login({
         issuer: this.#issuer,
         connection,

@@ -24,4 +24,5 @@ mod presence;
 mod site;
 mod tabs;
 mod ticketed_content;
+mod wake;
 mod words;

@@ -119,6 +119,8 @@ export class FakeIssuer {
   down = false;
   account = { subject: "s-ada", name: "Ada Lovelace", avatar: null };
   session = null;
+  /** Named in the metadata; there is none where it is undefined. */
+  scheme = undefined;
   /** Status, body and headers for the next answers of a path, used up one by one. */
   scripted = {};
   /** For how long the next answers of a path are under way (ms), used up one by one. */
@@ -129,6 +131,8 @@ export class FakeIssuer {
     const script = this.scripted[path]?.shift();
     if (script) return script;
     switch (path) {
+      case "/.well-known/loopkey.json":
+        return this.scheme === undefined ? [404, { error: "not_found" }] : [200, { scheme: this.scheme, ports: this.ports }];
       case "/v1/challenge":
         return [200, { challenge: `c${(this.challenges += 1)}`, ports: this.ports }];
       case "/v1/presence":
@@ -155,7 +159,7 @@ export function world({ permission = "granted", hostname = "app.example.com", ag
   const clock = new FakeClock();
   const document = new EventTarget();
   const status = Object.assign(new EventTarget(), { state: permission });
-  const here = { clock, issuer, agents, agent: agents[0], status, dials: [], open: [], probes: [], streams: [], visible: true, ...more };
+  const here = { clock, issuer, agents, agent: agents[0], status, dials: [], open: [], probes: [], streams: [], launched: [], visible: true, ...more };
 
   class FakeWebSocket {
     readyState = 0;
@@ -254,6 +258,7 @@ export function world({ permission = "granted", hostname = "app.example.com", ag
     fragment: () => here.fragment ?? "",
     setFragment: (fragment) => (here.fragment = fragment),
     digest: async (bytes) => Uint8Array.from(createHash("sha256").update(bytes).digest()).buffer,
+    launch: (address) => here.launched.push(address),
     window: new EventTarget(),
     document,
     ...more.environment,

@@ -1,6 +1,7 @@
 //! Chromium over the Chrome DevTools Protocol.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -72,6 +73,7 @@ impl Chromium {
         let mut arguments: Vec<OsString> = ARGUMENTS.iter().map(Into::into).collect();
         let mut data = OsString::from("--user-data-dir=");
         data.push(profile.path().join("chromium"));
+        allow_schemes(&profile.path().join("chromium").join("Default"), &options.schemes)?;
         arguments.push(data);
         if !options.headed {
             arguments.push("--headless".into());
@@ -89,7 +91,7 @@ impl Chromium {
         arguments.extend(options.arguments.iter().filter(|argument| !is_list(argument)).cloned());
         arguments.push("about:blank".into());
 
-        let mut process = BrowserProcess::spawn(&program, &arguments, profile)?;
+        let mut process = BrowserProcess::spawn(&program, &arguments, &options.environment, profile)?;
         let address = process.announced("DevTools listening on ").await?;
         Ok((process, Self(Wire::connect(&address).await?)))
     }
@@ -146,6 +148,20 @@ impl Chromium {
         tab.call("Log.enable", json!({})).await?;
         Ok(tab)
     }
+}
+
+/// Writes what Chromium remembers of "Always allow" in its question about another program.
+fn allow_schemes(profile: &Path, schemes: &[(String, String)]) -> anyhow::Result<()> {
+    if schemes.is_empty() {
+        return Ok(());
+    }
+    let mut allowed = json!({});
+    for (origin, scheme) in schemes {
+        allowed[origin][scheme] = true.into();
+    }
+    std::fs::create_dir_all(profile)?;
+    let preferences = json!({ "protocol_handler": { "allowed_origin_protocol_pairs": allowed } });
+    Ok(std::fs::write(profile.join("Preferences"), preferences.to_string())?)
 }
 
 /// One tab, through a session of its own. The `Page` domain stays disabled: Chromium then closes dialogs by itself.

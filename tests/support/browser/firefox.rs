@@ -1,6 +1,7 @@
 //! Firefox over WebDriver BiDi.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -60,7 +61,10 @@ impl Firefox {
         std::fs::create_dir(&directory)?;
         let own = PREFERENCES.iter().map(|(name, value)| format!("user_pref(\"{name}\", {value});\n"));
         let asked = options.preferences.iter().map(|(name, value)| format!("user_pref(\"{name}\", {value});\n"));
-        std::fs::write(directory.join("user.js"), own.chain(asked).collect::<String>())?;
+        let external = options.schemes.iter().map(|(_, scheme)| format!("network.protocol-handler.external.{scheme}"));
+        let external = external.map(|name| format!("user_pref(\"{name}\", true);\n"));
+        std::fs::write(directory.join("user.js"), own.chain(asked).chain(external).collect::<String>())?;
+        know_schemes(&directory, &options.schemes)?;
 
         let mut arguments: Vec<OsString> =
             ["--remote-debugging-port=0", "--no-remote", "--profile"].map(Into::into).into();
@@ -71,7 +75,7 @@ impl Firefox {
         arguments.extend(options.arguments.iter().cloned());
         arguments.push("about:blank".into());
 
-        let mut process = BrowserProcess::spawn(&program, &arguments, profile)?;
+        let mut process = BrowserProcess::spawn(&program, &arguments, &options.environment, profile)?;
         let address = process.announced("WebDriver BiDi listening on ").await?;
         let firefox = Self(Wire::connect(&format!("{address}/session")).await?);
         // Answered once Firefox is up, which on a loaded machine is long after its port is open.
@@ -137,6 +141,16 @@ impl Firefox {
         });
         Ok(Tab { wire: self.0.clone(), context: tab.to_owned(), document })
     }
+}
+
+/// Has Firefox hand addresses of these schemes to the desktop, without asking with which program.
+fn know_schemes(profile: &Path, schemes: &[(String, String)]) -> anyhow::Result<()> {
+    /// `nsIHandlerInfo.useSystemDefault`
+    const USE_SYSTEM_DEFAULT: u8 = 4;
+    let known = schemes.iter().map(|(_, scheme)| (scheme.clone(), json!({ "action": USE_SYSTEM_DEFAULT })));
+    let known: serde_json::Map<_, _> = known.collect();
+    let handlers = json!({ "defaultHandlersVersion": {}, "mimeTypes": {}, "schemes": known });
+    Ok(std::fs::write(profile.join("handlers.json"), handlers.to_string())?)
 }
 
 /// One tab, a top-level browsing context.

@@ -63,6 +63,8 @@ pub(crate) struct LaunchOptions {
     headed: bool,
     arguments: Vec<OsString>,
     preferences: Vec<(String, Value)>,
+    environment: Vec<(String, OsString)>,
+    schemes: Vec<(String, String)>,
 }
 
 impl LaunchOptions {
@@ -81,6 +83,18 @@ impl LaunchOptions {
     /// Sets a Firefox preference, such as `network.lna.websocket.enabled`; Chromium has none and ignores it.
     pub(crate) fn preference(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.preferences.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Sets an environment variable, also in place of the ones that the driver sets (`HOME`, `TMPDIR`).
+    pub(crate) fn environment(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Lets pages of an origin open addresses of a scheme without a question, as if the person had said "always".
+    pub(crate) fn opens(mut self, origin: &str, scheme: &str) -> Self {
+        self.schemes.push((origin.to_owned(), scheme.to_owned()));
         self
     }
 }

@@ -50,7 +50,12 @@ pub(super) struct BrowserProcess {
 impl BrowserProcess {
     /// Starts `program` in its own process group, with the profile as home directory so that it neither reads nor
     /// writes anything of the person running the tests.
-    pub(super) fn spawn(program: &Path, args: &[OsString], profile: TempDir) -> anyhow::Result<Self> {
+    pub(super) fn spawn(
+        program: &Path,
+        args: &[OsString],
+        environment: &[(String, OsString)],
+        profile: TempDir,
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new("sh");
         command.args(["-c", SUPERVISOR, "browser-supervisor"]).arg(profile.path()).arg(program).args(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -60,6 +65,7 @@ impl BrowserProcess {
             // Not on macOS, where the path of a socket in there would be too long.
             command.env("HOME", profile.path()).env("TMPDIR", profile.path());
         }
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
 
