@@ -114,6 +114,6 @@ function absent(reason, words, open, person, retry) {
   if (reason === "busy") return { view: "absent", icon: "pause", from: words.absent_busy, actions: [retry] };
   const wakes = reason === "asleep" || reason === "not_woken";
   const wake = person ? { id: "login", label: words.person.action } : { id: "wake", label: words.absent.action };
-  const from = reason === "not_woken" ? words.not_woken : words.absent;
-  return { view: "absent", icon: "power", from, actions: [...(wakes && !open.length ? [wake] : open), retry] };
+  if (wakes && !open.length) return { view: "absent", icon: "power", from: words[reason], actions: [wake, retry] };
+  return { view: "absent", icon: "power", from: reason === "not_woken" ? words.not_woken : words.absent, actions: [...open, retry] };
 }

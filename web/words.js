@@ -26,6 +26,7 @@ const en = {
   locked: { title: "Unlock {app} to continue", text: "This page goes on by itself." },
   signed_out: { title: "Nobody is signed in to {app}", text: "Sign in there; this page will notice.", action: "Open {app}" },
   absent: { title: "{App} isn’t running", text: "Start it and this page will find it.", action: "Open {app}" },
+  asleep: { title: "{App} isn’t running", text: "Open it from here, and this page goes on." },
   not_woken: {
     title: "{App} didn’t start",
     text: "If your browser asked whether to open it, try again and choose Open. Otherwise start {app} yourself, or install it; this page will find it.",
@@ -97,6 +98,7 @@ const zh = {
   locked: { title: "请解锁{app}以继续", text: "解锁后本页会自动继续。" },
   signed_out: { title: "{app}中没有已登录的用户", text: "请先在客户端登录，本页会自动识别。", action: "打开{app}" },
   absent: { title: "{app}未在运行", text: "启动后，本页会自动找到它。", action: "打开{app}" },
+  asleep: { title: "{app}未在运行", text: "可以从这里打开它，随后本页会自动继续。" },
   not_woken: {
     title: "{app}未能启动",
     text: "如果浏览器曾询问是否打开它，请重试并选择“打开”。否则请手动启动{app}，或先安装它；本页会自动找到它。",

@@ -216,7 +216,8 @@ mod tests {
         drop(v6);
         let socket = TcpSocket::new_v6().expect("a socket");
         socket.bind((Ipv6Addr::LOCALHOST, port).into()).expect("bound");
-        let silent = std::os::fd::OwnedFd::from(std::os::fd::AsFd::as_fd(&socket).try_clone_to_owned().expect("a copy"));
+        let silent =
+            std::os::fd::OwnedFd::from(std::os::fd::AsFd::as_fd(&socket).try_clone_to_owned().expect("a copy"));
         let refused = LoopbackListener::inherit(vec![v4, silent.into()], &[port]);
         assert!(matches!(refused, Err(BadInherited::NotListening)), "{refused:?}");
     }

@@ -13,7 +13,6 @@ use super::Failure;
 use crate::agent::control;
 use crate::config;
 use crate::install::{self, Homes, Record, StartsBy};
-use crate::keyfile;
 use crate::protocol::metadata::WAKE_LINK;
 
 /// How long a started agent may take until it answers.
@@ -47,7 +46,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
     })?;
     let settings = config::load(&record.config, config::Kind::Agent, config::agent)?;
     // Whoever holds the lock starts the agent; the others wait for the same one.
-    let lock = keyfile::open_private(&place).map_err(Failure::failed)?;
+    let lock = Record::open(&place)?;
     let mut started: Option<Option<Child>> = None;
     let waking = async {
         while !answers(&settings.control).await {

@@ -146,7 +146,8 @@ fn read_list(path: &Path) -> Result<Option<String>, InstallError> {
 
 /// The folders above a path that are not there, outer ones first.
 fn missing_folders(path: &Path) -> Vec<PathBuf> {
-    let mut missing: Vec<_> = path.ancestors().skip(1).take_while(|folder| !folder.exists()).map(Path::to_owned).collect();
+    let mut missing: Vec<_> =
+        path.ancestors().skip(1).take_while(|folder| !folder.exists()).map(Path::to_owned).collect();
     missing.retain(|folder| !folder.as_os_str().is_empty());
     missing.reverse();
     missing

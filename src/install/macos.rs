@@ -23,8 +23,7 @@ pub fn plan(registration: &Registration, homes: &Homes, user: u32) -> Plan {
     let bundle = homes.home.join("Applications/Loopkey Wake.app");
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let (domain, agent, app) = (format!("gui/{user}"), text(&launch_agent), text(&bundle));
-    let commands =
-        vec![words(["launchctl", "bootstrap", &domain, &agent]), words([REGISTER, "-f", &app])];
+    let commands = vec![words(["launchctl", "bootstrap", &domain, &agent]), words([REGISTER, "-f", &app])];
     let undo = vec![words(["launchctl", "bootout", &format!("{domain}/{LABEL}")]), words([REGISTER, "-u", &app])];
     let entries = vec![
         Entry::file(launch_agent, launch_agent_plist(program, config)),

@@ -1,5 +1,6 @@
 //! What was registered, so that exactly that can be taken away, by a later version too; and what a wake starts.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,14 @@ impl Record {
         serde_json::from_slice(text.expose())
             .map(Some)
             .map_err(|error| InstallError::Unreadable { path: path.to_owned(), reason: error.to_string() })
+    }
+
+    /// The record's file: whoever holds its lock starts the agent.
+    ///
+    /// # Errors
+    /// [`InstallError::Record`].
+    pub fn open(path: &Path) -> Result<File, InstallError> {
+        Ok(keyfile::open_private(path)?)
     }
 
     pub(super) fn write(&self, path: &Path) -> Result<(), InstallError> {

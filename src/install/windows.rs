@@ -14,7 +14,9 @@ const NAME: &str = "Loopkey";
 pub fn plan(registration: &Registration) -> Plan {
     // A path of Windows has no quote in it.
     let program = format!("\"{}\"", registration.program);
-    let text = |key: &str, name: &str, data: &str| words(["reg.exe", "add", key, "/v", name, "/t", "REG_SZ", "/d", data, "/f"]);
+    let text = |key: &str, name: &str, data: &str| {
+        words(["reg.exe", "add", key, "/v", name, "/t", "REG_SZ", "/d", data, "/f"])
+    };
     let default = |key: &str, data: &str| words(["reg.exe", "add", key, "/ve", "/t", "REG_SZ", "/d", data, "/f"]);
     let commands = vec![
         default(SCHEME, "URL:Loopkey"),

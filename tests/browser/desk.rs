@@ -58,11 +58,17 @@ impl Desk {
 
     /// The same at places that a test chose, because something else is there already.
     pub(crate) async fn at(places: Places, engine: Engine, site: Site) -> Self {
+        let options = options(&places, engine, site);
+        Self::launched(places, engine, site, options).await
+    }
+
+    /// The same with a browser that is told more.
+    pub(crate) async fn launched(places: Places, engine: Engine, site: Site, options: LaunchOptions) -> Self {
         trace::start();
         let opened = Arc::new(Opened::default());
         let browser: Arc<dyn loopkey::agent::Browser> = opened.clone();
-        let demo = Demo::start_with(places.clone(), Some(browser)).await.expect("the demo starts");
-        let browser = Browser::launch(engine, options(&places, engine, site)).await.expect("the browser starts");
+        let demo = Demo::start_with(places, Some(browser)).await.expect("the demo starts");
+        let browser = Browser::launch(engine, options).await.expect("the browser starts");
         let context = browser.new_context().await.expect("a context");
         if let Site::Public(permission) = site {
             let set = context.set_permission(&demo.site_url(), "loopback-network", permission).await;

@@ -24,5 +24,6 @@ mod presence;
 mod site;
 mod tabs;
 mod ticketed_content;
+#[cfg(target_os = "linux")]
 mod wake;
 mod words;

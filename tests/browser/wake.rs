@@ -1,47 +1,126 @@
-//! scratch
+//! From cold: no agent runs, a click in the page starts the one that `loopkey install` registered, and sign-in goes
+//! through. Browser, desktop files and agent are the real ones, in a home of the test's own.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use axum::Router;
-use axum::response::{IntoResponse, Html};
-use crate::site::Place;
-use crate::support::browser::{Browser, Engine, LaunchOptions};
-async fn probe(engine: Engine, csp: &'static str, way: &str) -> (bool, Vec<String>, String) {
-    let home = tempfile::tempdir().expect("home");
-    let h = home.path();
-    let place = Place::take().await;
-    let url = place.url();
-    let mark = h.join("mark");
-    let prog = h.join("prog");
-    std::fs::write(&prog, format!("#!/bin/sh\necho \"$@\" > {}\n", mark.display())).unwrap();
-    std::process::Command::new("chmod").arg("+x").arg(&prog).status().unwrap();
-    std::fs::create_dir_all(h.join(".local/share/applications")).unwrap();
-    std::fs::create_dir_all(h.join(".config")).unwrap();
-    std::fs::write(h.join(".local/share/applications/x-wake.desktop"), format!("[Desktop Entry]\nType=Application\nName=X\nExec={} open-url -- %u\nMimeType=x-scheme-handler/loopkey;\n", prog.display())).unwrap();
-    std::fs::write(h.join(".config/mimeapps.list"), "[Default Applications]\nx-scheme-handler/loopkey=x-wake.desktop;\n").unwrap();
-    let page = Router::new().route("/", axum::routing::get(move || async move { ([("content-security-policy", csp)], Html("<!doctype html><button id=b>x</button>")).into_response() }));
-    let _site = place.serve(&page);
-    let options = LaunchOptions::default().environment("HOME", h).environment("DISPLAY", ":77").environment("XDG_CONFIG_HOME", h.join(".config")).environment("XDG_DATA_HOME", h.join(".local/share")).opens(&url, "loopkey");
-    let browser = Browser::launch(engine, options).await.expect("browser");
-    let ctx = browser.new_context().await.unwrap();
-    let tab = ctx.new_page().await.unwrap();
-    tab.goto(&url).await.unwrap();
-    let script = format!("(() => {{ globalThis.log = []; for (const t of ['beforeunload','pagehide','blur']) addEventListener(t, () => log.push(t)); document.addEventListener('securitypolicyviolation', e => log.push(e.violatedDirective)); document.querySelector('#b').addEventListener('click', () => {{ {way} }}); return true; }})()");
-    assert!(tab.eval::<bool>(&script).await.unwrap());
-    tab.click("#b").await.unwrap();
-    let started = tokio::time::Instant::now();
-    while !mark.exists() && started.elapsed() < Duration::from_secs(4) { tokio::time::sleep(Duration::from_millis(50)).await; }
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let log: String = tab.eval("JSON.stringify([location.href, log])").await.unwrap_or_else(|e| format!("{e:#}"));
-    (mark.exists(), tab.console(), log)
+
+use loopkey::agent::control;
+use loopkey::demo::{Demo, Places};
+use serde_json::json;
+
+use crate::desk::{Desk, SOON, Site};
+use crate::support::browser::{Engine, LaunchOptions};
+use crate::support::home::Home;
+use crate::support::places::free_places;
+
+/// Installs an agent that keeps its keys where the demo's agent has left them.
+fn install(home: &Home, demo: &Demo, places: &Places) {
+    let state = demo.control().ancestors().nth(2).expect("the demo's folder").join("agent");
+    let site = demo.site_url();
+    let port = places.agent[0];
+    let more = format!(
+        "state_dir = {state:?}\n[[issuer]]\nurl = \"{site}\"\n[[origin]]\norigin = \"{site}\"\nissuer = \"{site}\"\n"
+    );
+    home.install(&home.agent_toml(port, &more));
 }
-#[tokio::test]
-async fn scratch() {
-    let iframe = "const f = document.createElement('iframe'); f.hidden = true; f.src = 'loopkey:wake'; document.body.append(f);";
-    let anchor = "const a = document.createElement('a'); a.href = 'loopkey:wake'; a.click();";
-    let strict = "default-src 'none'; script-src 'unsafe-inline'; frame-ancestors 'none'";
-    let framed = "default-src 'none'; frame-src loopkey:";
-    for engine in [Engine::Firefox] {
-        for (csp, way) in [("default-src *", iframe), (strict, iframe), (framed, iframe), (strict, anchor)] {
-            println!("{engine:?} | {csp} | {} => {:?}", &way[..30], probe(engine, csp, way).await);
-        }
+
+/// The desktop client, which is there whenever its agent is: it says hello and that the person is at the computer, and
+/// allows what it is asked. Its prompts are counted.
+async fn be_the_client(socket: PathBuf, prompts: Arc<AtomicUsize>) {
+    loop {
+        let Ok((peer, mut incoming, driver)) = control::connect(&socket).await else {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        let talk = async {
+            peer.call("client.hello", &json!({ "name": "Harbor", "version": "1" })).await.expect("hello");
+            peer.call("presence.set", &json!({ "presence": "signed_in" })).await.expect("presence");
+            while let Some(call) = incoming.recv().await {
+                if let ("consent.request", Some(id)) = (call.method.as_str(), call.id) {
+                    prompts.fetch_add(1, Ordering::SeqCst);
+                    peer.answer(&id, Ok(json!({ "allow": true }))).await;
+                }
+            }
+        };
+        tokio::select! { () = talk => {}, () = driver => {} }
     }
+}
+
+/// What `loopkey install` makes; browsers make their own files in a home.
+fn is_ours(path: &Path) -> bool {
+    let name = path.file_name().expect("a name").to_string_lossy();
+    name.contains("loopkey") || name == "mimeapps.list" || name == "autostart"
+}
+
+async fn a_click_wakes_the_agent_and_signs_in(engine: Engine) {
+    let (home, places) = (Home::new(), free_places());
+    let site = format!("http://localhost:{}", places.site);
+    let options = home
+        .environment()
+        .into_iter()
+        .fold(LaunchOptions::default().opens(&site, "loopkey"), |options, (name, value)| {
+            options.environment(name, value)
+        });
+    let desk = Desk::launched(places.clone(), engine, Site::Local, options).await;
+    desk.demo.stop_agent().await;
+    desk.client_is("agent", "stopped").await;
+    install(&home, &desk.demo, &places);
+    home.expect(&["status"], 3);
+
+    desk.open(Site::Local).await;
+    desk.card(&desk.site, "absent").await;
+    // As on a site that does not say itself where its app opens. What happens to the card from here on is written down.
+    let script = "(() => { const card = document.querySelector('loopkey-card'); globalThis.states = []; \
+                  card.loopkey.addEventListener('state', ({ detail }) => states.push(`${detail.name}/${detail.reason}`)); \
+                  card.removeAttribute('open'); return card.loopkey.state.reason; })()";
+    assert_eq!(desk.site.eval::<String>(script).await.expect("a reason"), "asleep");
+    desk.picture(&desk.site, "card-asleep").await;
+    home.expect(&["status"], 3);
+
+    // The client starts together with its agent.
+    let prompts = Arc::new(AtomicUsize::new(0));
+    let client = tokio::spawn(be_the_client(home.control(), Arc::clone(&prompts)));
+    desk.site.click("loopkey-card >>> #wake").await.expect("the button");
+    desk.card(&desk.site, "person").await;
+    home.expect(&["status"], 0);
+    desk.click_continue(&desk.site).await;
+    desk.session(&desk.site, "in").await;
+    assert_eq!(prompts.load(Ordering::SeqCst), 1, "the person was asked");
+    let states: Vec<String> = desk.site.eval("states").await.expect("the states");
+    assert_eq!(states.first().map(String::as_str), Some("waking/launched"), "{states:?}");
+    assert!(!states.iter().any(|state| state == "absent/not_woken"), "{states:?}");
+    assert_eq!(desk.site.eval::<String>("location.pathname").await.expect("a path"), "/", "the page is still there");
+
+    // The agent goes while a name is on the card: a click on the name starts it again, and signs in.
+    desk.site.click("#logout").await.expect("the log-out button");
+    desk.session(&desk.site, "out").await;
+    desk.card(&desk.site, "person").await;
+    home.expect(&["stop"], 0);
+    desk.card(&desk.site, "absent").await;
+    let named =
+        "document.querySelector('loopkey-card').shadowRoot.querySelector('#login')?.textContent.includes('Ada')";
+    desk.site.wait_for(named, SOON).await.expect("her name is on the button");
+    desk.click_continue(&desk.site).await;
+    desk.session(&desk.site, "in").await;
+    assert_eq!(prompts.load(Ordering::SeqCst), 2, "and asked again");
+    client.abort();
+
+    // A person's second thoughts: nothing is left of it all.
+    home.expect(&["stop"], 0);
+    home.expect(&["uninstall"], 0);
+    let left: Vec<_> = home.content().into_keys().filter(|path| is_ours(path)).collect();
+    assert!(left.is_empty(), "{left:?}");
+    desk.leave().await;
+}
+
+#[tokio::test]
+async fn chromium_wakes_the_agent_by_xdg_open() {
+    a_click_wakes_the_agent_and_signs_in(Engine::Chromium).await;
+}
+
+#[tokio::test]
+async fn firefox_wakes_the_agent_by_gio() {
+    a_click_wakes_the_agent_and_signs_in(Engine::Firefox).await;
 }

@@ -48,7 +48,7 @@ fn outcome(output: &Output) -> (i32, String, String) {
 }
 
 /// Tries until it holds; the deadline is far beyond anything that is not broken.
-async fn until<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
     let started = tokio::time::Instant::now();
     while !condition().await {
         assert!(started.elapsed().as_secs() < 30, "{what} never came about");

@@ -9,5 +9,7 @@ mod embed;
 mod fuzz_corpora;
 mod hostile;
 mod house;
+#[cfg(unix)]
+mod install;
 mod login;
 mod vectors;

@@ -4,6 +4,8 @@
 
 pub(crate) mod browser;
 pub(crate) mod harbor;
+#[cfg(unix)]
+pub(crate) mod home;
 pub(crate) mod places;
 pub(crate) mod trace;
 pub(crate) mod world;

@@ -20,7 +20,8 @@ pub(in crate::install) fn insert(text: &str, kind: &str, program: &str) -> Optio
             if in_section {
                 behind_header.get_or_insert(at);
             }
-        } else if in_section && let Some((key, value)) = line.split_once('=').filter(|(key, _)| key.trim_end() == kind) {
+        } else if in_section && let Some((key, value)) = line.split_once('=').filter(|(key, _)| key.trim_end() == kind)
+        {
             if programs(value).any(|listed| listed == program) {
                 return None;
             }
@@ -54,7 +55,8 @@ pub(in crate::install) fn remove(text: &str, program: &str, inserted: &str) -> S
 fn without(line: &str, program: &str) -> Option<String> {
     let listing = line.split_once('=').filter(|(_, value)| programs(value).any(|listed| listed == program));
     let Some((key, value)) = listing else { return Some(line.to_owned()) };
-    let kept: String = value.split_inclusive(';').filter(|item| item.trim_end_matches(['\n', ';']).trim() != program).collect();
+    let kept: String =
+        value.split_inclusive(';').filter(|item| item.trim_end_matches(['\n', ';']).trim() != program).collect();
     // The line's end went with the program where no semicolon stood behind it.
     let end = if line.ends_with('\n') && !kept.ends_with('\n') { "\n" } else { "" };
     programs(&kept).next().is_some().then(|| format!("{key}={kept}{end}"))
@@ -134,7 +136,8 @@ mod tests {
     fn what_others_did_meanwhile_stays() {
         let (after, put_in) = inserted("[Added Associations]\na/b=c.desktop;\n");
         // Somebody put a line of his own into our section, and us into his.
-        let later = after.replace("a/b=c.desktop;", "a/b=c.desktop;loopkey-wake.desktop;") + "text/html=firefox.desktop\n";
+        let later =
+            after.replace("a/b=c.desktop;", "a/b=c.desktop;loopkey-wake.desktop;") + "text/html=firefox.desktop\n";
         let left = "[Added Associations]\na/b=c.desktop;\n\n[Default Applications]\ntext/html=firefox.desktop\n";
         assert_eq!(remove(&later, PROGRAM, &put_in), left);
         // Somebody put a section behind ours.
@@ -145,7 +148,8 @@ mod tests {
         let (after, put_in) = inserted("[Default Applications]\nx-scheme-handler/loopkey=other.desktop;\n");
         assert_eq!(remove(&after.replace("other.desktop;", ""), PROGRAM, &put_in), "[Default Applications]\n");
         // Somebody listed us himself, without the last semicolon.
-        let listed = "[Default Applications]\nx-scheme-handler/loopkey=other.desktop;loopkey-wake.desktop\nx/y=z.desktop\n";
+        let listed =
+            "[Default Applications]\nx-scheme-handler/loopkey=other.desktop;loopkey-wake.desktop\nx/y=z.desktop\n";
         let left = "[Default Applications]\nx-scheme-handler/loopkey=other.desktop;\nx/y=z.desktop\n";
         assert_eq!(remove(listed, PROGRAM, ""), left);
     }

@@ -41,7 +41,7 @@ pub fn plan(registration: &Registration, homes: &Homes, starts_by: StartsBy) -> 
         undo.push(words(["systemctl", "--user", "stop", SOCKET]));
     } else {
         let path = homes.config.join("autostart").join(SESSION_ENTRY);
-        entries.push(Entry::file(path, desktop_entry::autostart(&registration.program, &registration.config)));
+        entries.push(Entry::file(path, desktop_entry::autostart(&program, &registration.config)));
     }
     let list = homes.config.join("mimeapps.list");
     let default = Some(DefaultProgram { list, kind: desktop_entry::KIND, program: WAKE_ENTRY });
@@ -49,9 +49,9 @@ pub fn plan(registration: &Registration, homes: &Homes, starts_by: StartsBy) -> 
     Plan { starts_by, entries, default, commands, undo, undone, notes }
 }
 
-/// A name of the program that every opener of addresses can run. `xdg-open` by itself (where no desktop that it knows
-/// brings its own opener) takes the quotes of a quoted program for letters of its name; `gio` splits an unquoted one at
-/// its blanks. So a path that needs quotes gets a link at one that needs none.
+/// A name of the program that everybody can run. `xdg-open` by itself (where no desktop that it knows brings its own
+/// opener) takes the quotes of a quoted program for letters of its name; `gio` splits an unquoted one at its blanks, and
+/// looks for one with `%%` in its name. So a path that needs quotes gets a link at one that needs none.
 fn runnable(program: &str, homes: &Homes, entries: &mut Vec<Entry>, notes: &mut Vec<String>) -> String {
     if desktop_entry::is_plain(program) {
         return program.to_owned();

@@ -24,12 +24,14 @@ mod peer;
 #[cfg(target_os = "linux")]
 mod policy;
 #[cfg(target_os = "linux")]
-mod puppet;
+pub(crate) mod puppet;
 mod randomness;
 mod rate_limits;
 mod raw;
 mod refusals;
 mod replay;
+#[cfg(target_os = "linux")]
+mod scheme;
 mod secrets;
 #[cfg(target_os = "linux")]
 mod siege;
