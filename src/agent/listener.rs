@@ -124,7 +124,7 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 fn inherit_one(socket: std::net::TcpListener) -> Result<TcpListener, BadInherited> {
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     {
         if !rustix::net::sockopt::socket_acceptconn(&socket).map_err(io::Error::from)? {
             return Err(BadInherited::NotListening);
@@ -209,15 +209,14 @@ mod tests {
         assert!(error.to_string().contains(&format!("port {port}, which is none")), "{error}");
     }
 
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn an_inherited_socket_that_does_not_listen_is_refused() {
         let (v4, v6, port) = pair();
         drop(v6);
         let socket = TcpSocket::new_v6().expect("a socket");
         socket.bind((Ipv6Addr::LOCALHOST, port).into()).expect("bound");
-        let silent =
-            std::os::fd::OwnedFd::from(std::os::fd::AsFd::as_fd(&socket).try_clone_to_owned().expect("a copy"));
+        let silent = std::os::fd::AsFd::as_fd(&socket).try_clone_to_owned().expect("a copy");
         let refused = LoopbackListener::inherit(vec![v4, silent.into()], &[port]);
         assert!(matches!(refused, Err(BadInherited::NotListening)), "{refused:?}");
     }

@@ -32,7 +32,7 @@ pub(super) async fn run(arguments: Arguments, global: Global) -> Result<(), Fail
 
 /// The sockets that systemd opened for this process (`LISTEN_FDS`, sd_listen_fds(3)); none where it opened none.
 fn inherited() -> Result<Vec<TcpListener>, Failure> {
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     {
         let mut sockets = listenfd::ListenFd::from_env();
         let all = (0..sockets.len()).filter_map(|at| sockets.take_tcp_listener(at).transpose());
@@ -40,6 +40,6 @@ fn inherited() -> Result<Vec<TcpListener>, Failure> {
             Failure::failed(format!("the service manager handed over something else than TCP sockets: {error}"))
         })
     }
-    #[cfg(not(unix))]
+    #[cfg(not(target_os = "linux"))]
     Ok(Vec::new())
 }

@@ -141,7 +141,7 @@ mod tests {
         let left = "[Added Associations]\na/b=c.desktop;\n\n[Default Applications]\ntext/html=firefox.desktop\n";
         assert_eq!(remove(&later, PROGRAM, &put_in), left);
         // Somebody put a section behind ours.
-        let later = after.clone() + "\n[Removed Associations]\nd/e=f.desktop;\n";
+        let later = after + "\n[Removed Associations]\nd/e=f.desktop;\n";
         let left = "[Added Associations]\na/b=c.desktop;\n\n[Removed Associations]\nd/e=f.desktop;\n";
         assert_eq!(remove(&later, PROGRAM, &put_in), left);
         // Somebody took the other program out of the line that we are in.
