@@ -17,6 +17,7 @@ On Linux it writes into this person's own folders, and nowhere else:
   - where systemd does not run for this user, an entry in ~/.config/autostart instead;
   - a record of all that in ~/.config/loopkey/install.json.
 A second run changes only what is different. `loopkey uninstall` takes everything away.
+The installed agent's control socket is the configuration's; --control and LOOPKEY_CONTROL do not count here.
 
 Example:
   loopkey install --config ~/.config/harbor/agent.toml

@@ -28,7 +28,8 @@ The only address is loopkey:wake, behind two dashes: loopkey open-url -- loopkey
 Every other one is refused with exit code 2, and nothing is done.
 
 If an agent answers, that is all. Otherwise systemd is asked to start it, or it is started with the configuration that
-`loopkey install` recorded; the command returns when the agent answers, and gives up after 15 seconds.")]
+`loopkey install` recorded; the command returns when the agent answers, and gives up after 15 seconds.
+The control socket is the one of that configuration; --control and LOOPKEY_CONTROL do not count here.")]
 pub(super) struct Arguments {
     /// The address, behind two dashes.
     #[arg(last = true, value_name = "ADDRESS")]

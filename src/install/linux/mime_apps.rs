@@ -55,8 +55,12 @@ pub(in crate::install) fn remove(text: &str, program: &str, inserted: &str) -> S
 fn without(line: &str, program: &str) -> Option<String> {
     let listing = line.split_once('=').filter(|(_, value)| programs(value).any(|listed| listed == program));
     let Some((key, value)) = listing else { return Some(line.to_owned()) };
-    let kept: String =
-        value.split_inclusive(';').filter(|item| item.trim_end_matches(['\n', ';']).trim() != program).collect();
+    let mut kept = String::new();
+    for item in value.split_inclusive(';') {
+        let named = item.trim_start_matches([' ', '\t']);
+        let is_program = named.trim_end_matches([';', '\n', '\r']).trim_end() == program;
+        kept.push_str(if is_program { &item[..item.len() - named.len()] } else { item });
+    }
     // The line's end went with the program where no semicolon stood behind it.
     let end = if line.ends_with('\n') && !kept.ends_with('\n') { "\n" } else { "" };
     programs(&kept).next().is_some().then(|| format!("{key}={kept}{end}"))
@@ -73,7 +77,7 @@ fn without_empty_section(text: &str, inserted: &str) -> String {
     }
     let before = &text[..start];
     let before = inserted.starts_with('\n').then(|| before.strip_suffix('\n')).flatten().unwrap_or(before);
-    format!("{before}{}", &body[end..])
+    format!("{before}{body}")
 }
 
 fn programs(value: &str) -> impl Iterator<Item = &str> {
