@@ -137,7 +137,7 @@ impl Builder {
     }
 
     /// Listens on sockets that a service manager opened (systemd's socket activation) instead of opening its own. They
-    /// must be 127.0.0.1 and [::1] on one of the configured ports. With none, this changes nothing.
+    /// must be `127.0.0.1` and `[::1]` on one of the configured ports. With none, this changes nothing.
     #[must_use]
     pub fn inherited(mut self, sockets: Vec<std::net::TcpListener>) -> Self {
         self.inherited = sockets;
