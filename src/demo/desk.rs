@@ -10,10 +10,10 @@ const TRACKS: [&str; 3] = ["Low Water", "The Lamp Room", "Morning Ferry"];
 pub(super) fn actions() -> [(&'static str, Value); 2] {
     let title = json!({ "type": "string", "minLength": 1, "maxLength": 100 });
     let command = json!({ "enum": ["play", "pause", "next"] });
-    [("open", only("title", title)), ("player", only("command", command))]
+    [("open", only("title", &title)), ("player", only("command", &command))]
 }
 
-fn only(member: &str, schema: Value) -> Value {
+fn only(member: &str, schema: &Value) -> Value {
     json!({ "type": "object", "properties": { member: schema }, "required": [member], "additionalProperties": false })
 }
 
