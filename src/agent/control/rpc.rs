@@ -371,4 +371,26 @@ mod tests {
         assert_eq!(call.await.expect("joined"), Err(RpcError::disconnected()));
         driver.await.expect("the driver ends");
     }
+
+    #[tokio::test]
+    async fn an_answer_that_is_too_long_for_a_line_is_an_error_and_the_connection_goes_on() {
+        let (left, right) = tokio::io::duplex(4096);
+        let (a, _a_in, a_driver) = open(left);
+        let (b, b_in, b_driver) = open(right);
+        tokio::spawn(a_driver);
+        tokio::spawn(b_driver);
+        tokio::spawn(async move {
+            serve(&b, b_in, |call| async move {
+                let len = usize::try_from(call.params.as_u64().unwrap_or(0)).unwrap_or(0);
+                call.id.map(|id| (id, Ok(Value::from("x".repeat(len)))))
+            })
+            .await;
+        });
+        let frame = r#"{"jsonrpc":"2.0","id":1,"result":""}"#.len() + 1;
+        let longest = LINE_MAX_LEN - frame;
+        assert_eq!(a.call("m", &Value::from(longest)).await.map(|x| x.as_str().map(str::len)), Ok(Some(longest)));
+        let error = a.call("m", &Value::from(longest + 1)).await.expect_err("too long");
+        assert_eq!(error.data.map(|data| data.code).as_deref(), Some("too_long"));
+        assert_eq!(a.call("m", &Value::from(1)).await, Ok(Value::from("x")));
+    }
 }

@@ -128,3 +128,22 @@ async fn the_log_is_read_over_the_control_socket_and_an_edited_line_is_found() {
     assert_eq!((&faults[0]["file"], &faults[0]["line"]), (&json!("audit.log"), &json!(1)), "{faults}");
     world.agent.stop().await;
 }
+
+#[tokio::test]
+async fn a_log_that_was_spoiled_all_over_is_still_told_in_one_line() {
+    let world = World::built(|_| {}, |builder| builder.browser(std::sync::Arc::new(NoBrowser))).await;
+    let url = world.server.issuer.origin().to_string();
+    for _ in 0..400 {
+        world.agent.handle.open_page(&url).expect("opened");
+    }
+    let client = TestClient::hello(&world.settings.control).await;
+    assert_eq!(client.ok("log.tail", json!({ "count": 300 })).await["entries"].as_array().map(Vec::len), Some(300));
+    assert_eq!(client.code("log.tail", json!({ "count": 301 })).await, "-32602");
+    let path = world.folder.path().join("state/audit.log");
+    let text = std::fs::read_to_string(&path).expect("text");
+    std::fs::write(&path, text.replace("opened", "0pened")).expect("written");
+    let tail = client.ok("log.tail", json!({ "count": 300 })).await;
+    assert_eq!(tail["faults"].as_array().map(Vec::len), Some(100), "the first hundred");
+    assert_eq!(tail["faults"][0]["line"], 2);
+    world.agent.stop().await;
+}

@@ -9,7 +9,7 @@ use loopkey::protocol::message::AgentMessage;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::support::world::{RunningAgent, Server, TestAsker, TestPage, World, settings};
+use crate::support::world::{RunningAgent, Server, TestAsker, TestClient, TestPage, World, settings};
 
 async fn client(path: &std::path::Path) -> (rpc::Peer, mpsc::Receiver<rpc::Incoming>) {
     let (peer, incoming, driver) = control::connect(path).await.expect("connected");
@@ -172,6 +172,36 @@ async fn a_client_that_cannot_ask_passes_the_question_on() {
     assert!(matches!(answer, AgentMessage::Token { .. }), "{answer:?}");
     handle.stop();
     running.await.expect("the agent ends");
+}
+
+#[tokio::test]
+async fn a_prompt_goes_on_to_the_next_client_when_its_own_goes_away() {
+    let server = Server::start().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let agent = RunningAgent::run(Agent::builder(settings(folder.path(), &server.issuer))).await;
+    let control = settings(folder.path(), &server.issuer).control;
+    crate::support::world::enrol(&server, &agent.handle, "ada").await;
+    // The first of all cannot ask, the second goes away under the prompt.
+    let mut mute = TestClient::connect(&control).await;
+    mute.ok("client.hello", json!({ "name": "Test", "version": "1", "consent": false })).await;
+    let mut first = TestClient::hello(&control).await;
+    let mut second = TestClient::hello(&control).await;
+    let mut browser = crate::support::world::TestBrowser::of(&server);
+    let open = loopkey::protocol::page::OpenWith::Challenge(browser.challenge().await);
+    let mut page = TestPage::open(&agent.handle, &server.issuer, open).await;
+    let (_, message) = page.machine.login(browser.challenge().await);
+    page.send(&message.encode()).await;
+    let asked = first.next("consent.request").await;
+    drop(first);
+    let request = second.next("consent.request").await;
+    assert_eq!(request.params, asked.params, "the same question, with the same digits");
+    second.peer.answer(&request.id.expect("a number"), Ok(json!({ "allow": true }))).await;
+    assert!(matches!(page.next().await, Ok(AgentMessage::Consent { .. })));
+    assert!(matches!(page.next().await, Ok(AgentMessage::Token { .. })));
+    agent.stop().await;
+    while let Some(heard) = mute.incoming.recv().await {
+        assert_ne!(heard.method, "consent.request");
+    }
 }
 
 #[tokio::test]

@@ -338,12 +338,20 @@ async fn everything_that_the_agent_says_fits_the_schema() {
     assert_eq!(witness.heard, said);
 }
 
+/// A call on the page that waits for its answer.
+#[derive(Debug)]
+struct Shown {
+    group: &'static str,
+    method: String,
+    fits: Result<(), String>,
+}
+
 /// The exchanges on the page: `→` to the agent, `←` from it.
 #[test]
 fn the_examples_of_the_page_fit_the_schema() {
     let (book, page) = (Book::closed(), document("control.md"));
     let mut shown = BTreeSet::new();
-    let mut calls: BTreeMap<(&str, u64), (&str, String, Result<(), String>)> = BTreeMap::new();
+    let mut calls: BTreeMap<(&str, u64), Shown> = BTreeMap::new();
     for (number, line) in (1..).zip(page.lines()) {
         let (direction, other, text) = match (line.strip_prefix("→"), line.strip_prefix("←")) {
             (Some(text), _) => ("→", "←", text),
@@ -363,13 +371,13 @@ fn the_examples_of_the_page_fit_the_schema() {
             let fits = book.fits(&Book::pointer(group, method, "params"), &params);
             shown.insert(method.to_owned());
             match id {
-                Some(id) => drop(calls.insert((direction, id), (group, method.to_owned(), fits))),
+                Some(id) => drop(calls.insert((direction, id), Shown { group, method: method.to_owned(), fits })),
                 None => fits.expect("params that fit"),
             }
             continue;
         }
         let call = id.and_then(|id| calls.remove(&(other, id)));
-        let (group, method, fits) = call.unwrap_or_else(|| panic!("line {number} answers nothing"));
+        let Shown { group, method, fits } = call.unwrap_or_else(|| panic!("line {number} answers nothing"));
         let refused = line["error"]["code"] == INVALID_PARAMS;
         assert_eq!(fits.is_err(), refused, "line {number}: {fits:?}");
         match (line.get("result"), line.get("error")) {
