@@ -158,10 +158,10 @@ impl Session {
             }
             Method::Tail => {
                 let Tail { count } = read(params)?;
-let agent = self.agent.clone();
+                let agent = self.agent.clone();
                 // Some megabytes, at worst: not for the thread that serves pages.
                 let reading = tokio::task::spawn_blocking(move || agent.log(count.into())).await;
-                let mut reading = reading.map_err(|error| RpcError::failed("internal", error.to_string()))??;
+                let mut reading = reading.map_err(|error| FaultCode::Internal.because(error))??;
                 // A log that was spoiled all over must still go into one line.
                 reading.faults.truncate(MAX_LOG_FAULTS);
                 to_value(&reading)?

@@ -93,7 +93,8 @@ async fn the_program_obeys_an_administrators_policy_and_the_person_cannot_widen_
             break;
         }
     }
-    assert!(seen.iter().any(|line| line.contains("an administrator's policy applies")), "{seen:#?}");
+    let applies = seen.iter().any(|line| line.contains("an administrator's policy applies"));
+    assert!(applies, "this takes root, or sudo without a password, and leave to mount: {seen:#?}");
     tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
 
     let knock = |origin| format!("upgrade {} {origin}", place.port);
