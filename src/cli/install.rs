@@ -13,7 +13,8 @@ use crate::install::{self, Entry, Homes, Registration, StartsBy, Step};
 #[command(after_long_help = "\
 On Linux it writes into this person's own folders, and nowhere else:
   - a desktop entry that opens loopkey: (browsers ask before they run it), and a place in mimeapps.list;
-  - units of the person's systemd: the agent at login, and a socket that holds its first port from then on;
+  - units of the person's systemd: the agent with the desktop's session, and a socket that holds its first port
+    from login on, and starts the agent when a page looks for it;
   - where systemd does not run for this user, an entry in ~/.config/autostart instead;
   - a record of all that in ~/.config/loopkey/install.json.
 A second run changes only what is different. `loopkey uninstall` takes everything away.
@@ -64,7 +65,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     if !arguments.dry_run {
         let by = match plan.starts_by {
-            StartsBy::Systemd => "systemd starts the agent at login, and holds its port",
+            StartsBy::Systemd => "systemd starts the agent with the desktop, and holds its port from login on",
             StartsBy::Session => "systemd does not run for this user: the desktop's session starts the agent",
             StartsBy::Launchd => "launchd starts the agent at login",
             StartsBy::RunKey => "Windows starts the agent at login",

@@ -34,7 +34,7 @@ pub fn plan(registration: &Registration, homes: &Homes, starts_by: StartsBy) -> 
         entries.extend([
             unit(SERVICE, systemd::service(&program, &registration.config)),
             unit(SOCKET, systemd::socket(registration.port)),
-            wanted("default.target.wants", SERVICE),
+            wanted("graphical-session.target.wants", SERVICE),
             wanted("sockets.target.wants", SOCKET),
         ]);
         commands.push(words(["systemctl", "--user", "daemon-reload"]));

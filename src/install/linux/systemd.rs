@@ -4,23 +4,27 @@
 //! agent starts it, and nobody else can take the port while it does not run. The control socket is not activated, so that
 //! `loopkey status` tells whether the agent runs rather than starting it.
 
-/// The unit that runs the agent. A wrong configuration (exit code 2) is not tried again.
+/// The unit that runs the agent, from the moment on when the desktop's session has told systemd of its display: dialogs
+/// and the default browser need it. Where a desktop starts no `graphical-session.target`, the first page or wake starts the
+/// agent. A browser that the agent has opened is not ended with it, and keeps its own way to a sandbox. A wrong
+/// configuration (exit code 2) is not tried again.
 pub(super) fn service(program: &str, config: &str) -> String {
     format!(
         "[Unit]\n\
          Description=Loopkey agent: signs this person in to web pages with the desktop client\n\
          Wants={socket}\n\
-         After={socket}\n\
+         After={socket} graphical-session-pre.target\n\
+         PartOf=graphical-session.target\n\
          \n\
          [Service]\n\
          Type=exec\n\
          ExecStart={} agent --config {}\n\
          Restart=on-failure\n\
          RestartPreventExitStatus=2\n\
-         NoNewPrivileges=yes\n\
+         KillMode=process\n\
          \n\
          [Install]\n\
-         WantedBy=default.target\n",
+         WantedBy=graphical-session.target\n",
         word(program, false),
         word(config, true),
         socket = super::SOCKET,

@@ -32,11 +32,11 @@ fn units_are_made_linked_verified_and_taken_away() {
     let before = home.content();
     let config = home.agent_toml(free_places().agent[0], "");
     let said = home.install(&config);
-    assert!(said.contains("systemd starts the agent at login"), "{said}");
+    assert!(said.contains("systemd starts the agent with the desktop"), "{said}");
     assert_eq!(calls(&home), ["--user daemon-reload"]);
     let units = home.path().join(UNITS);
     for (link, unit) in
-        [("default.target.wants", "loopkey-agent.service"), ("sockets.target.wants", "loopkey-agent.socket")]
+        [("graphical-session.target.wants", "loopkey-agent.service"), ("sockets.target.wants", "loopkey-agent.socket")]
     {
         let target = std::fs::read_link(units.join(link).join(unit)).expect("what `systemctl enable` would make");
         assert_eq!(target, units.join(unit));
