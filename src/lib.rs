@@ -14,6 +14,7 @@
 //! | [`verify`] | the order in which a login token is verified, for a login server of your own | `verify` |
 //! | [`login`], [`store`] | the login server and what it remembers | `login` |
 //! | [`config`], [`install`], [`cli`], [`demo`] | configuration files, the agent as part of the desktop, the command, everything at once | `cli` |
+//! | [`doctor`] | what is wrong, and what to do | `cli` |
 //!
 //! # An agent inside your program
 //!
@@ -74,6 +75,8 @@ pub mod config;
 pub mod crypto;
 #[cfg(feature = "cli")]
 pub mod demo;
+#[cfg(feature = "cli")]
+pub mod doctor;
 #[cfg(feature = "cli")]
 pub mod install;
 #[cfg(any(feature = "agent", feature = "login"))]

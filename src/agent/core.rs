@@ -9,6 +9,7 @@ use super::action::Actions;
 use super::audit::Audit;
 use super::census::Census;
 use super::consent::Consents;
+use super::doctor::Troubles;
 use super::hub::Hub;
 use super::open::Browser;
 use super::pass::Passes;
@@ -28,6 +29,7 @@ pub(super) struct Core {
     pub(super) consents: Consents,
     pub(super) passes: Passes,
     pub(super) actions: Actions,
+    pub(super) troubles: Troubles,
     pub(super) browser: Arc<dyn Browser>,
     pub(super) audit: Arc<Audit>,
     pub(super) hubs: HashMap<Issuer, Arc<Hub>>,
@@ -51,6 +53,7 @@ impl Core {
         let revoked = broadcast::channel(16).0;
         let (tickets, passes, actions) = (Tickets::new(), Passes::default(), Actions::new());
         let (lookings, clients) = (watch::Sender::new(0), watch::Sender::new(0));
+        let troubles = Troubles::default();
         Self {
             clock,
             census,
@@ -58,6 +61,7 @@ impl Core {
             consents,
             passes,
             actions,
+            troubles,
             browser,
             audit,
             hubs,

@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 
 use super::census::{self, Census};
 use super::core::{Core, Stop};
+use super::doctor::origin_of;
 use super::driver::{self, Page};
 use super::peer::{Line, PeerCheck, PeerFault};
 use super::wire::drain;
@@ -21,6 +22,7 @@ use crate::protocol::gate::{Admitted, Gate, Purpose, REFUSAL, Refused};
 use crate::protocol::head::{BadHead, RequestHead};
 use crate::protocol::limits::{HEAD_MAX_LEN, HEAD_TIMEOUT, SILENT_TIMEOUT};
 use crate::protocol::message::SUBPROTOCOL;
+use crate::protocol::origin::Origin;
 use crate::protocol::peer::{OwnUser, StrangePeer};
 
 /// How long a refused connection may go on sending before it is cut.
@@ -39,13 +41,13 @@ pub(super) struct Doorman {
 enum Left {
     /// It closed, stayed silent for too long, or made place for a younger one.
     Silently,
-    /// It is to be refused.
-    Refused(Refused),
+    /// It is to be refused; what origin it named, where that is known.
+    Refused(Refused, Option<Origin>),
 }
 
 impl<R: Into<Refused>> From<R> for Left {
     fn from(refused: R) -> Self {
-        Self::Refused(refused.into())
+        Self::Refused(refused.into(), None)
     }
 }
 
@@ -58,10 +60,10 @@ impl Doorman {
         let line = Line { peers: Arc::clone(&self.peers), page, agent };
         match line.look_up() {
             Ok(peer) => self.serve(stream, peer, line).await,
-            Err(PeerFault::Strange(strange)) => refuse(stream, &self.core, strange.into()).await,
+            Err(PeerFault::Strange(strange)) => refuse(stream, &self.core, strange.into(), None).await,
             Err(PeerFault::Unknowable(error)) => {
                 tracing::error!(%error, "the kernel cannot be asked who is connected; refusing everybody");
-                refuse(stream, &self.core, StrangePeer::NoRow.into()).await;
+                refuse(stream, &self.core, StrangePeer::NoRow.into(), None).await;
             }
         }
     }
@@ -75,7 +77,7 @@ impl Doorman {
     ) {
         match self.admit(&mut stream, peer).await {
             Ok((admitted, opening)) => self.enter(stream, admitted, opening, line).await,
-            Err(Left::Refused(reason)) => refuse(stream, &self.core, reason).await,
+            Err(Left::Refused(reason, origin)) => refuse(stream, &self.core, reason, origin).await,
             Err(Left::Silently) => {}
         }
     }
@@ -102,7 +104,8 @@ impl Doorman {
             }
         };
         let head = timeout(HEAD_TIMEOUT, reading).await.map_err(|_| Refused::SlowHead)??;
-        Ok((self.gate.admit(&head, peer)?, opening))
+        let admitted = self.gate.admit(&head, peer).map_err(|reason| Left::Refused(reason, origin_of(&head)))?;
+        Ok((admitted, opening))
     }
 
     async fn enter<S: AsyncRead + AsyncWrite + Unpin + Send>(
@@ -115,7 +118,7 @@ impl Doorman {
         let origin = admitted.origin().origin().clone();
         let (settings, hub) = match self.core.page_of(&origin) {
             Ok(page) => page,
-            Err(reason) => return refuse(stream, &self.core, reason).await,
+            Err(reason) => return refuse(stream, &self.core, reason, Some(origin)).await,
         };
         let Purpose::Socket { key } = admitted.purpose() else {
             let answer = format!(
@@ -126,7 +129,7 @@ impl Doorman {
         };
         let socket = match self.core.census.socket(&origin) {
             Ok(socket) => socket,
-            Err(reason) => return refuse(stream, &self.core, reason).await,
+            Err(reason) => return refuse(stream, &self.core, reason, Some(origin)).await,
         };
         let answer = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -161,11 +164,13 @@ async fn first_bytes<S: AsyncRead + Unpin>(
 }
 
 /// The one way out for everything that is not admitted.
-async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: S, core: &Core, reason: Refused) {
+async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: S, core: &Core, reason: Refused, origin: Option<Origin>) {
     // Over the budget the log is spared too.
     if !core.census.may_answer_refusal(reason, core.clock.now()) {
+        core.troubles.over_budget();
         return;
     }
+    core.troubles.refused(reason, origin, core.clock.wall());
     match reason {
         Refused::Peer(_) => tracing::warn!(%reason, "refused a connection"),
         _ => tracing::info!(%reason, "refused a connection"),

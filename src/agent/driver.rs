@@ -174,10 +174,12 @@ impl Driver {
                     Ok(())
                 }
                 Output::ReadChallenge(call, challenge) => {
-                    let (hub, origin) = (Arc::clone(&self.page.hub), self.page.origin.origin.clone());
+                    let (core, hub) = (Arc::clone(&self.page.core), Arc::clone(&self.page.hub));
+                    let origin = self.page.origin.origin.clone();
                     self.work(async move {
                         let read = hub.client.accept(&challenge, &origin).await;
                         if let Err(error) = &read {
+                            core.troubles.challenge(error, &origin, core.clock.wall());
                             tracing::warn!(%error, "a challenge was not accepted");
                         }
                         Input::ChallengeRead(call, read.map_err(|error| error.verdict()))

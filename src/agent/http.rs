@@ -35,6 +35,9 @@ pub enum CallFailed {
     /// No answer, or an incomplete one.
     #[error("{0}")]
     Unreachable(String),
+    /// Whoever answers has no certificate that counts for the name.
+    #[error("its certificate does not count: {0}")]
+    Certificate(rustls::CertificateError),
     /// An answer longer than any honest one.
     #[error("the answer is longer than {ANSWER_MAX_LEN} bytes")]
     TooLong,
@@ -89,9 +92,12 @@ fn extra_roots(ca_file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, N
 /// # Errors
 /// [`CallFailed`] where there is none, or one too long.
 pub(super) async fn call(request: reqwest::RequestBuilder) -> Result<Answer, CallFailed> {
-    // reqwest's own message names the address; its source says what happened.
+    // reqwest's own message names the address; the deepest cause says what happened.
     let unreachable = |error: reqwest::Error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        if let Some(error) = bad_certificate(&error) {
+            return CallFailed::Certificate(error);
+        }
+        let cause = causes(&error).skip(1).last().map(|cause| format!(": {cause}")).unwrap_or_default();
         CallFailed::Unreachable(format!("{error}{cause}"))
     };
     let mut response = request.send().await.map_err(unreachable)?;
@@ -105,4 +111,21 @@ pub(super) async fn call(request: reqwest::RequestBuilder) -> Result<Answer, Cal
         body.extend_from_slice(&chunk);
     }
     Ok(Answer { status, date, body })
+}
+
+/// An error and what caused it, the deepest last.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| {
+        // An I/O error leaves out what it holds when it is asked for its source.
+        let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        held.map_or_else(|| error.source(), |held| Some(held as &(dyn std::error::Error + 'static)))
+    })
+}
+
+/// What is wrong with the certificate, where that is why there was no answer.
+fn bad_certificate(error: &reqwest::Error) -> Option<rustls::CertificateError> {
+    causes(error).find_map(|cause| match cause.downcast_ref() {
+        Some(rustls::Error::InvalidCertificate(error)) => Some(error.clone()),
+        _ => None,
+    })
 }

@@ -1,5 +1,7 @@
 //! The agent's side of one login server: its keys, its clock, enrolment and sign-outs (protocol sections 4.1 and 6).
 
+mod selftest;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -220,7 +220,7 @@ fn lock(folder: &std::path::Path) -> Result<std::fs::File, StartError> {
     }
 }
 
-fn is_root() -> bool {
+pub(super) fn is_root() -> bool {
     #[cfg(unix)]
     return rustix::process::geteuid().is_root();
     #[cfg(not(unix))]

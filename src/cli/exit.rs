@@ -25,6 +25,11 @@ impl Failure {
         Self { code: 2, message: reason.to_string() }
     }
 
+    /// Nobody answers on the control socket: exit code 3.
+    pub(super) fn no_agent(reason: impl Display) -> Self {
+        Self { code: 3, message: reason.to_string() }
+    }
+
     /// Says why on standard error and gives the exit code.
     #[must_use]
     #[expect(clippy::print_stderr, reason = "this is where the program speaks to the person")]

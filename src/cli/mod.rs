@@ -4,6 +4,7 @@ mod agent;
 mod check_config;
 mod control;
 mod demo;
+mod doctor;
 mod enrol;
 mod exit;
 mod grants;
@@ -81,6 +82,8 @@ enum Command {
     Open(open::Arguments),
     /// Shows the agent's audit log, and verifies that nobody changed it.
     Log(log::Arguments),
+    /// Says what is wrong and what to do: with the agent, its ports, its login servers, and the browsers' permissions.
+    Doctor(doctor::Arguments),
     /// Stops the running agent.
     Stop,
     /// Makes the agent part of this person's desktop: it starts at login, and pages can wake it (`loopkey:wake`).
@@ -118,6 +121,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Grants(arguments) => grants::run(arguments, &global).await,
             Command::Open(arguments) => open::run(arguments, &global).await,
             Command::Log(arguments) => log::run(arguments, &global).await,
+            Command::Doctor(arguments) => doctor::run(arguments, global).await,
             Command::Stop => stop::run(&global).await,
             Command::Install(arguments) => install::run(&arguments),
             Command::Uninstall(arguments) => uninstall::run(&arguments),

@@ -5,6 +5,7 @@ mod support;
 
 mod agent;
 mod commands;
+mod doctor;
 mod embed;
 mod fuzz_corpora;
 mod hostile;

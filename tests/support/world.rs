@@ -275,6 +275,19 @@ impl TestBrowser {
         (status, body)
     }
 
+    /// Signs in with a token that a page was given for a challenge.
+    pub(crate) async fn redeem(&mut self, challenge: &str, token: &str, subject: &Subject) -> u16 {
+        self.post("/v1/login", json!({ "challenge": challenge, "token": token, "subject": subject })).await.0
+    }
+
+    /// Revokes one of the account's devices, as its person does on the account's page.
+    pub(crate) async fn revoke_device(&self, device: &str) -> u16 {
+        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let request = http().delete(self.issuer.endpoint(&format!("/v1/devices/{device}")));
+        let request = request.header("Origin", self.issuer.origin().as_str()).header("Cookie", cookies.join("; "));
+        request.send().await.expect("an answer").status().as_u16()
+    }
+
     pub(crate) async fn challenge(&mut self) -> String {
         let (status, body) = self.post("/v1/challenge", json!({})).await;
         assert_eq!(status, 200, "{body}");

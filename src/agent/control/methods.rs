@@ -56,6 +56,8 @@ words! {
         Tail = "log.tail",
         /// Says how the agent stands.
         Status = "status",
+        /// Looks for what is wrong.
+        Doctor = "doctor",
         /// Ends the agent.
         Stop = "stop",
     }
@@ -165,6 +167,10 @@ impl Session {
                 // A log that was spoiled all over must still go into one line.
                 reading.faults.truncate(MAX_LOG_FAULTS);
                 to_value(&reading)?
+            }
+            Method::Doctor => {
+                let Nothing {} = read(params)?;
+                to_value(&self.agent.doctor().await)?
             }
             Method::Status => {
                 let Nothing {} = read(params)?;

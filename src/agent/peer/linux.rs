@@ -51,7 +51,7 @@ impl PeerCheck for SockDiag {
 }
 
 /// The file name of the program that holds a socket: of this user's processes, the first that has it among its descriptors.
-fn holder_of(inode: u64) -> Option<String> {
+pub(super) fn holder_of(inode: u64) -> Option<String> {
     let link = format!("socket:[{inode}]");
     let processes = std::fs::read_dir("/proc").ok()?.filter_map(Result::ok).map(|entry| entry.path());
     let holds = |process: &std::path::PathBuf| {

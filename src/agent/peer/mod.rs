@@ -5,6 +5,7 @@
 mod browser;
 #[cfg(target_os = "linux")]
 mod linux;
+mod listening;
 #[cfg(target_os = "macos")]
 mod macos;
 #[cfg(windows)]
@@ -12,6 +13,8 @@ mod windows;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+
+pub use listening::{Listener, listeners};
 
 use crate::protocol::peer::{OwnUser, StrangePeer};
 

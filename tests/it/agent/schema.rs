@@ -207,7 +207,7 @@ async fn params_are_accepted_exactly_where_they_fit_the_schema() {
         Method::Publish => json!({ "name": "open", "value": 1 }),
         Method::Open => json!({ "url": origin }),
         Method::Tail => json!({ "count": 1 }),
-        Method::Accounts | Method::Grants | Method::Status | Method::Stop => json!({}),
+        Method::Accounts | Method::Grants | Method::Status | Method::Doctor | Method::Stop => json!({}),
     };
     let mut tried = (0, 0);
     for method in Method::ALL {
@@ -320,6 +320,7 @@ async fn everything_that_the_agent_says_fits_the_schema() {
     witness.call(Method::Grants, json!({})).await;
     witness.call(Method::SetGrant, json!({ "origin": origin, "consent": "always" })).await;
     witness.call(Method::Status, json!({})).await;
+    witness.call(Method::Doctor, json!({})).await;
     witness.call(Method::Revoke, json!({ "origin": origin })).await;
     witness.call(Method::Open, json!({ "url": origin })).await;
     witness.call(Method::Unregister, json!({ "name": "open" })).await;

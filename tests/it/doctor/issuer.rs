@@ -1,0 +1,206 @@
+//! The login server cannot be used, or does not know this computer any more.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use loopkey::agent::IssuerSettings;
+use loopkey::agent::audit::Act;
+use loopkey::clock::{Clock, SystemClock};
+use loopkey::login::{LoginConfig, LoginServer};
+use loopkey::protocol::message::AgentMessage;
+use loopkey::protocol::time::{Moment, UnixMillis};
+use loopkey::store::{SharedStore, StoreUrl};
+use rustls::pki_types::PrivateKeyDer;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use super::{agent_of, examine};
+use crate::login::failing::FailingStore;
+use crate::support::places::free_places;
+use crate::support::world::{Server, World};
+
+/// The computer's clock, ahead by as much as a test says.
+#[derive(Debug)]
+pub(super) struct Ahead(Mutex<Duration>);
+
+impl Ahead {
+    pub(super) fn by(time: Duration) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(time)))
+    }
+
+    pub(super) fn set(&self, time: Duration) {
+        *self.0.lock().expect("unpoisoned") = time;
+    }
+}
+
+impl Clock for Ahead {
+    fn wall(&self) -> UnixMillis {
+        let ahead = u64::try_from(self.0.lock().expect("unpoisoned").as_millis()).expect("small");
+        UnixMillis(SystemClock.wall().0 + ahead)
+    }
+
+    fn now(&self) -> Moment {
+        SystemClock.now()
+    }
+}
+
+/// A login server with a clock, a store or a certificate of a test's own.
+pub(super) struct Issuer {
+    pub(super) issuer: loopkey::protocol::issuer::Issuer,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Issuer {
+    pub(super) async fn start(folder: &Path, clock: Arc<Ahead>) -> Self {
+        let store = StoreUrl::Embedded(folder.join("login"));
+        let store = loopkey::store::open(&store, clock.clone()).expect("a store");
+        Self::with("http", store, clock, None).await
+    }
+
+    async fn with(scheme: &str, store: SharedStore, clock: Arc<Ahead>, tls: Option<Arc<rustls::ServerConfig>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let issuer: loopkey::protocol::issuer::Issuer =
+            format!("{scheme}://localhost:{port}").parse().expect("an issuer");
+        let mut config = LoginConfig::new(issuer.clone());
+        config.development = true;
+        let server = LoginServer::new(config, store, clock).expect("a login server");
+        let (stop, stopped) = oneshot::channel();
+        tokio::spawn(
+            async move { server.run(vec![listener], tls, async { drop(stopped.await) }).await.expect("served") },
+        );
+        Self { issuer, _stop: stop }
+    }
+}
+
+#[tokio::test]
+async fn where_all_is_well_nothing_is_wrong_and_that_is_said() {
+    let world = World::with(|settings| settings.ports = free_places().agent).await;
+    let diagnosis = examine(world.folder.path()).await;
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (0, vec![]), "{}", diagnosis.words);
+    assert!(diagnosis.words.contains("✓ Nothing is wrong. Looked at: "), "{}", diagnosis.words);
+    assert!(diagnosis.words.contains(world.server.issuer.as_str()), "{}", diagnosis.words);
+    assert_eq!(diagnosis.reason, "");
+    let report = diagnosis.report.as_object().expect("an object");
+    let members: Vec<_> = report.keys().map(String::as_str).collect();
+    assert_eq!(members, ["agent", "findings", "looked_at", "loopkey", "port", "version"]);
+    assert_eq!((&report["version"], &report["port"]), (&1.into(), &world.agent.handle.port().into()));
+    // Looking leaves no trace at the agent: nothing was refused by it, nobody's state changed.
+    assert_eq!(examine(world.folder.path()).await.report["findings"], diagnosis.report["findings"]);
+    world.agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_login_server_that_is_away_is_named() {
+    let mut world = World::with(|settings| settings.ports = free_places().agent).await;
+    world.server.stop().await;
+    world.agent.handle.sign_out(&world.account).expect("signed out");
+    let diagnosis = examine(world.folder.path()).await;
+    assert_eq!(diagnosis.code, 1);
+    let finding = diagnosis.finding("issuer_unreachable", "error", "look whether this computer is online");
+    assert_eq!(finding["details"]["issuer"], world.server.issuer.as_str());
+    assert_eq!(diagnosis.finding("sign_outs_wait", "warning", "as soon as")["details"]["count"], 1);
+    world.agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_certificate_of_ones_own_authority_needs_ca_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let ca_file = folder.path().join("root.pem");
+    std::fs::write(&ca_file, made.cert.pem()).expect("written");
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+    let tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .expect("certificate and key");
+    let clock = Ahead::by(Duration::ZERO);
+    let store = loopkey::store::open(&StoreUrl::Memory, clock.clone()).expect("a store");
+    let server = Issuer::with("https", store, clock, Some(Arc::new(tls))).await;
+
+    let agent = agent_of(folder.path(), &server.issuer, |_| {}).await;
+    let diagnosis = examine(folder.path()).await;
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["issuer_certificate"]), "{}", diagnosis.words);
+    diagnosis.finding("issuer_certificate", "error", "as `ca_file` of this [[issuer]]");
+    agent.stop().await;
+    // As the cure says.
+    let agent = agent_of(folder.path(), &server.issuer, |settings| {
+        settings.issuers = vec![IssuerSettings { url: server.issuer.clone(), ca_file: Some(ca_file) }];
+    })
+    .await;
+    let diagnosis = examine(folder.path()).await;
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (0, vec![]), "{}", diagnosis.words);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_hours_off_is_said_with_its_direction() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Issuer::start(folder.path(), Ahead::by(Duration::from_secs(5 * 3600 + 30))).await;
+    let agent = agent_of(folder.path(), &server.issuer, |_| {}).await;
+    let diagnosis = examine(folder.path()).await;
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["clock"]), "{}", diagnosis.words);
+    let finding = diagnosis.finding("clock", "warning", "have both set by a time server");
+    assert!(finding["what"].as_str().expect("words").contains("5.0 hours behind"), "{finding}");
+    assert!(
+        finding["details"]["seconds"].as_i64().is_some_and(|seconds| (-18_035..=-18_025).contains(&seconds)),
+        "{finding}"
+    );
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_is_told_from_a_server_that_does_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock = Ahead::by(Duration::ZERO);
+    let store = FailingStore::over(loopkey::store::open(&StoreUrl::Memory, clock.clone()).expect("a store"));
+    let server = Issuer::with("http", store.clone(), clock, None).await;
+    let agent = agent_of(folder.path(), &server.issuer, |_| {}).await;
+    assert_eq!(examine(folder.path()).await.wrong(), [""; 0]);
+    store.fail("ping");
+    let diagnosis = examine(folder.path()).await;
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["issuer_store"]), "{}", diagnosis.words);
+    diagnosis.finding("issuer_store", "error", "look at the store");
+    store.recover();
+    assert_eq!(examine(folder.path()).await.wrong(), [""; 0]);
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_device_that_was_revoked_is_noticed_before_anybody_tries_to_sign_in() {
+    let world = World::with(|settings| settings.ports = free_places().agent).await;
+    let (mut browser, mut page) = world.open_page().await;
+    let challenge = browser.challenge().await;
+    let (AgentMessage::Token { token, .. }, _) = page.login(challenge.clone()).await else { panic!("no token") };
+    assert_eq!(browser.redeem(&challenge, &token, &world.account).await, 204);
+    let entries = world.agent.handle.log(100).expect("readable").entries;
+    let device = entries.into_iter().find_map(|entry| match entry.act {
+        Act::Enrolled { device, .. } => Some(device),
+        _ => None,
+    });
+    let device = device.expect("a device");
+    assert_eq!(examine(world.folder.path()).await.code, 0);
+    assert_eq!(browser.revoke_device(device.as_str()).await, 204);
+    let diagnosis = examine(world.folder.path()).await;
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["device_refused"]), "{}", diagnosis.words);
+    let finding = diagnosis.finding("device_refused", "error", "enrol anew with `loopkey enrol`");
+    assert_eq!(finding["details"]["device"], device.as_str());
+    // As the cure says.
+    crate::support::world::enrol(&world.server, &world.agent.handle, "ada").await;
+    assert_eq!(examine(world.folder.path()).await.code, 0);
+    world.agent.stop().await;
+}
+
+#[tokio::test]
+async fn another_issuer_at_the_address_is_told_from_none() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().expect("a folder"));
+    let by_another_name = server.issuer.as_str().replace("127.0.0.1", "localhost").parse().expect("an issuer");
+    let agent = agent_of(folder.path(), &by_another_name, |_| {}).await;
+    let diagnosis = examine(folder.path()).await;
+    let finding = diagnosis.finding("issuer_misbehaved", "error", "the same to the letter");
+    assert!(finding["what"].as_str().expect("words").contains("names another issuer"), "{finding}");
+    agent.stop().await;
+}
