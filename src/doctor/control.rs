@@ -71,7 +71,7 @@ pub(super) fn findings(path: &Path, error: &ControlError) -> Vec<Finding> {
 fn owner(path: &Path) -> Option<u32> {
     use std::os::unix::fs::MetadataExt as _;
     let uid = std::fs::symlink_metadata(path).ok()?.uid();
-    (uid != rustix::process::geteuid().as_raw()).then_some(uid)
+    (user::own() != Some(uid)).then_some(uid)
 }
 
 #[cfg(not(unix))]

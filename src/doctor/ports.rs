@@ -36,31 +36,30 @@ pub(super) async fn examine(ports: &[u16], own: Option<u16>) -> Vec<Finding> {
         holders.push((port, if own == Some(port) { Holder::ThisAgent } else { holder(port).await }));
     }
     let all_are_taken = holders.iter().all(|(_, holder)| *holder != Holder::Nobody);
-    let agents = holders.iter().filter(|(_, holder)| matches!(holder, Holder::ThisAgent | Holder::OwnAgent)).count();
+    let is_agent = |holder| matches!(holder, Holder::ThisAgent | Holder::OwnAgent);
+    let agents: Vec<_> = holders.iter().filter(|(_, holder)| is_agent(*holder)).map(|(port, _)| *port).collect();
     let mut findings: Vec<_> =
         holders.iter().filter_map(|(port, holder)| finding(*port, *holder, own, all_are_taken)).collect();
-    if agents > 1 {
-        let named: Vec<_> =
-            holders.iter().filter(|(_, holder)| *holder != Holder::Nobody).map(|(port, _)| *port).collect();
+    if agents.len() > 1 {
         findings.push(
             Finding::warning(
                 "two_agents",
                 "two agents of yours are running: pages may reach the one where nobody is signed in",
                 "stop one of them (`loopkey stop`, or end the client that embeds it)",
             )
-            .with("ports", named),
+            .with("ports", agents),
         );
     } else if own.is_none()
-        && let Some((port, _)) = holders.iter().find(|(_, holder)| *holder == Holder::OwnAgent)
+        && let [port] = agents[..]
     {
-        let who = describe(&listeners(*port));
+        let who = describe(&listeners(port));
         findings.push(
             Finding::warning(
                 "agent_elsewhere",
                 format!("an agent of yours listens on port {port} ({who}), but does not answer on this control socket"),
                 "name its control socket with --control or LOOPKEY_CONTROL, or stop that program",
             )
-            .with("port", *port),
+            .with("port", port),
         );
     }
     findings
@@ -89,15 +88,14 @@ fn finding(port: u16, holder: Holder, own: Option<u16>, all_are_taken: bool) -> 
         (Holder::Stranger, None) => Finding::warning(code, what, cure),
         _ => Finding::note(code, what, cure),
     };
-    let finding = finding.with("port", port);
-    let finding = match found.iter().find_map(|listener| listener.program.as_deref()) {
-        Some(program) => finding.with("program", program),
-        None => finding,
-    };
-    Some(match found.iter().find_map(|listener| listener.uid) {
-        Some(uid) => finding.with("uid", uid),
-        None => finding,
-    })
+    let mut finding = finding.with("port", port);
+    if let Some(program) = found.iter().find_map(|listener| listener.program.as_deref()) {
+        finding = finding.with("program", program);
+    }
+    if let Some(uid) = found.iter().find_map(|listener| listener.uid) {
+        finding = finding.with("uid", uid);
+    }
+    Some(finding)
 }
 
 /// `nginx, run by user www-data (33)`
@@ -124,18 +122,23 @@ async fn holder(port: u16) -> Holder {
     let Some(mut stream) = stream else {
         return if listeners(port).is_empty() { Holder::Nobody } else { Holder::Stranger };
     };
-    match timeout(UNASKED, said(&mut stream)).await {
-        Ok(unasked) => return if unasked == REFUSAL { Holder::OthersAgent } else { Holder::Stranger },
-        Err(_) => {}
+    if let Ok(unasked) = timeout(UNASKED, said(&mut stream)).await {
+        return if unasked == REFUSAL { Holder::OthersAgent } else { Holder::Stranger };
     }
     let probe = format!("GET /v1/probe HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");
     if stream.write_all(probe.as_bytes()).await.is_err() {
         return Holder::Stranger;
     }
     match timeout(ANSWER, said(&mut stream)).await {
+        // Without its peer check, another user's agent takes everybody for its own.
+        Ok(answer) if answer == REFUSAL && listeners(port).iter().any(is_others) => Holder::OthersAgent,
         Ok(answer) if answer == REFUSAL => Holder::OwnAgent,
         _ => Holder::Stranger,
     }
+}
+
+fn is_others(listener: &Listener) -> bool {
+    listener.uid.is_some_and(|uid| user::own().is_some_and(|own| own != uid))
 }
 
 /// What the other end says until it closes, and no more of it than could be a refusal.

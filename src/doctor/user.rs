@@ -1,5 +1,13 @@
 //! What users of this computer are called.
 
+/// This process's own user, where users have numbers.
+pub(super) fn own() -> Option<u32> {
+    #[cfg(unix)]
+    return Some(rustix::process::geteuid().as_raw());
+    #[cfg(not(unix))]
+    None
+}
+
 /// The user with this number, as people know him: by the local list of users, else by the number.
 pub(super) fn name_of(uid: u32) -> String {
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();

@@ -9,6 +9,7 @@ mod actions;
 mod agent_comes_and_goes;
 mod consent;
 mod desk;
+mod doctor;
 mod fake_agent;
 mod framed;
 mod hostile_content;

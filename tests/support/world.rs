@@ -123,8 +123,13 @@ impl RunningAgent {
 
     /// An agent that was put together otherwise.
     pub(crate) async fn run(builder: Builder) -> Self {
+        Self::run_on_its_port(builder.any_port()).await
+    }
+
+    /// An agent that listens where its settings say.
+    pub(crate) async fn run_on_its_port(builder: Builder) -> Self {
         trace::start();
-        let agent = builder.any_port().bind().await.expect("an agent");
+        let agent = builder.bind().await.expect("an agent");
         let handle = agent.handle();
         Self { handle, task: tokio::spawn(agent.run(std::future::pending())) }
     }

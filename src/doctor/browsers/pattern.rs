@@ -3,10 +3,19 @@
 
 use crate::protocol::origin::Origin;
 
+/// How closely a pattern fits: by its host, then the length of its domain, then whether it names scheme and port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct Closeness {
+    whole_host: bool,
+    domain_len: usize,
+    scheme: bool,
+    port: bool,
+}
+
 /// Whether the pattern is for the origin, and how closely: the greater, the closer.
-pub(super) fn closeness(pattern: &str, origin: &Origin) -> Option<usize> {
+pub(super) fn closeness(pattern: &str, origin: &Origin) -> Option<Closeness> {
     if pattern == "*" {
-        return Some(0);
+        return Some(Closeness::default());
     }
     let (scheme, rest) = match pattern.split_once("://") {
         Some((scheme, rest)) => (Some(scheme), rest),
@@ -22,11 +31,13 @@ pub(super) fn closeness(pattern: &str, origin: &Origin) -> Option<usize> {
     if port.is_some_and(|port| port != "*" && port != own_port) {
         return None;
     }
-    let fits = match host.strip_prefix("[*.]") {
-        Some(domain) => origin.host() == domain || origin.host().ends_with(&format!(".{domain}")),
-        None => origin.host() == host || host == "*",
+    let (whole_host, domain) = match host.strip_prefix("[*.]") {
+        Some(domain) => (false, domain),
+        None => (host != "*", host.trim_matches('*')),
     };
-    fits.then(|| 1 + host.len() * 4 + usize::from(scheme.is_some()) * 2 + usize::from(port.is_some()))
+    let is_inside = || domain.is_empty() || origin.host().ends_with(&format!(".{domain}"));
+    let fits = origin.host() == domain || !whole_host && is_inside();
+    fits.then_some(Closeness { whole_host, domain_len: domain.len(), scheme: scheme.is_some(), port: port.is_some() })
 }
 
 /// Brackets of an IPv6 address, or of `[*.]`, hold no port.

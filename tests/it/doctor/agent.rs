@@ -56,5 +56,11 @@ async fn an_audit_log_that_somebody_edited_and_a_key_that_others_can_read_are_fo
     assert!(diagnosis.words.contains("audit.log, line 1"), "{}", diagnosis.words);
     let finding = diagnosis.finding("state_open", "error", "run: chmod 600 ");
     assert_eq!(finding["details"]["path"], key.display().to_string());
+    // This user's alone again, but no key.
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("a mode");
+    std::fs::write(&key, "ES256\nsomething else").expect("overwritten");
+    let diagnosis = examine(world.folder.path()).await;
+    assert_eq!(diagnosis.wrong(), ["log_changed", "key_unusable"], "{}", diagnosis.words);
+    diagnosis.finding("key_unusable", "error", "bring the file back");
     world.agent.stop().await;
 }

@@ -89,7 +89,7 @@ impl Chromium {
         }
         let is_list = |argument: &OsString| LISTS.iter().any(|(flag, _)| argument.to_string_lossy().starts_with(flag));
         arguments.extend(options.arguments.iter().filter(|argument| !is_list(argument)).cloned());
-        arguments.push("about:blank".into());
+        arguments.push(options.start_page.clone().unwrap_or_else(|| "about:blank".into()));
 
         let mut process = BrowserProcess::spawn(&program, &arguments, &options.environment, profile)?;
         let address = process.announced("DevTools listening on ").await?;

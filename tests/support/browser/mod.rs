@@ -65,6 +65,7 @@ pub(crate) struct LaunchOptions {
     preferences: Vec<(String, Value)>,
     environment: Vec<(String, OsString)>,
     schemes: Vec<(String, String)>,
+    start_page: Option<OsString>,
 }
 
 impl LaunchOptions {
@@ -77,6 +78,12 @@ impl LaunchOptions {
     /// Adds a command-line argument, such as `--ip-address-space-overrides=127.0.0.1:8080=public` for Chromium.
     pub(crate) fn argument(mut self, argument: impl Into<OsString>) -> Self {
         self.arguments.push(argument.into());
+        self
+    }
+
+    /// Opens Chromium on a page, outside of every context: what it decides there it keeps in its profile.
+    pub(crate) fn start_page(mut self, url: &str) -> Self {
+        self.start_page = Some(url.into());
         self
     }
 
@@ -132,6 +139,11 @@ impl Browser {
     pub(crate) async fn new_context(&self) -> anyhow::Result<Context> {
         let id = self.remote.new_context().await?;
         Ok(Context(Arc::new(ContextHandle { remote: self.remote.clone(), id })))
+    }
+
+    /// The folder that is the browser's home: `chromium` or `firefox` in it is the profile, which goes with the browser.
+    pub(crate) fn home(&self) -> &std::path::Path {
+        self.process.profile()
     }
 
     /// The process group that holds the browser and everything it started.

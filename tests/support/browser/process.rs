@@ -44,7 +44,7 @@ pub(super) struct BrowserProcess {
     tail: Arc<Mutex<VecDeque<String>>>,
     /// In a mutex only because a receiver is not `Sync`, and a browser may sit in a `static`.
     ended: Mutex<blocking::Receiver<()>>,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 impl BrowserProcess {
@@ -89,7 +89,7 @@ impl BrowserProcess {
             // Every process of the group inherited the pipe, so its end is the end of them all.
             let _ = end_sender.send(());
         })?;
-        Ok(Self { supervisor, lines, tail, ended: Mutex::new(ended), _profile: profile })
+        Ok(Self { supervisor, lines, tail, ended: Mutex::new(ended), profile })
     }
 
     /// Waits for the output line that contains `announcement` and returns what follows it.
@@ -119,6 +119,11 @@ impl BrowserProcess {
     fn tail(&self) -> String {
         let kept = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.is_empty() { "(nothing)".to_owned() } else { Vec::from(kept.clone()).join("\n") }
+    }
+
+    /// The folder that is its home, with its profile in it.
+    pub(super) fn profile(&self) -> &Path {
+        self.profile.path()
     }
 
     /// The process group of the browser and everything it started.
