@@ -112,6 +112,18 @@ export interface Status {
   origins: Origin[];
 }
 
+/** Something that is not as it should be; `docs/doctor.md` lists the codes and their details. It holds no secret. */
+export interface Finding {
+  code: string;
+  /** `error`: somebody cannot sign in; `warning`: it works, but less well or less safely; `note`: nothing is wrong. */
+  severity: "error" | "warning" | "note";
+  /** What is wrong, in one sentence. */
+  what: string;
+  /** What to do, in one sentence. */
+  cure: string;
+  details?: Record<string, unknown>;
+}
+
 /**
  * - `no_agent`: none is running, or none is connected · `unusable`: the socket is another user's, or out of reach
  * - `disconnected`: the connection was lost meanwhile · `closed`: `close()` was called · `timeout`: no answer
@@ -221,8 +233,8 @@ export class LoopkeyClient extends EventEmitter {
   open(url: string | URL): Promise<void>;
 
   status(): Promise<Status>;
-  /** What the agent finds wrong with itself and its surroundings; `unknown_method` from one that does not look yet. */
-  doctor(): Promise<object[]>;
+  /** What the agent finds wrong with itself and its surroundings; it may have to ask login servers first. */
+  doctor(): Promise<Finding[]>;
 
   on<E extends keyof LoopkeyClientEvents>(event: E, listener: (...values: LoopkeyClientEvents[E]) => void): this;
   once<E extends keyof LoopkeyClientEvents>(event: E, listener: (...values: LoopkeyClientEvents[E]) => void): this;
