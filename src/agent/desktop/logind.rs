@@ -1,14 +1,16 @@
 //! The desktop as systemd-logind tells it on the system bus (org.freedesktop.login1(5)): the session's lock and idleness,
 //! and the computer's sleep. GNOME, KDE Plasma and lockers such as light-locker keep `LockedHint` and `IdleHint` up to date.
 //!
-//! The bus knows who owns `org.freedesktop.login1`, and the proxies take signals from that one only.
+//! All of it is read from the one stream of the connection, in the order of the bus. Only what logind's own connection has
+//! sent counts: anybody may send a signal straight to the agent.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
-use zbus::OwnedObjectPath;
 use zbus::connection::Builder;
+use zbus::{Connection, Message, MessageStream, OwnedObjectPath, OwnedVariant};
 
 use super::rule::Event;
 
@@ -19,32 +21,13 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The session of the caller, or the one at the display where the caller, a user's service, is in none (systemd 243).
 const OWN_SESSION: &str = "auto";
 
-#[zbus::proxy(
-    interface = "org.freedesktop.login1.Manager",
-    default_service = "org.freedesktop.login1",
-    default_path = "/org/freedesktop/login1"
-)]
-trait Manager {
-    fn get_session(&self, session_id: &str) -> zbus::Result<OwnedObjectPath>;
-    #[zbus(signal)]
-    fn prepare_for_sleep(&self, start: bool) -> zbus::Result<()>;
-    #[zbus(signal)]
-    fn session_new(&self, session_id: String, path: OwnedObjectPath) -> zbus::Result<()>;
-    #[zbus(signal)]
-    fn session_removed(&self, session_id: String, path: OwnedObjectPath) -> zbus::Result<()>;
-}
-
-#[zbus::proxy(interface = "org.freedesktop.login1.Session", default_service = "org.freedesktop.login1")]
-trait Session {
-    #[zbus(signal)]
-    fn lock(&self) -> zbus::Result<()>;
-    #[zbus(signal)]
-    fn unlock(&self) -> zbus::Result<()>;
-    #[zbus(property)]
-    fn locked_hint(&self) -> zbus::Result<bool>;
-    #[zbus(property)]
-    fn idle_hint(&self) -> zbus::Result<bool>;
-}
+const BUS: &str = "org.freedesktop.DBus";
+const BUS_PATH: &str = "/org/freedesktop/DBus";
+const LOGIND: &str = "org.freedesktop.login1";
+const MANAGER: &str = "org.freedesktop.login1.Manager";
+const MANAGER_PATH: &str = "/org/freedesktop/login1";
+const SESSION: &str = "org.freedesktop.login1.Session";
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 
 /// Why logind is not followed any more.
 #[derive(Debug, thiserror::Error)]
@@ -90,117 +73,113 @@ struct Logind<'a> {
     is_heard: bool,
 }
 
+/// What a message means here.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    /// To the person's session or the computer.
+    Events(Vec<Event>),
+    /// Somebody's session was opened or closed: whether it is the person's, logind says.
+    Sessions,
+    /// Another process is logind from now on, or none.
+    Restarted,
+}
+
 impl Logind<'_> {
     async fn follow(&mut self) -> Result<std::convert::Infallible, Lost> {
         let connection = Builder::system().method_timeout(ANSWER_TIMEOUT).build().await?;
-        let manager = ManagerProxy::new(&connection).await?;
-        let mut owner = manager.inner().receive_owner_changed().await?;
-        let mut sleep = manager.receive_prepare_for_sleep().await?;
-        let mut opened = manager.receive_session_new().await?;
-        let mut closed = manager.receive_session_removed().await?;
-        let mut session = self.session(&connection, &manager, None).await?;
+        // Everything is subscribed to before anything is read, so that no change falls between.
+        let mut messages = MessageStream::from(&connection);
+        for rule in [
+            format!("type='signal',sender='{LOGIND}'"),
+            format!("type='signal',sender='{BUS}',member='NameOwnerChanged',arg0='{LOGIND}'"),
+        ] {
+            connection.call_method(Some(BUS), BUS_PATH, Some(BUS), "AddMatch", &rule).await?;
+        }
+        // This wakes logind where the bus starts it on demand.
+        let mut session = self.session(&connection, None).await?;
+        let owner = connection.call_method(Some(BUS), BUS_PATH, Some(BUS), "GetNameOwner", &LOGIND).await?;
+        let owner: String = owner.body().deserialize()?;
         loop {
-            tokio::select! {
-                () = connection.closed() => return Err(Lost::Closed),
-                _ = owner.next() => return Err(Lost::Restarted),
-                start = sleep.next() => match start {
-                    Some(start) if start.args()?.start => self.tell(Event::Sleeping).await?,
-                    Some(_) => self.tell(Event::Awake).await?,
-                    None => return Err(Lost::Closed),
-                },
-                // Somebody's session: whether it is the person's, logind says.
-                Some(_) = opened.next() => session = self.session(&connection, &manager, session).await?,
-                Some(_) = closed.next() => session = self.session(&connection, &manager, session).await?,
-                event = next_of(&mut session) => self.tell(event?).await?,
+            let message = messages.next().await.ok_or(Lost::Closed)??;
+            match told(&message, &owner, session.as_ref()) {
+                Some(Told::Events(events)) => self.tell(&events).await?,
+                Some(Told::Sessions) => session = self.session(&connection, session).await?,
+                Some(Told::Restarted) => return Err(Lost::Restarted),
+                None => {}
             }
         }
     }
 
-    /// The person's session as it is now: the one that is followed already, or another, which is told whole.
+    /// The person's session as it is now. Another one than before is told whole.
     async fn session(
         &mut self,
-        connection: &zbus::Connection,
-        manager: &ManagerProxy<'_>,
-        before: Option<Session>,
-    ) -> Result<Option<Session>, Lost> {
-        let path = match manager.get_session(OWN_SESSION).await {
-            Ok(path) => Some(path),
+        connection: &Connection,
+        before: Option<OwnedObjectPath>,
+    ) -> Result<Option<OwnedObjectPath>, Lost> {
+        let asked = connection.call_method(Some(LOGIND), MANAGER_PATH, Some(MANAGER), "GetSession", &OWN_SESSION).await;
+        let session: Option<OwnedObjectPath> = match asked {
+            Ok(answer) => Some(answer.body().deserialize()?),
             // Of logind itself: it knows of none.
-            Err(zbus::Error::MethodError(name, ..)) if name.starts_with("org.freedesktop.login1.") => None,
+            Err(zbus::Error::MethodError(name, ..)) if name.starts_with(LOGIND) => None,
             Err(error) => return Err(error.into()),
         };
         self.is_heard = true;
-        match (path, before) {
-            (Some(path), Some(before)) if before.path == path => Ok(Some(before)),
-            (Some(path), _) => {
-                let session = Session::open(connection, path).await?;
-                for event in session.now().await? {
-                    self.tell(event).await?;
-                }
-                Ok(Some(session))
+        match &session {
+            Some(path) if before.as_ref() != Some(path) => {
+                let properties =
+                    connection.call_method(Some(LOGIND), path, Some(PROPERTIES), "GetAll", &SESSION).await?;
+                self.tell(&hints(&properties.body().deserialize()?)).await?;
             }
-            (None, Some(_)) => {
+            None if before.is_some() => {
                 tracing::info!("the person's desktop session is over: locked until there is another");
-                self.tell(Event::Locked).await?;
-                Ok(None)
+                self.tell(&[Event::Locked]).await?;
             }
-            (None, None) => {
-                tracing::warn!(
-                    "logind knows no session of this user: the desktop tells no presence until one is opened"
-                );
-                Ok(None)
+            None => {
+                tracing::warn!("logind knows no session of this user: the desktop tells nothing until one is opened");
             }
+            Some(_) => {}
         }
+        Ok(session)
     }
 
-    async fn tell(&self, event: Event) -> Result<(), Lost> {
-        self.events.send(event).await.map_err(|_| Lost::Unheard)
-    }
-}
-
-/// The session that is followed.
-struct Session {
-    path: OwnedObjectPath,
-    proxy: SessionProxy<'static>,
-    lock: LockStream,
-    unlock: UnlockStream,
-    locked_hint: zbus::proxy::PropertyStream<'static, bool>,
-    idle_hint: zbus::proxy::PropertyStream<'static, bool>,
-}
-
-impl Session {
-    /// Everything is subscribed to before anything is read, so that no change falls between.
-    async fn open(connection: &zbus::Connection, path: OwnedObjectPath) -> Result<Self, Lost> {
-        let proxy = SessionProxy::builder(connection).path(path.clone()).build().await?;
-        Ok(Self {
-            lock: proxy.receive_lock().await?,
-            unlock: proxy.receive_unlock().await?,
-            locked_hint: proxy.receive_locked_hint_changed().await,
-            idle_hint: proxy.receive_idle_hint_changed().await,
-            path,
-            proxy,
-        })
-    }
-
-    async fn now(&self) -> Result<[Event; 2], Lost> {
-        Ok([lock_event(self.proxy.locked_hint().await?), Event::Idle(self.proxy.idle_hint().await?)])
+    async fn tell(&self, events: &[Event]) -> Result<(), Lost> {
+        for event in events {
+            self.events.send(*event).await.map_err(|_| Lost::Unheard)?;
+        }
+        Ok(())
     }
 }
 
-const fn lock_event(is_locked: bool) -> Event {
-    if is_locked { Event::Locked } else { Event::Unlocked }
+/// Reads a message. `owner` is logind's connection, by the bus's own name for it.
+fn told(message: &Message, owner: &str, session: Option<&OwnedObjectPath>) -> Option<Told> {
+    let header = message.header();
+    if message.message_type() != zbus::message::Type::Signal {
+        return None;
+    }
+    let is_own = || header.path().is_some_and(|path| session.is_some_and(|own| **own == *path));
+    match (header.sender()?.as_str(), header.interface()?.as_str(), header.member()?.as_str()) {
+        (BUS, BUS, "NameOwnerChanged") => Some(Told::Restarted),
+        (sender, ..) if sender != owner => None,
+        (_, MANAGER, "SessionNew" | "SessionRemoved") => Some(Told::Sessions),
+        (_, MANAGER, "PrepareForSleep") => {
+            let start: bool = message.body().deserialize().ok()?;
+            Some(Told::Events(vec![if start { Event::Sleeping } else { Event::Awake }]))
+        }
+        (_, SESSION, "Lock") if is_own() => Some(Told::Events(vec![Event::Locked])),
+        (_, SESSION, "Unlock") if is_own() => Some(Told::Events(vec![Event::Unlocked])),
+        (_, PROPERTIES, "PropertiesChanged") if is_own() => {
+            let (interface, changed, _): (String, HashMap<String, OwnedVariant>, Vec<String>) =
+                message.body().deserialize().ok()?;
+            (interface == SESSION).then(|| Told::Events(hints(&changed)))
+        }
+        _ => None,
+    }
 }
 
-/// The next thing that happens to the session; never, where there is none. Of several that have come together, what the
-/// desktop says of itself is read before what it was asked to do: an old `LockedHint` must not undo a lock.
-async fn next_of(session: &mut Option<Session>) -> Result<Event, Lost> {
-    let Some(session) = session else { return std::future::pending().await };
-    tokio::select! {
-        biased;
-        Some(changed) = session.locked_hint.next() => Ok(lock_event(changed.get().await?)),
-        Some(changed) = session.idle_hint.next() => Ok(Event::Idle(changed.get().await?)),
-        Some(_) = session.unlock.next() => Ok(Event::Unlocked),
-        Some(_) = session.lock.next() => Ok(Event::Locked),
-        else => Err(Lost::Closed),
-    }
+/// What a session's properties tell; logind sends the two that count with their values.
+fn hints(properties: &HashMap<String, OwnedVariant>) -> Vec<Event> {
+    let hint = |name: &str| properties.get(name).and_then(|value| bool::try_from(value).ok());
+    let locked = hint("LockedHint").map(|locked| if locked { Event::Locked } else { Event::Unlocked });
+    // Whoever comes back unlocks last, so that nobody is taken for away in between.
+    hint("IdleHint").map(Event::Idle).into_iter().chain(locked).collect()
 }

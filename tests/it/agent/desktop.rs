@@ -221,9 +221,10 @@ async fn the_page_learns_what_the_desktop_tells() {
     assert_eq!(room.pushed().await, Away);
     logind.set(Some(true), None).await;
     assert_eq!(room.pushed().await, Locked);
-    logind.set(None, Some(false)).await;
     logind.set(Some(false), None).await;
-    assert_eq!(room.pushed().await, SignedIn, "locked until it was unlocked");
+    assert_eq!(room.pushed().await, Away, "unlocked, and still nobody is there");
+    logind.set(None, Some(false)).await;
+    assert_eq!(room.pushed().await, SignedIn);
     logind.ask_to_lock(true).await;
     assert_eq!(room.pushed().await, Locked);
     logind.ask_to_lock(false).await;
@@ -270,15 +271,25 @@ async fn what_is_said_holds_until_the_desktop_changes_and_a_sign_out_for_good() 
     assert_eq!(room.pushed().await, SignedIn);
     logind.set(Some(true), None).await;
     assert_eq!(room.pushed().await, Locked);
-    room.agent.control.call("presence.signOut", &json!({})).await.expect("signed out");
-    assert_eq!(room.pushed().await, SignedOut);
-    logind.set(Some(false), Some(false)).await;
+    logind.set(Some(false), None).await;
+    assert_eq!(room.pushed().await, Away);
+    logind.set(None, Some(false)).await;
+    assert_eq!(room.pushed().await, SignedIn);
+
     room.agent.say(Away).await;
-    assert_eq!(room.pushed().await, Away, "the desktop signs nobody in");
+    assert_eq!(room.pushed().await, Away);
     logind.set(Some(true), None).await;
     assert_eq!(room.pushed().await, Locked);
     logind.set(Some(false), None).await;
     assert_eq!(room.pushed().await, Away, "it lifts no more than it lowered");
+
+    logind.set(Some(true), None).await;
+    assert_eq!(room.pushed().await, Locked);
+    room.agent.control.call("presence.signOut", &json!({})).await.expect("signed out");
+    assert_eq!(room.pushed().await, SignedOut);
+    logind.set(Some(false), None).await;
+    room.agent.say(Away).await;
+    assert_eq!(room.pushed().await, Away, "the desktop signs nobody in");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -317,4 +328,24 @@ async fn an_agent_that_never_finds_a_bus_goes_by_what_is_said() {
     agent.say(Away).await;
     let pushed = soon("a state", page.next()).await;
     assert!(matches!(pushed, Ok(AgentMessage::State { state, .. }) if state.presence == Away), "{pushed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_logind_is_believed() {
+    let (mut room, logind) = Room::new().await;
+    let stranger = connection::Builder::address(address(room.folder.path()).as_str()).build();
+    let stranger = soon("a place on the bus", stranger).await.expect("connected");
+    let names = async || {
+        let bus = "org.freedesktop.DBus";
+        let names = stranger.call_method(Some(bus), "/org/freedesktop/DBus", Some(bus), "ListNames", &()).await;
+        names.expect("an answer").body().deserialize::<Vec<String>>().expect("names")
+    };
+    for name in names().await {
+        let session = ("org.freedesktop.login1.Session", logind.path());
+        stranger.emit_signal(Some(name.as_str()), &session.1, session.0, "Lock", &()).await.expect("sent");
+    }
+    // The bus has passed on what was sent before it answers.
+    names().await;
+    logind.set(None, Some(true)).await;
+    assert_eq!(room.pushed().await, Away, "not locked");
 }

@@ -91,7 +91,7 @@ impl Program {
         );
         std::fs::write(folder.path().join("agent.toml"), agent_toml).expect("written");
         let mut command = command(env!("CARGO_BIN_EXE_loopkey"), ["agent", "--config", "agent.toml"]);
-        command.current_dir(folder.path()).env("LOOPKEY_LOG", "warn");
+        command.current_dir(folder.path());
         let process = Running::start(&mut command, "bsdutils");
         let control = connect(&folder.path().join("control.sock")).await;
         let enrolment = json!({ "issuer": issuer, "ticket": server.ticket("ada").await });
@@ -104,7 +104,7 @@ impl Program {
     pub(super) async fn with(settings: &str, of_origin: &str, variables: &[(&str, &str)]) -> Self {
         Self::start(settings, of_origin, |program, arguments| {
             let mut command = Command::new(program);
-            command.args(arguments).stdin(Stdio::null());
+            command.args(arguments).env("LOOPKEY_LOG", "warn").stdin(Stdio::null());
             trace::of_child(&mut command);
             command.envs(variables.iter().copied());
             command

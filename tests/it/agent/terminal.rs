@@ -28,7 +28,7 @@ impl Terminal {
             let mut command = Command::new("script");
             let line = line.replace("AGENT", &format!("'{program}' {}", arguments.join(" ")));
             command.args(["--quiet", "--flush", "--return", "--command", &line, "/dev/null"]);
-            command.env("LC_ALL", "C.UTF-8").env("DISPLAY", "").env("WAYLAND_DISPLAY", "");
+            command.env("LOOPKEY_LOG", "warn").env("LC_ALL", "C.UTF-8").env("DISPLAY", "").env("WAYLAND_DISPLAY", "");
             command.stdin(Stdio::piped()).stdout(Stdio::piped());
             command
         };
