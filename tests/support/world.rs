@@ -41,18 +41,24 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let port = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address").port();
+        // Kept from here on: another test's process may ask for a port just then.
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
         let issuer = format!("http://127.0.0.1:{port}").parse().expect("an issuer");
         let store = StoreUrl::Embedded(folder.path().join("login"));
         let mut server = Self { issuer, port, store, running: None, _folder: folder };
-        server.resume().await;
+        server.serve_on(listener);
         server
     }
 
     /// Starts it again after [`Server::stop`].
     pub(crate) async fn resume(&mut self) {
-        trace::start();
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await.expect("the same port");
+        self.serve_on(listener);
+    }
+
+    fn serve_on(&mut self, listener: TcpListener) {
+        trace::start();
         let mut config = LoginConfig::new(self.issuer.clone());
         config.development = true;
         config.service_key = Some(Secret::new(SERVICE_KEY.to_owned()));
