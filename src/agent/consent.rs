@@ -124,15 +124,14 @@ impl Consents {
             return Err(RefusalCode::Unavailable);
         }
         let _place = self.take_place(&origin)?;
+        // Found out first: once the page has heard of a prompt, there is one.
+        let browser = browser.await;
         let code = two_digits();
         opened(code.clone());
         let mut asked = Asked { audit: &self.audit, request: &request, answered: false };
         let (subject, can_remember) = (account.subject, mode == ConsentMode::Prompt);
-        let answer = async {
-            let browser = browser.await;
-            self.ask(Prompt { origin: origin.clone(), subject, name: account.name, code, browser, can_remember }).await
-        };
-        let answer = tokio::time::timeout(CONSENT_TIMEOUT, answer).await;
+        let prompt = Prompt { origin: origin.clone(), subject, name: account.name, code, browser, can_remember };
+        let answer = tokio::time::timeout(CONSENT_TIMEOUT, self.ask(prompt)).await;
         asked.answered = true;
         tracing::info!(%origin, ?answer, "the person was asked");
         let (outcome, remember) = match answer {

@@ -1,6 +1,7 @@
 //! Hostile messages: what is not, to the letter, one of a page's six messages closes the socket with 4400. What they may
 //! not say when, and what they may not ask for, is in `order` and `challenge`.
 
+use loopkey::agent::control::Method;
 use loopkey::protocol::message::PageMessage;
 use serde_json::{Value, json};
 
@@ -195,14 +196,15 @@ async fn i088_lone_surrogates() {
     bounce(1007, [masked(0x81, b"{\"type\":\"prove\",\"id\":1,\"challenge\":\"\xed\xa0\x80\"}")]).await;
 }
 
-/// The names that the control socket answers to: those that its source lists, and those of the protocol.
+/// The names that the control socket answers to, and those that the agent says on it.
 fn control_methods() -> Vec<&'static str> {
-    let source = include_str!("../../../src/agent/control/server.rs");
-    let arms = source.lines().filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix("\" => {"));
-    let mut names: Vec<_> = arms.collect();
-    assert!(names.len() >= 8, "only {names:?} were found in the source of the control socket");
-    names.extend(["stop", "doctor", "log.tail", "grants.set", "actions.register", "consent.request", "action.invoke"]);
-    names.extend(["sockets.changed", "account.revoked", "consent.withdrawn"]);
+    let mut names: Vec<_> = Method::ALL.iter().map(|method| method.word()).collect();
+    for name in
+        ["stop", "doctor", "log.tail", "grants.set", "actions.register", "presence.set", "account.enrol", "status"]
+    {
+        assert!(names.contains(&name), "{name} is no method any more");
+    }
+    names.extend(["consent.request", "action.invoke", "sockets.changed", "account.revoked", "consent.withdrawn"]);
     names
 }
 
