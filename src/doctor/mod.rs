@@ -42,7 +42,10 @@ impl Examiner {
             .or_else(|| settings.as_ref().map(|settings| settings.control.clone()))
             .unwrap_or_else(config::default_control);
         match control::ask(&path).await {
-            Ok(answer) => report.take_agent(answer),
+            Ok(answer) => {
+                report.add("the control socket", []);
+                report.take_agent(answer);
+            }
             Err(error) => {
                 report.agent_is_absent = matches!(error, ControlError::NoAgent(_));
                 report.add("the control socket", control::findings(&path, &error));

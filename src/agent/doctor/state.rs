@@ -8,6 +8,9 @@ use crate::agent::hub::Hub;
 use crate::agent::keystore::{KeyStore, KeyStoreError};
 use crate::keyfile::{self, KeyFileError};
 
+/// Places where the log was changed that are named, from the first: a report is for people.
+const MAX_LOG_FAULTS: usize = 10;
+
 /// Looks at the files in a state folder; one that does not exist yet is all right.
 #[must_use]
 pub fn examine_state(folder: &Path) -> Vec<Finding> {
@@ -24,14 +27,15 @@ pub fn examine_state(folder: &Path) -> Vec<Finding> {
     match audit::read(folder) {
         Ok(reading) if reading.faults.is_empty() => {}
         Ok(reading) => {
-            let faults: Vec<_> = reading.faults.iter().map(ToString::to_string).collect();
+            let faults: Vec<_> = reading.faults.iter().take(MAX_LOG_FAULTS).map(ToString::to_string).collect();
             findings.push(
                 Finding::error(
                     "log_changed",
                     "the audit log is not as the agent wrote it",
                     "`loopkey log` shows the lines; keep the files for whoever has to look into it, then move them away",
                 )
-                .with("faults", faults),
+                .with("faults", faults)
+                .with("count", reading.faults.len()),
             );
         }
         Err(audit::AuditError::File(error)) => findings.push(of_file(&error)),
