@@ -75,10 +75,11 @@ export class Connection {
   /**
    * A login token for a fresh challenge.
    * @param {number} epoch of the state that the card was drawn from
-   * @param {{signal: AbortSignal, onConsent: (code: string) => void}} options abort takes the prompt away
+   * @param {{signal: AbortSignal, onConsent: (code: string) => void, mark?: string | null}} options abort takes the prompt
+   *   away; `mark`: of a page that the person opened from the client
    * @returns {Promise<string>}
    */
-  async login(epoch, challenge, { signal, onConsent }) {
+  async login(epoch, challenge, { signal, onConsent, mark }) {
     if (signal.aborted) throw signal.reason;
     const id = this.#nextId();
     const cancel = () => {
@@ -87,7 +88,7 @@ export class Connection {
     };
     signal.addEventListener("abort", cancel, { once: true });
     try {
-      return await this.#request({ type: "login", id, epoch, challenge }, { onConsent });
+      return await this.#request({ type: "login", id, epoch, challenge, ...(mark && { mark }) }, { onConsent });
     } finally {
       signal.removeEventListener("abort", cancel);
     }

@@ -17,16 +17,17 @@ const RETRIED_ONCE = ["stale_challenge", "unavailable"];
  * @param {import("./connection.js").Connection} attempt.connection
  * @param {number} attempt.epoch
  * @param {string} attempt.subject
+ * @param {string | null} [attempt.mark] of a page that the person opened from the client
  * @param {AbortSignal} attempt.signal its reason is what the caller's promise rejects with
  * @param {(code: string | null) => void} attempt.onConsent the two digits, and null when the prompt is gone
  * @param {(redeeming: boolean) => void} attempt.onRedeeming true while the login server has the token: what it
  *   does with it cannot be taken back, so that an abort then ends nothing but a further try
  */
-export async function login({ issuer, connection, epoch, subject, signal, onConsent, onRedeeming }) {
+export async function login({ issuer, connection, epoch, subject, mark, signal, onConsent, onRedeeming }) {
   const retried = new Set();
   for (;;) {
     const { challenge } = await Promise.race([patiently(issuer, () => issuer.challenge()), untilAborted(signal)]);
-    const token = await askAgent(connection, epoch, challenge, signal, onConsent);
+    const token = await askAgent(connection, epoch, challenge, mark, signal, onConsent);
     signal.throwIfAborted();
     onRedeeming(true);
     try {
@@ -50,14 +51,14 @@ async function patiently(issuer, call) {
   }
 }
 
-async function askAgent(connection, epoch, challenge, signal, onConsent) {
+async function askAgent(connection, epoch, challenge, mark, signal, onConsent) {
   let prompted = false;
   const show = (code) => {
     prompted = true;
     onConsent(code);
   };
   try {
-    return await connection.login(epoch, challenge, { signal, onConsent: show });
+    return await connection.login(epoch, challenge, { signal, onConsent: show, mark });
   } finally {
     if (prompted) onConsent(null);
   }

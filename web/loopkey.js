@@ -49,8 +49,10 @@ class Loopkey extends EventTarget {
   #attempt = null;
   /** The mark in the address of a page that the person opened from the client. */
   #mark;
-  /** The connection to the agent that opened the page, until it has signed the person in. */
-  #opener = null;
+  /** The connection to the agent that opened the page, with the mark, until a sign-in has used it up. */
+  #opened = null;
+  /** Whether there is a session is known. @type {Promise<void>} */
+  #checked = Promise.resolve();
 
   state = Object.freeze({ name: "unknown", reason: "not_started" });
   presence = null;
@@ -87,7 +89,9 @@ class Loopkey extends EventTarget {
     window.addEventListener("pagehide", this.#onPageHide);
     window.addEventListener("pageshow", this.#onPageShow);
     document.addEventListener("resume", this.#onResume);
-    await Promise.all([this.#agent.start(), this.#session.check()]);
+    const checked = this.#session.check();
+    this.#checked = checked.catch(() => {});
+    await Promise.all([this.#agent.start(), checked]);
   }
 
   async connect() {
@@ -112,6 +116,7 @@ class Loopkey extends EventTarget {
     if (!this.person) throw new LoopkeyError(this.presence?.presence === "signed_out" ? "signed_out" : "no_person");
     const attempt = (this.#attempt = new AbortController());
     let connection = this.#connection;
+    let mark = null;
     try {
       if (asleep) {
         this.wake();
@@ -123,6 +128,7 @@ class Loopkey extends EventTarget {
         connection,
         epoch: this.presence.epoch,
         subject: this.person.subject,
+        mark: (mark = this.#opened?.connection === connection ? this.#opened.mark : null),
         signal: attempt.signal,
         onConsent: (code) => this.#emit("consent", { code }),
         onRedeeming: (redeeming) => this.#setRedeeming(redeeming),
@@ -133,6 +139,7 @@ class Loopkey extends EventTarget {
       throw error;
     } finally {
       if (this.#attempt === attempt) this.#attempt = null;
+      if (mark) this.#opened = null;
       this.#setRedeeming(false);
     }
     this.#session.loggedIn().catch(() => {}); // signed in all the same; the next check will tell
@@ -187,7 +194,7 @@ class Loopkey extends EventTarget {
     connection.onNews = (name, value) => this.#emit("news", Object.freeze({ name, value }));
     isOpener(this.#environment, this.#mark, ready.opened).then((opener) => {
       if (!opener) return;
-      this.#opener = connection;
+      this.#opened = { connection, mark: this.#mark, clicked: false };
       this.#mark = null; // once
       this.#loginWhereOpened();
     });
@@ -235,10 +242,12 @@ class Loopkey extends EventTarget {
   }
 
   /** The person has asked for it in the client: no click is needed, and no prompt will come. */
-  #loginWhereOpened() {
-    if (!this.#opener || this.#opener !== this.#connection || !this.person) return;
-    this.#opener = null;
-    if (this.session?.subject === this.person.subject) return;
+  async #loginWhereOpened() {
+    await this.#checked;
+    if (!this.#opened || this.#opened.connection !== this.#connection || !this.person || this.#opened.clicked) return;
+    this.#opened.clicked = true;
+    // Nobody is put in somebody else's place without a click.
+    if (this.session) return;
     this.login().catch((error) => this.#emit("error", error)); // the card offers the click instead
   }
 

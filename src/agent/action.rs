@@ -9,6 +9,7 @@ use boon::{Compiler, SchemaIndex, Schemas, SchemeUrlLoader};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::audit::{Act, Audit};
 use super::core::Core;
 use crate::protocol::code::RefusalCode;
 use crate::protocol::grant::is_action_name;
@@ -234,7 +235,7 @@ impl Actions {
     }
 
     /// Has an action performed.
-    pub(super) async fn invoke(&self, invocation: Invocation) -> Result<Value, RefusalCode> {
+    pub(super) async fn invoke(&self, invocation: Invocation, audit: &Audit) -> Result<Value, RefusalCode> {
         let (name, origin) = (invocation.name.clone(), invocation.origin.clone());
         let (schema, action) = {
             let inner = self.lock();
@@ -245,10 +246,13 @@ impl Actions {
             tracing::warn!(action = name, %origin, at = %error.instance_location, "the page's parameters do not fit");
             return Err(RefusalCode::Failed);
         }
+        let account = invocation.account.clone();
+        audit.note_caused(&origin, Act::Action { origin: origin.clone(), account, name: name.clone() });
         match tokio::time::timeout(ACTION_TIMEOUT, action.invoke(invocation)).await {
             Err(_) => Err(RefusalCode::Timeout),
             Ok(Err(ActionFault::Denied)) => Err(RefusalCode::Denied),
             Ok(Err(ActionFault::Failed(reason))) => {
+                let reason: String = reason.chars().take(200).collect();
                 tracing::warn!(action = name, %origin, reason, "an action failed");
                 Err(RefusalCode::Failed)
             }

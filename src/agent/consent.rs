@@ -10,13 +10,13 @@ use futures::future::BoxFuture;
 
 use super::audit::{Act, Audit, Outcome};
 use super::hub::{Hub, HubError};
-use super::pass::Pass;
+use super::pass::Passes;
 use crate::clock::Clock;
 use crate::crypto;
 use crate::protocol::code::RefusalCode;
 use crate::protocol::consent::{ConsentRequest, Consented};
 use crate::protocol::grant::ConsentMode;
-use crate::protocol::id::{Epoch, Subject};
+use crate::protocol::id::{Epoch, PageMark, Subject};
 use crate::protocol::limits::{CONSENT_TIMEOUT, PROMPT_WINDOW, PROMPTS_PER_WINDOW};
 use crate::protocol::origin::Origin;
 use crate::protocol::time::Moment;
@@ -46,8 +46,8 @@ pub(super) struct Asking {
     pub(super) mode: ConsentMode,
     /// The epoch of the state that the person saw on the card.
     pub(super) epoch: Epoch,
-    /// Where the person opened the page from the client.
-    pub(super) pass: Option<Pass>,
+    /// The mark of a page that the person opened from the client.
+    pub(super) mark: Option<PageMark>,
     /// Finds out which program is at the other end. It may take some milliseconds.
     pub(super) browser: BoxFuture<'static, Option<String>>,
 }
@@ -84,6 +84,8 @@ pub(super) struct Consents {
     askers: Vec<Arc<dyn Asker>>,
     clock: Arc<dyn Clock>,
     audit: Arc<Audit>,
+    /// Pages that the person opened from the client.
+    pub(super) passes: Passes,
     prompting: AtomicBool,
     recent: Mutex<HashMap<Origin, Vec<Moment>>>,
 }
@@ -91,7 +93,14 @@ pub(super) struct Consents {
 impl Consents {
     /// Asks through the first of `askers` that is available and able to.
     pub(super) fn new(askers: Vec<Arc<dyn Asker>>, clock: Arc<dyn Clock>, audit: Arc<Audit>) -> Self {
-        Self { askers, clock, audit, prompting: AtomicBool::new(false), recent: Mutex::default() }
+        Self {
+            askers,
+            clock,
+            audit,
+            passes: Passes::default(),
+            prompting: AtomicBool::new(false),
+            recent: Mutex::default(),
+        }
     }
 
     /// Gets the consent for signing the account of the epoch in; `opened` is told the digits once a prompt is open.
@@ -101,13 +110,15 @@ impl Consents {
         asking: Asking,
         opened: impl FnOnce(String) + Send,
     ) -> Result<Consented, RefusalCode> {
-        let Asking { origin, mode, epoch, pass, browser } = asking;
+        let Asking { origin, mode, epoch, mark, browser } = asking;
         let (request, account) = hub.consent_request(&origin, epoch).map_err(|error| code_of(&error))?;
-        if pass.is_some_and(|pass| pass.is_good(epoch, self.clock.now())) {
+        let mode = mode.narrowed(hub.choice(&origin));
+        // Where each sign-in is to be asked for, opening the page is no answer.
+        let is_opened = |mark: &PageMark| self.passes.redeem(&origin, epoch, mark, self.clock.now());
+        if mode != ConsentMode::Always && mark.as_ref().is_some_and(is_opened) {
             self.note(&request, Outcome::Opened, false);
             return Ok(Consented::by_opening(&request));
         }
-        let mode = mode.narrowed(hub.choice(&origin));
         let remembered = hub.is_remembered(&request);
         if let Some(consented) = Consented::without_prompt(&request, mode, remembered) {
             let outcome = if mode == ConsentMode::Page { Outcome::Page } else { Outcome::Remembered };
@@ -153,7 +164,12 @@ impl Consents {
     }
 
     fn note(&self, request: &ConsentRequest, outcome: Outcome, remembered: bool) {
-        self.audit.note(consent_line(request, outcome, remembered));
+        let line = consent_line(request, outcome, remembered);
+        match outcome {
+            // The person was asked, three times in ten minutes at most.
+            Outcome::Allowed | Outcome::Denied | Outcome::Timeout | Outcome::Opened => self.audit.note(line),
+            _ => self.audit.note_caused(&request.origin, line),
+        }
     }
 
     /// Asks through the first who can; one who finds that it cannot after all passes the question on.
@@ -292,7 +308,7 @@ mod tests {
                 origin: origin.clone(),
                 mode: ConsentMode::Prompt,
                 epoch: Epoch(0),
-                pass: None,
+                mark: None,
                 browser: Box::pin(std::future::ready(None)),
             };
             let obtain = || consents.obtain(&hub, asking(), |_| ());

@@ -12,7 +12,6 @@ use super::consent::Consents;
 use super::doctor::Troubles;
 use super::hub::Hub;
 use super::open::Browser;
-use super::pass::Passes;
 use super::settings::OriginSettings;
 use super::ticket::Tickets;
 use crate::clock::Clock;
@@ -27,7 +26,6 @@ pub(super) struct Core {
     pub(super) census: Census,
     pub(super) tickets: Tickets,
     pub(super) consents: Consents,
-    pub(super) passes: Passes,
     pub(super) actions: Actions,
     pub(super) troubles: Troubles,
     pub(super) browser: Arc<dyn Browser>,
@@ -51,7 +49,7 @@ impl Core {
         origins: HashMap<Origin, OriginSettings>,
     ) -> Self {
         let revoked = broadcast::channel(16).0;
-        let (tickets, passes, actions) = (Tickets::new(), Passes::default(), Actions::new());
+        let (tickets, actions) = (Tickets::new(), Actions::new());
         let (lookings, clients) = (watch::Sender::new(0), watch::Sender::new(0));
         let troubles = Troubles::default();
         Self {
@@ -59,7 +57,6 @@ impl Core {
             census,
             tickets,
             consents,
-            passes,
             actions,
             troubles,
             browser,

@@ -116,6 +116,8 @@ impl Doorman {
         line: Line,
     ) {
         let origin = admitted.origin().origin().clone();
+        // Before the person's choice is looked at: a later one is heard of.
+        let revoked = self.core.revocations();
         let (settings, hub) = match self.core.page_of(&origin) {
             Ok(page) => page,
             Err(reason) => return refuse(stream, &self.core, reason, Some(origin)).await,
@@ -142,7 +144,7 @@ impl Doorman {
         let (core, opening) = (Arc::clone(&self.core), Some(opening));
         let page = Page { core, hub, origin: settings, peer: admitted.peer(), line, opening, socket };
         let span = tracing::info_span!("socket", %origin);
-        driver::drive(stream, page, self.stop.clone()).instrument(span).await;
+        driver::drive(stream, page, revoked, self.stop.clone()).instrument(span).await;
     }
 }
 
@@ -165,6 +167,9 @@ async fn first_bytes<S: AsyncRead + Unpin>(
 
 /// The one way out for everything that is not admitted.
 async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: S, core: &Core, reason: Refused, origin: Option<Origin>) {
+    if let Some(origin) = origin.as_ref().filter(|origin| core.origins.contains_key(*origin)) {
+        core.audit.refused(origin, reason.word());
+    }
     // Over the budget the log is spared too.
     if !core.census.may_answer_refusal(reason, core.clock.now()) {
         core.troubles.over_budget();

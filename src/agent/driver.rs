@@ -7,15 +7,13 @@ use futures::StreamExt as _;
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 use futures::stream::FuturesUnordered;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use super::action::Invocation;
-use super::audit::Act;
 use super::census;
 use super::consent::Asking;
 use super::core::{Core, Stop};
 use super::hub::Hub;
-use super::pass::Pass;
 use super::peer::{Line, PeerFault};
 use super::settings::OriginSettings;
 use super::wire::{Event, Wire};
@@ -25,6 +23,7 @@ use crate::protocol::connection::{Call, Connection, Input, Output, Ready, Resump
 use crate::protocol::grant::Grant;
 use crate::protocol::id::Nonce;
 use crate::protocol::message::AgentMessage;
+use crate::protocol::origin::Origin;
 use crate::protocol::peer::OwnUser;
 use crate::protocol::time::Moment;
 
@@ -42,13 +41,17 @@ pub(super) struct Page {
 }
 
 /// Speaks with one page until either side ends it.
-pub(super) async fn drive<S: AsyncRead + AsyncWrite + Unpin>(stream: S, page: Page, mut stop: watch::Receiver<Stop>) {
+pub(super) async fn drive<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    page: Page,
+    mut revoked: broadcast::Receiver<Origin>,
+    mut stop: watch::Receiver<Stop>,
+) {
     let mut wire = Wire::new(stream).await;
     let mut driver = Driver::new(page);
     let mut states = driver.page.hub.subscribe();
     let mut boards = driver.page.core.actions.board();
     boards.mark_changed();
-    let mut revoked = driver.page.core.revocations();
     let mut lookings = driver.page.core.lookings();
     let (notes, mut noted) = mpsc::unbounded_channel();
     let end = loop {
@@ -58,8 +61,14 @@ pub(super) async fn drive<S: AsyncRead + AsyncWrite + Unpin>(stream: S, page: Pa
         let clock = &driver.page.core.clock;
         let due = driver.machine.deadline().map(|at| at.since(clock.now()));
         tokio::select! {
-            // What the agent knows comes before what the page says, and that a prompt is open before its answer.
+            // What the agent knows comes before what the page says, and that a prompt is open before its answer. That the
+            // person takes something back comes before everything.
             biased;
+            () = Stop::wait(&mut stop) => driver.handle(Input::Stopping),
+            // Whoever missed a withdrawal may have missed its own.
+            origin = revoked.recv() => if origin.is_err() || origin.is_ok_and(|o| o == driver.page.origin.origin) {
+                driver.handle(Input::Withdrawn);
+            },
             // While the page is behind, states wait in their one slot: it gets the newest, not a backlog.
             Ok(()) = states.changed(), if !wire.has_unsent() => {
                 let published = Arc::clone(&states.borrow_and_update());
@@ -78,15 +87,10 @@ pub(super) async fn drive<S: AsyncRead + AsyncWrite + Unpin>(stream: S, page: Pa
                 driver.handle(input);
             },
             () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => driver.handle(Input::Timeout),
-            // Whoever missed a withdrawal may have missed its own.
-            origin = revoked.recv() => if origin.is_err() || origin.is_ok_and(|o| o == driver.page.origin.origin) {
-                driver.handle(Input::Withdrawn);
-            },
             Ok(()) = lookings.changed() => if let Err(fault) = driver.look_again() {
                 tracing::warn!(%fault, "cutting a socket: the peer is not the one that was admitted");
                 break End::Gone;
             },
-            () = Stop::wait(&mut stop) => driver.handle(Input::Stopping),
             event = wire.event() => match event {
                 Event::Text(text) => driver.handle(Input::Text(text.as_str())),
                 Event::Binary => driver.handle(Input::Binary),
@@ -127,8 +131,6 @@ struct Driver {
     work: FuturesUnordered<Work>,
     /// How to take an open prompt away again.
     prompts: HashMap<Call, AbortHandle>,
-    /// Where the person opened the page from the client.
-    pass: Option<Pass>,
 }
 
 impl Driver {
@@ -136,7 +138,7 @@ impl Driver {
         let terms = Terms { grants: page.origin.grants.clone(), proof: page.origin.proof };
         let nonce = Nonce::from_bytes(crypto::random());
         let machine = Connection::new(terms, page.hub.published(), nonce, page.core.clock.now());
-        Self { page, machine, work: FuturesUnordered::new(), prompts: HashMap::new(), pass: None }
+        Self { page, machine, work: FuturesUnordered::new(), prompts: HashMap::new() }
     }
 
     fn now(&self) -> Moment {
@@ -159,14 +161,19 @@ impl Driver {
                 Output::Send(message) => {
                     tracing::debug!(?message, "to the page");
                     if let AgentMessage::Refused { code, .. } = &message {
-                        self.page.core.audit.refused(&self.page.origin.origin, *code);
+                        self.page.core.audit.refused(&self.page.origin.origin, code.word());
                     }
                     wire.send(&message.encode())
                 }
                 Output::SendState(published) => wire.send(&published.frame),
                 Output::SendNews(news) => wire.send(&news.frame),
                 Output::Ready(ready) => wire.send(&self.ready(ready).encode()),
-                Output::Close(code) => Err(code),
+                Output::Close(code) => {
+                    if code == CloseCode::NotAccepted {
+                        self.page.core.audit.refused(&self.page.origin.origin, "not_accepted");
+                    }
+                    Err(code)
+                }
                 Output::ReadTicket(call, ticket) => {
                     let Page { core, hub, origin, .. } = &self.page;
                     let read = core.tickets.redeem(&ticket, &origin.origin, hub.issuer(), self.now());
@@ -194,14 +201,14 @@ impl Driver {
                     self.work(async move { Input::ProofSigned(call, proof.ok()) });
                     Ok(())
                 }
-                Output::AskConsent(call, epoch) => {
+                Output::AskConsent(call, epoch, mark) => {
                     let (core, hub) = (Arc::clone(&self.page.core), Arc::clone(&self.page.hub));
                     let notes = notes.clone();
                     let asking = Asking {
                         origin: self.page.origin.origin.clone(),
                         mode: self.page.origin.consent,
                         epoch,
-                        pass: self.pass.take(),
+                        mark,
                         browser: Box::pin(self.page.line.clone().browser()),
                     };
                     let handle = self.work(async move {
@@ -243,13 +250,8 @@ impl Driver {
                         let Some(account) = current else {
                             return Input::ActionDone(call, Err(RefusalCode::Denied));
                         };
-                        core.audit.note(Act::Action {
-                            origin: origin.clone(),
-                            account: account.clone(),
-                            name: name.clone(),
-                        });
                         let invocation = Invocation { origin, account, name, params };
-                        Input::ActionDone(call, core.actions.invoke(invocation).await)
+                        Input::ActionDone(call, core.actions.invoke(invocation, &core.audit).await)
                     });
                     Ok(())
                 }
@@ -273,11 +275,10 @@ impl Driver {
         let resumption = Resumption { epoch: state.epoch, challenged: ready.challenged };
         let resume = core.tickets.seal(resumption, &origin.origin, hub.issuer(), self.now());
         tracing::debug!(resumed = ready.resumed, proof = ready.proof.is_some(), "socket open");
-        // A page that shows who it is at first contact may be the one that the person opened from the client.
-        if ready.proof.is_some() && ready.grants.has(&Grant::Login) {
-            self.pass = core.passes.take(&origin.origin, state.epoch, core.clock.now());
-        }
-        let opened = self.pass.as_ref().map(|pass| pass.shown.clone());
+        // At first contact the page may be one that the person opened from the client.
+        let passes = &core.consents.passes;
+        let opened = ready.proof.is_some() && ready.grants.has(&Grant::Login);
+        let opened = opened.then(|| passes.shown(&origin.origin, state.epoch, self.now())).flatten();
         socket.opened();
         self.page.opening = None;
         AgentMessage::Ready {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::action::ActionOwner;
-use super::audit::{self, Act, AuditError, Reading};
+use super::audit::{Act, AuditError, Reading};
 use super::core::{Core, Stop};
 use super::hub::{Hub, HubError};
 use super::issuer::IssuerFault;
@@ -232,6 +232,7 @@ impl Handle {
         for hub in self.core.hubs.values() {
             some |= hub.revoke_consents(origin)?;
         }
+        self.core.consents.passes.forget(origin);
         self.core.audit.note(Act::Revoked { origin: origin.clone() });
         self.core.revoke(origin);
         Ok(some)
@@ -252,6 +253,9 @@ impl Handle {
             return Err(HandleError::Widens(origin.clone()));
         }
         hub.choose(origin, choice)?;
+        if choice.is_some() {
+            self.core.consents.passes.forget(origin);
+        }
         let words = choice.map_or_else(|| "default".to_owned(), |choice| choice.to_string());
         self.core.audit.note(Act::Chosen { origin: origin.clone(), choice: words });
         if choice == Some(Choice::Blocked) {
@@ -278,8 +282,12 @@ impl Handle {
         }
         // What is not written down is not given out.
         self.core.audit.record(Act::Opened { origin: page.origin().clone(), account })?;
-        let mark = self.core.passes.make(page.origin(), state.epoch, self.core.clock.now());
-        self.core.browser.open(&page.marked(&mark)).map_err(HandleError::NoBrowser)
+        let passes = &self.core.consents.passes;
+        let mark = passes.make(page.origin(), state.epoch, self.core.clock.now());
+        self.core.browser.open(&page.marked(&mark)).map_err(|error| {
+            passes.forget(page.origin());
+            HandleError::NoBrowser(error)
+        })
     }
 
     /// Somebody who may register actions: a connected client, or the embedding program.
@@ -292,7 +300,7 @@ impl Handle {
     /// # Errors
     /// [`AuditError`] where a file cannot be read.
     pub fn log(&self, count: usize) -> Result<Reading, AuditError> {
-        let mut reading = audit::read(&self.settings.state_dir)?;
+        let mut reading = self.core.audit.read()?;
         let from = reading.entries.len().saturating_sub(count);
         reading.entries.drain(..from);
         Ok(reading)

@@ -48,7 +48,7 @@ impl Page {
     }
 
     /// The address with a mark in its fragment, which browsers send to nobody. A fragment that is there stays in front of it.
-    pub(super) fn marked(&self, mark: &str) -> String {
+    pub(super) fn marked(&self, mark: &impl std::fmt::Display) -> String {
         let mut url = self.url.clone();
         let fragment = match url.fragment().filter(|fragment| !fragment.is_empty()) {
             Some(fragment) => format!("{fragment}&loopkey={mark}"),
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_mark_is_in_the_fragment_behind_what_was_there() {
-        let marked = |url| Page::parse(url).map(|page| page.marked("M"));
+        let marked = |url| Page::parse(url).map(|page| page.marked(&"M"));
         assert_eq!(marked("https://a.example/p?q=1").as_deref(), Ok("https://a.example/p?q=1#loopkey=M"));
         assert_eq!(marked("https://a.example/#").as_deref(), Ok("https://a.example/#loopkey=M"));
         assert_eq!(marked("https://a.example/#/doc/1").as_deref(), Ok("https://a.example/#/doc/1&loopkey=M"));

@@ -1,16 +1,15 @@
-//! Passes for pages that the person opens from the client: the next page of that origin is signed in without a further
-//! prompt, once, within a minute.
+//! Passes for pages that the person opens from the client: that page is signed in without a further prompt, once, within a
+//! minute.
 //!
-//! The page's address carries the SHA-256 of the pass as a mark, and the agent shows the pass itself on the page's socket.
-//! So the page knows that whoever answers at the agent's port is who opened it: an impostor there could make it sign in as
-//! somebody else without a click. The pass gives nothing to anybody but the agent that made it.
+//! The page's address carries a mark, the SHA-256 of what the agent shows on the page's socket. So the page knows that whoever
+//! answers at the agent's port is who opened it, and the agent knows the page by the mark, which other pages do not have.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::crypto;
 use crate::protocol::base64url;
-use crate::protocol::id::Epoch;
+use crate::protocol::id::{Epoch, PageMark};
 use crate::protocol::origin::Origin;
 use crate::protocol::time::Moment;
 
@@ -18,42 +17,58 @@ use crate::protocol::time::Moment;
 const PASS_LIFE: Duration = Duration::from_secs(60);
 
 /// What the person agreed to by opening a page.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Pass {
+struct Pass {
     origin: Origin,
     epoch: Epoch,
-    /// Shown to the page: what the mark is the hash of.
-    pub(super) shown: String,
+    mark: PageMark,
+    /// What the mark is the hash of.
+    shown: String,
     until: Moment,
 }
 
-/// The passes that no page has been given yet. A new one for an origin replaces the one before.
+/// The passes that no page has used yet. A new one for an origin replaces the one before.
 #[derive(Default)]
 pub(super) struct Passes(Mutex<Vec<Pass>>);
 
 impl Passes {
     /// Makes a pass for whoever is signed in at that epoch; the result is the mark for the page's address.
-    pub(super) fn make(&self, origin: &Origin, epoch: Epoch, now: Moment) -> String {
+    pub(super) fn make(&self, origin: &Origin, epoch: Epoch, now: Moment) -> PageMark {
         let shown = base64url::encode(crypto::random::<32>());
-        let mark = base64url::encode(crypto::sha256(&[shown.as_bytes()]));
-        let mut passes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mark = PageMark::from_bytes(crypto::sha256(&[shown.as_bytes()]));
+        let mut passes = self.lock();
         passes.retain(|pass| pass.until > now && pass.origin != *origin);
-        passes.push(Pass { origin: origin.clone(), epoch, shown, until: now + PASS_LIFE });
+        passes.push(Pass { origin: origin.clone(), epoch, mark, shown, until: now + PASS_LIFE });
         mark
     }
 
-    /// The pass for a page that opens its socket now; it is that socket's from here on.
-    pub(super) fn take(&self, origin: &Origin, epoch: Epoch, now: Moment) -> Option<Pass> {
-        let mut passes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = passes.iter().position(|pass| pass.origin == *origin)?;
-        Some(passes.swap_remove(at)).filter(|pass| pass.is_good(epoch, now))
+    /// What a page of the origin is shown, so that the one that was opened knows who opened it. It means nothing to others.
+    pub(super) fn shown(&self, origin: &Origin, epoch: Epoch, now: Moment) -> Option<String> {
+        self.lock().iter().find(|pass| pass.is_good(origin, epoch, now)).map(|pass| pass.shown.clone())
+    }
+
+    /// Uses the pass of the page with this mark up; false where there is none.
+    pub(super) fn redeem(&self, origin: &Origin, epoch: Epoch, mark: &PageMark, now: Moment) -> bool {
+        let mut passes = self.lock();
+        let at = passes.iter().position(|pass| {
+            pass.is_good(origin, epoch, now) && crypto::equal_digests(pass.mark.as_bytes(), mark.as_bytes())
+        });
+        at.map(|at| passes.swap_remove(at)).is_some()
+    }
+
+    /// The person takes it back, or nothing was opened.
+    pub(super) fn forget(&self, origin: &Origin) {
+        self.lock().retain(|pass| pass.origin != *origin);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Pass>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Pass {
-    /// Whether it is still the same person, and not too late.
-    pub(super) fn is_good(&self, epoch: Epoch, now: Moment) -> bool {
-        self.epoch == epoch && now < self.until
+    /// Whether it is for this origin and still the same person, and not too late.
+    fn is_good(&self, origin: &Origin, epoch: Epoch, now: Moment) -> bool {
+        self.origin == *origin && self.epoch == epoch && now < self.until
     }
 }
 
@@ -68,19 +83,28 @@ mod tests {
         let at = |seconds| Moment(Duration::from_secs(seconds));
         let passes = Passes::default();
         let mark = passes.make(&app, Epoch(3), at(0));
-        assert!(passes.take(&other, Epoch(3), at(1)).is_none(), "another origin");
-        let pass = passes.take(&app, Epoch(3), at(59)).expect("a pass");
-        assert_eq!(mark, base64url::encode(crypto::sha256(&[pass.shown.as_bytes()])));
-        assert!(pass.is_good(Epoch(3), at(59)) && !pass.is_good(Epoch(3), at(60)) && !pass.is_good(Epoch(4), at(59)));
-        assert!(passes.take(&app, Epoch(3), at(59)).is_none(), "a second page");
-        for (epoch, second) in [(4, 1), (3, 60)] {
-            passes.make(&app, Epoch(3), at(0));
-            assert!(passes.take(&app, Epoch(epoch), at(second)).is_none(), "epoch {epoch}, second {second}");
+        let shown = passes.shown(&app, Epoch(3), at(59)).expect("shown");
+        assert_eq!(mark, PageMark::from_bytes(crypto::sha256(&[shown.as_bytes()])));
+        let strange = PageMark::from_bytes([7; 32]);
+        for (what, origin, epoch, mark, second) in [
+            ("another origin", &other, 3, &mark, 1),
+            ("another page", &app, 3, &strange, 1),
+            ("another person", &app, 4, &mark, 1),
+            ("too late", &app, 3, &mark, 60),
+        ] {
+            assert!(!passes.redeem(origin, Epoch(epoch), mark, at(second)), "{what}");
         }
+        assert_eq!(passes.shown(&other, Epoch(3), at(1)).or(passes.shown(&app, Epoch(4), at(1))), None);
+        assert_eq!(passes.shown(&app, Epoch(3), at(60)), None);
+        assert!(passes.redeem(&app, Epoch(3), &mark, at(59)));
+        assert!(!passes.redeem(&app, Epoch(3), &mark, at(59)), "once");
         let first = passes.make(&app, Epoch(3), at(0));
         let second = passes.make(&app, Epoch(3), at(0));
-        let pass = passes.take(&app, Epoch(3), at(1)).expect("a pass");
-        assert_ne!(first, second);
-        assert_eq!(second, base64url::encode(crypto::sha256(&[pass.shown.as_bytes()])), "the newest counts");
+        assert!(!passes.redeem(&app, Epoch(3), &first, at(1)), "the newest counts");
+        passes.forget(&other);
+        assert!(passes.redeem(&app, Epoch(3), &second, at(1)));
+        let taken_back = passes.make(&app, Epoch(3), at(0));
+        passes.forget(&app);
+        assert!(!passes.redeem(&app, Epoch(3), &taken_back, at(1)));
     }
 }

@@ -309,6 +309,7 @@ impl Agent {
         handle.stop.send_replace(Stop::Drain);
         let draining = async { while connections.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(DRAIN_TIMEOUT, draining).await;
+        handle.core.audit.close();
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) async fn run(arguments: Arguments, global: &Global) -> Result<(), Fai
                 .map_err(|error| Failure::failed(format!("the agent is of another version: {error}")))?
         }
     };
-    let Reading { entries, faults, last_hash } = reading;
+    let Reading { entries, faults, last_hash, .. } = reading;
     for entry in &entries[entries.len().saturating_sub(arguments.lines)..] {
         if arguments.json { say(serde_json::to_string(entry).map_err(Failure::failed)?) } else { say(line(entry)?) }
     }

@@ -66,9 +66,49 @@ pub enum RefusalCode {
     Failed,
 }
 
+impl RefusalCode {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Timeout => "timeout",
+            Self::SignedOut => "signed_out",
+            Self::Locked => "locked",
+            Self::Switched => "switched",
+            Self::Busy => "busy",
+            Self::Unavailable => "unavailable",
+            Self::Cancelled => "cancelled",
+            Self::NotGranted => "not_granted",
+            Self::UnknownAction => "unknown_action",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_code_is_shown_as_it_is_written() {
+        use RefusalCode::*;
+        for code in [
+            Denied,
+            Timeout,
+            SignedOut,
+            Locked,
+            Switched,
+            Busy,
+            Unavailable,
+            Cancelled,
+            NotGranted,
+            UnknownAction,
+            Failed,
+        ] {
+            assert_eq!(serde_json::to_value(code).expect("JSON"), code.word());
+        }
+    }
 
     #[test]
     fn the_numbers_on_the_wire() {

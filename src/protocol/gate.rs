@@ -46,6 +46,25 @@ pub enum Refused {
     Limit,
 }
 
+impl Refused {
+    /// One word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Head(_) => "head",
+            Self::SlowHead => "slow_head",
+            Self::Host => "host",
+            Self::Target => "target",
+            Self::Origin => "origin",
+            Self::Fetch => "fetch",
+            Self::Upgrade => "upgrade",
+            Self::Peer(_) => "peer",
+            Self::Blocked => "blocked",
+            Self::Limit => "limit",
+        }
+    }
+}
+
 /// What a connection was admitted to. Only [`Gate::admit`] makes one.
 #[derive(Debug)]
 pub struct Admitted {

@@ -88,6 +88,10 @@ fixed_id!(
     Nonce, 32
 );
 fixed_id!(
+    /// The mark in the address of a page that the person opened from the client: the SHA-256 of what the agent shows there.
+    PageMark, 32
+);
+fixed_id!(
     /// An enrolment ticket: 256 random bits, valid five minutes, consumed by its first use.
     EnrolmentTicket, 32
 );

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::code::RefusalCode;
 use super::grant::Grants;
-use super::id::{Epoch, Nonce, Seq};
+use super::id::{Epoch, Nonce, PageMark, Seq};
 use super::json;
 use super::state::State;
 
@@ -47,6 +47,9 @@ pub enum PageMessage {
         epoch: Epoch,
         /// A fresh C, fetched on the click.
         challenge: String,
+        /// The mark in the page's address, where the person opened it from the client: no prompt is needed then.
+        #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::present")]
+        mark: Option<PageMark>,
     },
     /// Takes a login request back.
     Cancel {

@@ -89,7 +89,7 @@ impl Page {
     pub fn login(&mut self, challenge: String) -> (u64, PageMessage) {
         self.requests += 1;
         let epoch = self.last.map_or(Epoch::default(), |(_, state)| state.epoch);
-        (self.requests, PageMessage::Login { id: self.requests, epoch, challenge })
+        (self.requests, PageMessage::Login { id: self.requests, epoch, challenge, mark: None })
     }
 
     /// Takes in a text frame of the agent. Messages that this version does not know are passed over.
@@ -216,7 +216,7 @@ mod tests {
     fn requests_are_numbered_and_name_the_person_of_the_last_state() {
         let mut page = open_page(OpenWith::Nothing);
         assert_eq!(page.prove("c".into()), (1, PageMessage::Prove { id: 1, challenge: "c".into() }));
-        let login = |id| PageMessage::Login { id, epoch: Epoch(4), challenge: "d".into() };
+        let login = |id| PageMessage::Login { id, epoch: Epoch(4), challenge: "d".into(), mark: None };
         assert_eq!(page.login("d".into()), (2, login(2)));
         assert_eq!(page.login("d".into()), (3, login(3)));
         assert_eq!(page.prove("c".into()).0, 4);

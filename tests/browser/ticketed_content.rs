@@ -139,6 +139,7 @@ async fn a29_the_clients_window_shows_hostile_text_as_text() {
         "agent": "running", "presence": "signed_in", "person": "ada", "sockets": 1,
         "people": [{ "id": "ada", "name": HOSTILE, "avatar": "javascript:pwned()" }],
         "prompt": { "id": 1, "origin": HOSTILE, "account": HOSTILE, "code": HOSTILE, "browser": HOSTILE },
+        "player": { "playing": true, "title": HOSTILE }, "document": HOSTILE,
         "log": [{ "at": 1, "event": "asked", "origin": HOSTILE }, { "at": 1, "event": HOSTILE }],
     });
     let events = async move || {
@@ -152,7 +153,15 @@ async fn a29_the_clients_window_shows_hostile_text_as_text() {
     page.goto(&site.url()).await.expect("the window");
     assert!(page.eval::<bool>(TRAPS).await.expect("the traps are set"));
     page.wait_for("$('#consent').open && $('#consent').dataset.armed === 'true'", SOON).await.expect("the prompt");
-    for place in ["#person-name", "#consent-origin", "#consent-account", "#consent-code", "#sign-in-ada"] {
+    for place in [
+        "#person-name",
+        "#consent-origin",
+        "#consent-account",
+        "#consent-code",
+        "#sign-in-ada",
+        "#player-title",
+        "#document-title",
+    ] {
         assert_eq!(page.text(place).await.expect("text"), HOSTILE, "{place}");
     }
     let made = "document.querySelectorAll('strong *, #person-name *, #consent-code *, #log script, #log img').length";

@@ -22,6 +22,7 @@ async function arrive(fragment, shown, more = {}) {
 test("a page that was opened from the client signs in by itself, once", async () => {
   const here = await arrive(`loopkey=${MARK}`, SHOWN);
   assert.equal(here.logins(), 1);
+  assert.equal(here.agent.received.find(({ type }) => type === "login").mark, MARK, "the agent knows the page by it");
   assert.equal(here.loopkey.session.name, "Ada Lovelace");
   assert.equal(here.environment.fragment(), "", "the mark is gone from the address");
   here.agent.push({ epoch: 2 });
@@ -49,13 +50,18 @@ test("nobody is signed in without a click by any other program, page or address"
     const here = await arrive(fragment, shown);
     assert.equal(here.logins(), 0, `${fragment} ${shown}`);
     assert.equal(here.loopkey.person.name, "Ada Lovelace");
+    here.loopkey.login();
+    await here.clock.advance(10);
+    assert.equal(here.agent.received.find(({ type }) => type === "login").mark, undefined, "nobody else learns the mark");
   }
 });
 
-test("whoever is signed in already is not signed in again", async () => {
-  const session = { subject: "s-ada", name: "Ada Lovelace", account: "ada" };
-  const here = await arrive(`loopkey=${MARK}`, SHOWN, { session });
-  assert.equal(here.logins(), 0);
+test("whoever is signed in already is not signed in again, and nobody in somebody else's place", async () => {
+  for (const subject of ["s-ada", "s-lin"]) {
+    const session = { subject, name: "Somebody", account: "somebody" };
+    const here = await arrive(`loopkey=${MARK}`, SHOWN, { session });
+    assert.equal(here.logins(), 0);
+  }
 });
 
 test("where it does not work the page hears of it and the card has its button", async () => {

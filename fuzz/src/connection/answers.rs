@@ -46,7 +46,7 @@ fn waits_for(output: &Output) -> Option<Answered> {
         Output::ReadChallenge(call, _) => Some((Kind::Challenge, *call)),
         Output::ReadTicket(call, _) => Some((Kind::Ticket, *call)),
         Output::SignProof(call, ..) => Some((Kind::Proof, *call)),
-        Output::AskConsent(call, _) => Some((Kind::Consent, *call)),
+        Output::AskConsent(call, ..) => Some((Kind::Consent, *call)),
         Output::SignToken(call, ..) => Some((Kind::Token, *call)),
         Output::InvokeAction(call, ..) => Some((Kind::Action, *call)),
         _ => None,
@@ -84,7 +84,7 @@ impl World {
                 self.watch.proof_made(&proof, call, state.state.epoch);
                 Input::ProofSigned(call, well.then_some(proof))
             }
-            Output::AskConsent(call, epoch) => {
+            Output::AskConsent(call, epoch, _) => {
                 let request = request(self.made, Epoch(epoch.0 + u64::from(quality == Quality::Other)));
                 self.watch.person_answered(call, well.then_some(&request.subject));
                 Input::ConsentGiven(call, Consented::from_answer(&request, well).ok_or(code))

@@ -79,7 +79,7 @@ impl World {
                 let detail = detail();
                 // Letters ask for another person than the one on the card.
                 let epoch = Epoch(self.published.state.epoch.0 + u64::from(detail > b'@'));
-                self.say(&PageMessage::Login { id: u64::from(detail & 3), epoch, challenge: "c".into() });
+                self.say(&PageMessage::Login { id: u64::from(detail & 3), epoch, challenge: "c".into(), mark: None });
             }
             b'c' => self.say(&PageMessage::Cancel { id: u64::from(detail() & 3) }),
             b'a' => {

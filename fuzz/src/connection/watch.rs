@@ -190,7 +190,7 @@ impl Watch {
                 assert_ne!(published.state.presence, PresenceState::SignedOut);
                 assert!(self.terms.grants.has(&Grant::Presence));
             }
-            Output::AskConsent(call, epoch) => {
+            Output::AskConsent(call, epoch, _) => {
                 assert!(self.may(&Grant::Login) && self.prompt.is_none(), "one prompt at a time");
                 assert_eq!((*epoch, self.logins[call].1), (self.published.state.epoch, *epoch));
                 self.assert_somebody_is_there();

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::crypto;
 use crate::protocol::base64url;
-use crate::protocol::code::RefusalCode;
 use crate::protocol::id::{DeviceId, Epoch, Subject};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::origin::Origin;
@@ -25,13 +24,10 @@ pub enum Act {
     Consent { issuer: Issuer, origin: Origin, account: Subject, outcome: Outcome, remembered: bool },
     /// A login token was signed.
     Token { issuer: Issuer, origin: Origin, account: Subject, epoch: Epoch },
-    /// A request of an allowed origin was refused. Where there were too many, `skipped` were not written down before it.
-    Refused {
-        origin: Origin,
-        code: RefusalCode,
-        #[serde(default, skip_serializing_if = "is_zero")]
-        skipped: u64,
-    },
+    /// A page of an allowed origin was refused: at the gate, at its `open`, or one of its requests. `code` says why.
+    Refused { origin: Origin, code: String },
+    /// An origin caused too many lines to write them all down: so many are missing before this one.
+    Skipped { origin: Origin, lines: u64 },
     /// A page had the client do something.
     Action { origin: Origin, account: Subject, name: String },
     /// The person took back what an origin was allowed.
@@ -64,11 +60,6 @@ pub enum Outcome {
     Unavailable,
     /// The page left, or took its request back.
     Withdrawn,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
-const fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// One line, without its hash.
@@ -119,7 +110,7 @@ mod tests {
     #[test]
     fn a_line_comes_back_and_a_changed_one_does_not() {
         let origin: Origin = "https://app.example".parse().expect("an origin");
-        let act = Act::Refused { origin, code: RefusalCode::Denied, skipped: 0 };
+        let act = Act::Refused { origin, code: "denied".into() };
         let entry = Entry { n: 7, at: UnixMillis(1), act, prev: "p".repeat(43) };
         let (line, hash) = entry.encode();
         let line = line.strip_suffix('\n').expect("a line end");

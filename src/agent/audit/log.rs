@@ -1,16 +1,17 @@
 //! Writing the audit log.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Act, Entry};
+use super::verify::Reading;
 use crate::clock::Clock;
 use crate::keyfile::{self, KeyFileError};
-use crate::protocol::code::RefusalCode;
 use crate::protocol::origin::Origin;
 use crate::protocol::rate::RateLimit;
 
@@ -24,8 +25,9 @@ const FILE_MAX_LEN: u64 = 1024 * 1024;
 const MAX_FULL_FILES: usize = 8;
 /// Longest line in bytes.
 const LINE_MAX_LEN: u64 = 16 * 1024;
-/// Refusals of origins that are written down in a minute: a page must not fill the disk.
-const REFUSALS_PER_MINUTE: u32 = 60;
+/// Lines that the pages of one origin can cause in a minute, tokens and prompts apart: a page must neither fill the disk nor push
+/// out what was written before.
+const LINES_PER_MINUTE: u32 = 60;
 
 /// Why the audit log cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +57,12 @@ struct Writer {
     bounds_file: File,
     len: u64,
     bounds: Bounds,
-    refusals: RateLimit,
+    /// What the pages of each origin have caused.
+    caused: HashMap<Origin, Caused>,
+}
+
+struct Caused {
+    lines: RateLimit,
     skipped: u64,
 }
 
@@ -72,57 +79,21 @@ impl Audit {
     pub(in crate::agent) fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, AuditError> {
         let path = folder.join(CURRENT);
         let mut file = keyfile::open_private(&path)?;
-        let expected = read_bounds(folder)?;
+        let noted = read_bounds(folder)?;
         let bounds_file = keyfile::open_private(&folder.join(BOUNDS))?;
         let fault = |source| AuditError::Io { path: path.clone(), source };
         let end = End::of(&mut file).map_err(fault)?;
         let len = file.metadata().map_err(fault)?.len();
-        let writer = Writer {
-            folder: folder.to_owned(),
-            file,
-            bounds_file,
-            len,
-            bounds: expected.clone(),
-            refusals: RateLimit::per_minute(REFUSALS_PER_MINUTE),
-            skipped: 0,
-        };
-        let audit = Self { clock, inner: Mutex::new(writer) };
-        audit.mend(&expected, &end)?;
-        Ok(audit)
-    }
-
-    fn mend(&self, expected: &Bounds, end: &End) -> Result<(), AuditError> {
-        let mut writer = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        match &end.entry {
-            Some((entry, hash)) if entry.n >= expected.last && !end.is_torn => {
-                // The note of the end may be older than the end: it is written last.
-                writer.bounds = Bounds { first: expected.first.max(1), last: entry.n, hash: hash.clone() };
-                Ok(())
-            }
-            None if expected.last == 0 && !end.is_torn => Ok(()),
-            // Right after a new file was begun.
-            None if writer.len == 0 && writer.last_full_file_ends_with(expected) => Ok(()),
-            found => {
-                let last = found.as_ref().map_or(0, |(entry, _)| entry.n);
-                let missing = expected.last.saturating_sub(last);
-                if end.is_torn {
-                    writer.write(b"\n")?;
-                }
-                if let Some((entry, hash)) = found
-                    && entry.n > expected.last
-                {
-                    writer.bounds = Bounds { first: expected.first.max(1), last: entry.n, hash: hash.clone() };
-                }
-                tracing::error!(missing, "the end of the audit log is damaged; see `loopkey log`");
-                writer.append(Act::Gap { missing }, &*self.clock)
-            }
-        }
+        let bounds = noted.clone().unwrap_or_default();
+        let folder = folder.to_owned();
+        let mut writer = Writer { folder, file, bounds_file, len, bounds, caused: HashMap::new() };
+        writer.mend(noted.as_ref(), &end, &*clock)?;
+        Ok(Self { clock, inner: Mutex::new(writer) })
     }
 
     /// Appends a line.
     pub(in crate::agent) fn record(&self, act: Act) -> Result<(), AuditError> {
-        let mut writer = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.append(act, &*self.clock)
+        self.lock().append(act, &*self.clock)
     }
 
     /// Appends a line where nothing depends on it: what happened has happened.
@@ -132,21 +103,82 @@ impl Audit {
         }
     }
 
-    /// Appends that a request of an allowed origin was refused, at most so often.
-    pub(in crate::agent) fn refused(&self, origin: &Origin, code: RefusalCode) {
+    /// Appends that a page of an allowed origin was refused, at most so often.
+    pub(in crate::agent) fn refused(&self, origin: &Origin, code: &str) {
+        self.note_caused(origin, Act::Refused { origin: origin.clone(), code: code.to_owned() });
+    }
+
+    /// Appends what pages can cause as often as they like, at most so often.
+    pub(in crate::agent) fn note_caused(&self, origin: &Origin, act: Act) {
         let skipped = {
-            let mut writer = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-            if !writer.refusals.admit(self.clock.now()) {
-                writer.skipped += 1;
+            let mut writer = self.lock();
+            let new = || Caused { lines: RateLimit::per_minute(LINES_PER_MINUTE), skipped: 0 };
+            let caused = writer.caused.entry(origin.clone()).or_insert_with(new);
+            if !caused.lines.admit(self.clock.now()) {
+                caused.skipped += 1;
                 return;
             }
-            std::mem::take(&mut writer.skipped)
+            std::mem::take(&mut caused.skipped)
         };
-        self.note(Act::Refused { origin: origin.clone(), code, skipped });
+        if skipped > 0 {
+            self.note(Act::Skipped { origin: origin.clone(), lines: skipped });
+        }
+        self.note(act);
+    }
+
+    /// Appends what was skipped and not yet said: the agent stops.
+    pub(in crate::agent) fn close(&self) {
+        let skipped: Vec<_> = {
+            let mut writer = self.lock();
+            writer.caused.drain().filter(|(_, caused)| caused.skipped > 0).collect()
+        };
+        for (origin, caused) in skipped {
+            self.note(Act::Skipped { origin, lines: caused.skipped });
+        }
+    }
+
+    /// Reads and verifies the log, between two lines.
+    pub(in crate::agent) fn read(&self) -> Result<Reading, AuditError> {
+        let writer = self.lock();
+        super::verify::read(&writer.folder)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Writer> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Writer {
+    /// Goes on after the last line that was written. Where the end is not as it was noted, that becomes a line of its own: what is
+    /// found there is not believed, and stays to be seen.
+    fn mend(&mut self, noted: Option<&Bounds>, end: &End, clock: &dyn Clock) -> Result<(), AuditError> {
+        let found = end.entry.as_ref().filter(|_| !end.is_torn);
+        match (noted, found) {
+            // Nothing was ever written.
+            (None, None) if self.len == 0 && full_files(&self.folder)?.is_empty() => return self.note_bounds(),
+            (Some(noted), None) if self.len == 0 && noted.last == 0 => return Ok(()),
+            // Right after a new file was begun.
+            (Some(noted), None) if self.len == 0 && self.last_full_file_ends_with(noted) => return Ok(()),
+            (Some(noted), Some((entry, hash))) if entry.n == noted.last && *hash == noted.hash => return Ok(()),
+            // The note is written after the line, and the agent was stopped in between.
+            (Some(noted), Some((entry, hash))) if entry.n == noted.last + 1 && entry.prev == noted.hash => {
+                self.bounds = Bounds { first: noted.first.max(1), last: entry.n, hash: hash.clone() };
+                return self.note_bounds();
+            }
+            _ => {}
+        }
+        if let (None, Some((entry, hash))) = (noted, end.entry.as_ref()) {
+            self.bounds = Bounds { first: 0, last: entry.n, hash: hash.clone() };
+        }
+        if end.is_torn {
+            self.write(b"\n")?;
+        }
+        let last = end.entry.as_ref().map_or(0, |(entry, _)| entry.n);
+        let missing = self.bounds.last.saturating_sub(last);
+        tracing::error!(missing, "the end of the audit log is not as the agent left it; see `loopkey log`");
+        self.append(Act::Gap { missing }, clock)
+    }
+
     fn append(&mut self, act: Act, clock: &dyn Clock) -> Result<(), AuditError> {
         if self.len >= FILE_MAX_LEN {
             self.begin_file()?;
@@ -235,11 +267,11 @@ fn full_name(last: u64) -> String {
     format!("audit-{last:012}.log")
 }
 
-/// What the log is known to begin and end with; nothing where there is none yet. A damaged note is no reason to lose the log.
-pub(super) fn read_bounds(folder: &Path) -> Result<Bounds, AuditError> {
+/// What the log is known to begin and end with. `None` where that was never noted, or is damaged: no reason to lose the log.
+pub(super) fn read_bounds(folder: &Path) -> Result<Option<Bounds>, AuditError> {
     match keyfile::read_up_to(&folder.join(BOUNDS), LINE_MAX_LEN) {
-        Ok(text) => Ok(serde_json::from_slice(text.expose()).unwrap_or_default()),
-        Err(KeyFileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(Bounds::default()),
+        Ok(text) => Ok(serde_json::from_slice(text.expose()).ok()),
+        Err(KeyFileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -1,11 +1,12 @@
 //! Reading the audit log, and finding where somebody changed it.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Act, Entry};
-use super::log::{AuditError, CURRENT, full_files, read_bounds};
+use super::log::{AuditError, BOUNDS, Bounds, CURRENT, full_files, read_bounds};
 use crate::keyfile::{self, KeyFileError};
 
 /// Longest file in bytes that is read: far more than the agent lets one grow.
@@ -41,43 +42,51 @@ pub struct Reading {
     pub last_hash: String,
     /// Where it was changed; empty where it was not.
     pub faults: Vec<Fault>,
+    /// The hash of each line, by its number.
+    #[serde(skip)]
+    hashes: HashMap<u64, String>,
 }
 
-/// Reads and verifies the log in an agent's state folder. One that does not exist yet is empty.
+/// How often the log is read anew where the agent writes to it meanwhile.
+const TRIES: usize = 5;
+
+/// Reads and verifies the log in an agent's state folder, also while the agent writes to it. One that does not exist yet is empty.
 ///
 /// # Errors
 /// [`AuditError`] where a file cannot be read, or others could have written it.
 pub fn read(folder: &Path) -> Result<Reading, AuditError> {
-    let mut files: Vec<PathBuf> = full_files(folder)?.into_iter().map(|(_, path)| path).collect();
-    files.push(folder.join(CURRENT));
+    let mut tries = 1;
+    loop {
+        let before = (full_files(folder)?, read_bounds(folder)?);
+        let mut reading = read_lines(folder, &before.0)?;
+        let after = (full_files(folder)?, read_bounds(folder)?);
+        // A file was put away meanwhile, or a note was half written.
+        let is_settled = before.0 == after.0 && before.1.is_some() == after.1.is_some();
+        if is_settled || tries == TRIES {
+            reading.compare(before.1.as_ref(), after.1.as_ref());
+            return Ok(reading);
+        }
+        tries += 1;
+    }
+}
+
+fn read_lines(folder: &Path, full: &[(u64, PathBuf)]) -> Result<Reading, AuditError> {
+    let current = folder.join(CURRENT);
     let mut reading = Reading::default();
     let mut expected = None;
-    for path in files {
-        let content = match keyfile::read_up_to(&path, MAX_LEN) {
+    for path in full.iter().map(|(_, path)| path).chain([&current]) {
+        let content = match keyfile::read_up_to(path, MAX_LEN) {
             Ok(content) => content,
             Err(KeyFileError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error.into()),
         };
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        for (at, line) in String::from_utf8_lossy(content.expose()).lines().enumerate() {
+        let text = String::from_utf8_lossy(content.expose());
+        // What is behind the last line end is a line that is just being written, or one that a crash cut off.
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        for (at, line) in text[..whole].lines().enumerate() {
             reading.take(&name, at + 1, line, &mut expected);
         }
-    }
-    let bounds = read_bounds(folder)?;
-    let found = |entry: Option<&Entry>| entry.map_or(0, |entry| entry.n);
-    let (first, last) = (found(reading.entries.first()), found(reading.entries.last()));
-    let mut missing = |from: u64, to: u64| {
-        let problem = format!("lines {from} to {to} are missing");
-        reading.faults.push(Fault { file: CURRENT.to_owned(), line: None, problem });
-    };
-    if bounds.first < first && bounds.first > 0 {
-        missing(bounds.first, first - 1);
-    }
-    if last < bounds.last {
-        missing(last + 1, bounds.last);
-    } else if last == bounds.last && reading.last_hash != bounds.hash {
-        let problem = "the last line is not the one that was written last".to_owned();
-        reading.faults.push(Fault { file: CURRENT.to_owned(), line: None, problem });
     }
     Ok(reading)
 }
@@ -86,6 +95,34 @@ pub fn read(folder: &Path) -> Result<Reading, AuditError> {
 type Expected = Option<(u64, String)>;
 
 impl Reading {
+    /// Holds the lines against what was noted of both ends before and after they were read.
+    fn compare(&mut self, before: Option<&Bounds>, after: Option<&Bounds>) {
+        let (Some(first), Some(last)) = (self.entries.first().map(|e| e.n), self.entries.last().map(|e| e.n)) else {
+            let noted = before.map_or(0, |noted| noted.last);
+            if noted > 0 {
+                self.of_the_whole(format!("all {noted} lines are missing"));
+            }
+            return;
+        };
+        let (Some(before), Some(after)) = (before, after) else {
+            return self.of_the_whole(format!("{BOUNDS} is missing or damaged: lines at either end may be missing"));
+        };
+        if after.first < first && after.first > 0 {
+            self.of_the_whole(format!("lines {} to {} are missing", after.first, first - 1));
+        }
+        if last < before.last {
+            self.of_the_whole(format!("lines {} to {} are missing", last + 1, before.last));
+        } else if self.hashes.get(&before.last).is_some_and(|hash| *hash != before.hash) {
+            self.of_the_whole(format!("line number {} is not the one that was written", before.last));
+        } else if last > after.last + 1 {
+            self.of_the_whole(format!("lines {} to {last} are not the agent's", after.last + 1));
+        }
+    }
+
+    fn of_the_whole(&mut self, problem: String) {
+        self.faults.push(Fault { file: CURRENT.to_owned(), line: None, problem });
+    }
+
     fn take(&mut self, file: &str, line_number: usize, line: &str, expected: &mut Expected) {
         let mut fault = |problem: String| {
             self.faults.push(Fault { file: file.to_owned(), line: Some(line_number), problem });
@@ -107,6 +144,7 @@ impl Reading {
             fault(format!("the agent found the log damaged when it started: {missing} lines were missing"));
         }
         *expected = Some((entry.n + 1, hash.clone()));
+        self.hashes.insert(entry.n, hash.clone());
         self.last_hash = hash;
         self.entries.push(entry);
     }
@@ -119,7 +157,6 @@ mod tests {
     use super::super::log::Audit;
     use super::*;
     use crate::clock::ManualClock;
-    use crate::protocol::code::RefusalCode;
     use crate::protocol::origin::Origin;
     use crate::protocol::time::UnixMillis;
 
@@ -198,7 +235,74 @@ mod tests {
         assert_eq!(faults(folder.path()), [next]);
         let folder = log_of(5);
         edit(folder.path(), |lines| forge(lines, 4));
-        assert_eq!(faults(folder.path()), ["audit.log: the last line is not the one that was written last"]);
+        assert_eq!(faults(folder.path()), ["audit.log: line number 5 is not the one that was written"]);
+    }
+
+    #[test]
+    fn without_the_note_of_both_ends_a_log_is_not_called_sound() {
+        let not_known = "audit.log: audit.bounds is missing or damaged: lines at either end may be missing";
+        for damage in [None, Some("garbage")] {
+            let folder = log_of(5);
+            edit(folder.path(), |lines| lines.truncate(3));
+            match damage {
+                None => std::fs::remove_file(folder.path().join(super::super::log::BOUNDS)).expect("removed"),
+                Some(text) => std::fs::write(folder.path().join(super::super::log::BOUNDS), text).expect("written"),
+            }
+            assert_eq!(faults(folder.path()), [not_known]);
+            // The agent goes on, and says that something was wrong.
+            drop(open(folder.path()));
+            let reading = read(folder.path()).expect("readable");
+            assert_eq!(reading.entries.last().map(|entry| &entry.act), Some(&Act::Gap { missing: 0 }));
+        }
+    }
+
+    /// What a restart finds at the end is not believed: neither a line that was forged nor lines that were added.
+    #[test]
+    fn a_restart_washes_nothing_clean() {
+        let forged = |n: u64, prev: String| {
+            let act = Act::Revoked { origin: "https://forged.example".parse().expect("an origin") };
+            Entry { n, at: UnixMillis(9), act, prev }.encode()
+        };
+        type Edit = fn(&mut Vec<String>, &dyn Fn(u64, String) -> (String, String));
+        let cases: [(&str, Edit); 2] = [
+            ("the last line replaced", |lines, forged| {
+                let (last, _) = Entry::decode(&lines[4]).expect("a line");
+                lines[4] = forged(5, last.prev).0.trim_end().to_owned();
+            }),
+            ("two lines added", |lines, forged| {
+                let (_, hash) = Entry::decode(&lines[4]).expect("a line");
+                let (line, hash) = forged(6, hash);
+                lines.push(line.trim_end().to_owned());
+                lines.push(forged(7, hash).0.trim_end().to_owned());
+            }),
+        ];
+        for (what, change) in cases {
+            let folder = log_of(5);
+            edit(folder.path(), |lines| change(lines, &forged));
+            assert_ne!(faults(folder.path()), Vec::<String>::new(), "{what}");
+            open(folder.path()).record(Act::Revoked { origin: origin() }).expect("written");
+            assert_ne!(faults(folder.path()), Vec::<String>::new(), "{what}, after a restart");
+        }
+    }
+
+    /// Nobody is accused while the agent writes, and puts full files away.
+    #[test]
+    fn a_log_that_grows_while_it_is_read_is_sound() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let audit = open(folder.path());
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                for _ in 0..12_000 {
+                    audit.record(Act::Revoked { origin: origin() }).expect("written");
+                }
+                done.store(true, std::sync::atomic::Ordering::Release);
+            });
+            while !done.load(std::sync::atomic::Ordering::Acquire) {
+                assert_eq!(faults(folder.path()), Vec::<String>::new());
+                assert_eq!(audit.read().expect("readable").faults, []);
+            }
+        });
     }
 
     /// A crash may leave half a line; what was before stays, and the gap is written down.
@@ -246,12 +350,21 @@ mod tests {
         let clock = Arc::new(ManualClock::at(UnixMillis(1)));
         let audit = Audit::open(folder.path(), clock.clone()).expect("a log");
         for _ in 0..1000 {
-            audit.refused(&origin(), RefusalCode::Busy);
+            audit.refused(&origin(), "busy");
         }
         clock.advance(std::time::Duration::from_secs(60));
-        audit.refused(&origin(), RefusalCode::Busy);
+        audit.refused(&origin(), "busy");
         let entries = read(folder.path()).expect("readable").entries;
-        assert_eq!(entries.len(), 61);
-        assert_eq!(entries[60].act, Act::Refused { origin: origin(), code: RefusalCode::Busy, skipped: 940 });
+        assert_eq!(entries.len(), 62);
+        assert_eq!(entries[60].act, Act::Skipped { origin: origin(), lines: 940 });
+        assert_eq!(entries[61].act, Act::Refused { origin: origin(), code: "busy".into() });
+        let other: Origin = "https://other.example".parse().expect("an origin");
+        for _ in 0..70 {
+            audit.refused(&other, "busy");
+        }
+        audit.close();
+        let entries = read(folder.path()).expect("readable").entries;
+        assert_eq!(entries.len(), 62 + 60 + 1, "another origin has its own lines");
+        assert_eq!(entries[122].act, Act::Skipped { origin: other, lines: 10 });
     }
 }

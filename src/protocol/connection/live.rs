@@ -7,7 +7,7 @@ use crate::protocol::acceptance::AcceptedChallenge;
 use crate::protocol::code::{CloseCode, RefusalCode};
 use crate::protocol::consent::{Consented, SpentConsent};
 use crate::protocol::grant::{Grant, Grants};
-use crate::protocol::id::Epoch;
+use crate::protocol::id::{Epoch, PageMark};
 use crate::protocol::limits::{MAX_ACTIONS_IN_FLIGHT, MAX_PROOFS_IN_FLIGHT};
 use crate::protocol::message::{AgentMessage, PageMessage};
 use crate::protocol::state::{PresenceState, Published};
@@ -44,6 +44,7 @@ pub(super) struct Asked {
     pub(super) id: u64,
     pub(super) epoch: Epoch,
     pub(super) call: Call,
+    pub(super) mark: Option<PageMark>,
 }
 
 /// A proof in the making.
@@ -113,7 +114,7 @@ impl Connection {
             // One answer for each ping; a page that wakes up may owe several.
             PageMessage::Pong {} => self.live().pulse.pong(now),
             PageMessage::Prove { id, challenge } => self.on_prove(id, challenge),
-            PageMessage::Login { id, epoch, challenge } => self.on_login(id, epoch, challenge),
+            PageMessage::Login { id, epoch, challenge, mark } => self.on_login(id, epoch, challenge, mark),
             PageMessage::Cancel { id } => {
                 if self.live().login.asked().is_some_and(|asked| asked.id == id) {
                     self.refuse_login(RefusalCode::Cancelled);
@@ -145,7 +146,7 @@ impl Connection {
         self.outputs.push(Output::ReadChallenge(call, challenge));
     }
 
-    fn on_login(&mut self, id: u64, epoch: Epoch, challenge: String) {
+    fn on_login(&mut self, id: u64, epoch: Epoch, challenge: String, mark: Option<PageMark>) {
         let call = self.next_call();
         let obstacle = login_obstacle(&self.published, epoch);
         let live = self.live();
@@ -161,7 +162,7 @@ impl Connection {
         if let Some(code) = obstacle {
             return self.outputs.push(Output::Send(AgentMessage::Refused { id, code }));
         }
-        live.login = Login::ReadChallenge { asked: Asked { id, epoch, call } };
+        live.login = Login::ReadChallenge { asked: Asked { id, epoch, call, mark } };
         self.outputs.push(Output::ReadChallenge(call, challenge));
     }
 
@@ -244,7 +245,7 @@ impl Connection {
             return self.outputs.push(Output::SignToken(call, challenge, consented));
         }
         live.login = Login::ExpectConsent { asked, challenge: Box::new(challenge) };
-        self.outputs.push(Output::AskConsent(call, asked.epoch));
+        self.outputs.push(Output::AskConsent(call, asked.epoch, asked.mark));
     }
 
     fn on_proof_signed(&mut self, call: Call, proof: Option<String>) {

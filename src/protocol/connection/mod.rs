@@ -26,7 +26,7 @@ use super::acceptance::AcceptedChallenge;
 use super::code::{CloseCode, RefusalCode};
 use super::consent::{Consented, SpentConsent};
 use super::grant::{Grants, OpenProof};
-use super::id::{Epoch, Nonce};
+use super::id::{Epoch, Nonce, PageMark};
 use super::limits::{CONTROLS_PER_SECOND, MESSAGES_PER_SECOND, OPEN_TIMEOUT, RATE_BURST};
 use super::message::{AgentMessage, PageMessage, VERSION};
 use super::news::{Board, News};
@@ -112,8 +112,8 @@ pub enum Output {
     ReadTicket(Call, String),
     /// Sign a presence proof for this state.
     SignProof(Call, AcceptedChallenge, Arc<Published>),
-    /// Get the person's consent for the account of this epoch.
-    AskConsent(Call, Epoch),
+    /// Get the person's consent for the account of this epoch; the mark is that of a page that the person opened.
+    AskConsent(Call, Epoch, Option<PageMark>),
     /// Take the prompt away.
     WithdrawPrompt(Call),
     /// Sign a login token.

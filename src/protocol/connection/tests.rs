@@ -63,7 +63,7 @@ impl Bench {
     }
 
     fn login(&mut self, id: u64) -> Vec<Output> {
-        self.say(&PageMessage::Login { id, epoch: Epoch(0), challenge: "c".into() })
+        self.say(&PageMessage::Login { id, epoch: Epoch(0), challenge: "c".into(), mark: None })
     }
 
     fn action(&mut self, id: u64, name: &str) -> Vec<Output> {
@@ -90,7 +90,7 @@ impl Bench {
     /// A login up to its open prompt.
     fn prompt(&mut self) {
         assert!(matches!(self.login(6)[..], [Output::ReadChallenge(Call(2), _)]));
-        assert_eq!(self.accept(Call(2)), [Output::AskConsent(Call(2), Epoch(0))]);
+        assert_eq!(self.accept(Call(2)), [Output::AskConsent(Call(2), Epoch(0), None)]);
     }
 }
 

@@ -169,7 +169,7 @@ impl World {
                 self.logins += usize::from(self.ready);
                 self.logins_open += 1;
                 let epoch = if step == Step::LoginCurrent { epoch } else { Epoch(epoch.0 + 7) };
-                said(PageMessage::Login { id: 6, epoch, challenge: "c".into() })
+                said(PageMessage::Login { id: 6, epoch, challenge: "c".into(), mark: None })
             }
             Step::Cancel => said(PageMessage::Cancel { id: 6 }),
             Step::CancelOther => said(PageMessage::Cancel { id: 99 }),
@@ -202,7 +202,7 @@ impl World {
                 self.answer(output, true, "life-2")
             }
             Step::PromptOpened => match self.waiting.iter().find(|o| matches!(o, Output::AskConsent(..))) {
-                Some(Output::AskConsent(call, _)) => Input::PromptOpened(*call, "47".into()),
+                Some(Output::AskConsent(call, ..)) => Input::PromptOpened(*call, "47".into()),
                 _ => return false,
             },
             Step::Publish(presence, next_epoch) => {
@@ -236,7 +236,7 @@ impl World {
                 Input::TicketRead(call, well.then_some(Resumption { epoch: Epoch(0), challenged: life == "life-1" }))
             }
             Output::SignProof(call, ..) => Input::ProofSigned(call, well.then(|| "p".into())),
-            Output::AskConsent(call, epoch) => {
+            Output::AskConsent(call, epoch, _) => {
                 let request = ConsentRequest {
                     origin: "https://app.example".parse().expect("origin"),
                     issuer: "https://login.example".parse().expect("issuer"),
@@ -287,7 +287,7 @@ impl World {
                     }
                 }
                 Output::WithdrawPrompt(call) => {
-                    self.waiting.retain(|o| !matches!(o, Output::AskConsent(c, _) if c == call));
+                    self.waiting.retain(|o| !matches!(o, Output::AskConsent(c, ..) if c == call));
                 }
                 Output::ReadChallenge(..) | Output::ReadTicket(..) | Output::SignProof(..) | Output::AskConsent(..) => {
                 }
@@ -369,7 +369,7 @@ fn call_of(output: &Output) -> Option<Call> {
         Output::ReadChallenge(call, _)
         | Output::ReadTicket(call, _)
         | Output::SignProof(call, ..)
-        | Output::AskConsent(call, _)
+        | Output::AskConsent(call, ..)
         | Output::SignToken(call, ..)
         | Output::InvokeAction(call, ..)
         | Output::WithdrawPrompt(call) => Some(*call),

@@ -46,7 +46,7 @@ async fn every_consent_token_refusal_and_sign_out_has_its_line() {
     let left = |epoch| Act::SignedOut { issuer: issuer.clone(), account: account.clone(), epoch };
     let expected = [
         consent(Outcome::Denied, false),
-        Act::Refused { origin: origin.clone(), code: RefusalCode::Denied, skipped: 0 },
+        Act::Refused { origin: origin.clone(), code: "denied".into() },
         consent(Outcome::Allowed, true),
         token(),
         consent(Outcome::Remembered, true),

@@ -247,7 +247,7 @@ impl Bench {
                 Input::TicketRead(call, Some(ticket))
             }
             Output::SignProof(call, ..) => Input::ProofSigned(call, Some("p".into())),
-            Output::AskConsent(call, epoch) => {
+            Output::AskConsent(call, epoch, _) => {
                 let request = ConsentRequest {
                     origin: "https://app.example".parse().expect("an origin"),
                     issuer: self.issuer.clone(),

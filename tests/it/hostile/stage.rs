@@ -319,7 +319,7 @@ impl Socket {
     /// Asks for a token.
     pub(crate) async fn login(&mut self, id: u64, epoch: u64, challenge: String) {
         let epoch = loopkey::protocol::id::Epoch(epoch);
-        self.raw.say(text(&PageMessage::Login { id, epoch, challenge }.encode())).await;
+        self.raw.say(text(&PageMessage::Login { id, epoch, challenge, mark: None }.encode())).await;
     }
 
     /// The next message; `Err` with the code where the agent closes instead.
