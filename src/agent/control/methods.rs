@@ -14,11 +14,13 @@ use super::rpc::{Incoming, Peer, RpcError};
 use super::words::words;
 use crate::agent::action::ActionOwner;
 use crate::agent::core::ConnectedClient;
-use crate::agent::handle::Handle;
+use crate::agent::handle::{Handle, HandleError};
+use crate::agent::hub::HubError;
 use crate::protocol::id::{EnrolmentTicket, Subject};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::message::SUBPROTOCOL;
 use crate::protocol::origin::Origin;
+use crate::protocol::state::PresenceState;
 
 /// Faults of the audit log that are told, from the first.
 const MAX_LOG_FAULTS: usize = 100;
@@ -203,6 +205,10 @@ impl Session {
     fn set_presence(&self, set: SetPresence) -> Result<Value, RpcError> {
         let SetPresence { account, presence, profile } = set;
         let account = self.named(account)?;
+        // Before the profile is saved: a call that is refused has changed nothing.
+        if presence == PresenceState::SignedOut {
+            return Err(HandleError::from(HubError::NotAPresence).into());
+        }
         if let Some(ProfileObject(Profile { name, avatar })) = profile {
             self.agent.set_profile(&account, name.as_deref(), avatar.as_deref())?;
         }
