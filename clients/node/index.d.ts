@@ -22,11 +22,13 @@ export interface ConsentRequest {
   readonly code: string;
   /** The browser that asks, where the agent knows it. */
   readonly browser: string | null;
+  /** Whether `remember` counts in the answer. Offer it only then. */
+  readonly canRemember: boolean;
 }
 
 export interface ConsentAnswer {
   allow: boolean;
-  /** Not to ask again for this origin. Counts only where the origin's mode is `prompt`. */
+  /** Not to ask again for this origin. Counts only where the request says `canRemember`. */
   remember?: boolean;
 }
 
@@ -158,7 +160,7 @@ export interface LoopkeyClientEvents {
   disconnected: [reason: LoopkeyError];
   /** Open sockets of pages, by origin. */
   sockets: [origins: { origin: string; sockets: number }[]];
-  /** The login server knows this computer's key no more. */
+  /** The login server knows this computer's key no more. Not sent by this version of the agent. */
   accountRevoked: [revoked: { account: string; issuer: string }];
   /** For the log: a {@link LoopkeyError}, or what `onConsent` or an action threw. */
   fault: [error: Error, during: During];

@@ -231,14 +231,7 @@ impl Client {
     async fn heard(&self, call: rpc::Incoming, peer: &rpc::Peer) {
         match (call.method.as_str(), call.id) {
             ("consent.request", Some(id)) => {
-                let text = |member: &str| call.params[member].as_str().unwrap_or_default().to_owned();
-                let prompt = PromptView {
-                    id: id.as_u64().unwrap_or_default(),
-                    origin: text("origin"),
-                    account: text("name"),
-                    code: text("code"),
-                    browser: call.params["peer"]["browser"].as_str().map(str::to_owned),
-                };
+                let prompt = PromptView::of(id.as_u64().unwrap_or_default(), &call.params);
                 self.lock().prompt = Some(id);
                 let asked = Event::Asked { origin: prompt.origin.clone() };
                 self.change(|view| view.prompt = Some(prompt), asked);

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::desk::Player;
 use super::people::PEOPLE;
@@ -49,6 +50,23 @@ pub(super) struct PromptView {
     pub(super) account: String,
     pub(super) code: String,
     pub(super) browser: Option<String>,
+    /// Whether the window offers to remember the answer.
+    can_remember: bool,
+}
+
+impl PromptView {
+    /// What the agent's `consent.request` says.
+    pub(super) fn of(id: u64, params: &Value) -> Self {
+        let text = |member: &str| params[member].as_str().unwrap_or_default().to_owned();
+        Self {
+            id,
+            origin: text("origin"),
+            account: text("name"),
+            code: text("code"),
+            browser: params["peer"]["browser"].as_str().map(str::to_owned),
+            can_remember: params["can_remember"].as_bool().unwrap_or_default(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -104,5 +122,31 @@ impl View {
             self.log.pop_front();
         }
         self.log.push_back(LogLine { at, event });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_window_offers_to_remember_only_what_the_agent_remembers() {
+        let request = |can_remember: Value| {
+            json!({
+                "origin": "https://app.example.com", "account": "u7", "name": "Ada", "code": "47",
+                "peer": { "browser": "Firefox" }, "can_remember": can_remember,
+            })
+        };
+        let shown = |can_remember| serde_json::to_value(PromptView::of(7, &request(can_remember))).expect("JSON");
+        let expected = json!({
+            "id": 7, "origin": "https://app.example.com", "account": "Ada", "code": "47", "browser": "Firefox",
+            "can_remember": true,
+        });
+        assert_eq!(shown(json!(true)), expected);
+        for no in [json!(false), json!(null)] {
+            assert_eq!(shown(no)["can_remember"], false);
+        }
     }
 }

@@ -178,6 +178,7 @@ const prompt = {
     $("consent-account").textContent = asked.account;
     $("consent-code").textContent = asked.code;
     $("consent-browser").textContent = asked.browser ? fill(words.browser, { browser: capitalized(asked.browser) }) : "";
+    $("consent-remembers").hidden = !asked.can_remember;
     if (asked.id === this.id) return;
 
     this.id = asked.id;

@@ -32,7 +32,7 @@ export function say(text) {
  * @param {string} message @param {{signal: AbortSignal}} options
  * @returns {Promise<{response: "yes" | "always" | "no"}>}
  */
-export function showQuestion(message, { signal }) {
+export function showQuestion(message, { signal, always }) {
   say(message);
   return new Promise((resolve, reject) => {
     const close = () => {
@@ -47,10 +47,10 @@ export function showQuestion(message, { signal }) {
     };
     answerWith = () => {};
     const timer = setTimeout(() => {
-      say("Allow it? yes, always, no:");
+      say(always ? "Allow it? yes, always, no:" : "Allow it? yes, no:");
       answerWith = (word) => {
         close();
-        resolve({ response: word === "yes" || word === "always" ? word : "no" });
+        resolve({ response: word === "yes" || (always && word === "always") ? word : "no" });
       };
     }, DEAD_TIME);
     signal.addEventListener("abort", withdrawn);

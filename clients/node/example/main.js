@@ -27,13 +27,13 @@ const loopkey = new LoopkeyClient({
   name: "Harbor",
   version: "1.0.0",
   path: options.control,
-  async onConsent({ origin, name, code, browser }, { signal }) {
+  async onConsent({ origin, name, code, browser, canRemember }, { signal }) {
     const asks = `${browser ?? "A browser"} asks to sign ${name} in at ${origin}. Its page shows ${code}.`;
     if (options.consent !== "ask") {
       say(`${asks} Answered: ${options.consent}.`);
       return { allow: options.consent === "allow" };
     }
-    const { response } = await showQuestion(asks, { signal });
+    const { response } = await showQuestion(asks, { signal, always: canRemember });
     return { allow: response !== "no", remember: response === "always" };
   },
 });

@@ -11,13 +11,14 @@ const NO = Object.freeze({ allow: false, remember: false });
  * @returns {Promise<{allow: boolean, remember: boolean}>}
  */
 export async function askPerson(onConsent, params, signal, fault) {
-  const { origin, account, name, code, peer } = params ?? {};
+  const { origin, account, name, code, peer, can_remember: canRemember } = params ?? {};
   if (![origin, account, name, code].every((text) => typeof text === "string")) {
     throw Refusal.invalidParams("origin, account, name and code are text");
   }
   const browser = typeof peer?.browser === "string" ? peer.browser : null;
   try {
-    const answer = await onConsent(Object.freeze({ origin, account, name, code, browser }), { signal });
+    const request = { origin, account, name, code, browser, canRemember: canRemember === true };
+    const answer = await onConsent(Object.freeze(request), { signal });
     if (typeof answer?.allow !== "boolean") throw new TypeError("onConsent answers { allow: boolean, remember?: boolean }");
     return { allow: answer.allow, remember: answer.remember === true };
   } catch (error) {

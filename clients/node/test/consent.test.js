@@ -10,14 +10,21 @@ test("the person is shown what the agent says, and nothing else", async (stage) 
     return { allow: true, remember: true, stray: 1 };
   };
   const { connection } = await stage.connected({ onConsent });
-  connection.say(consentRequest(1, { peer: { browser: "Firefox" }, later: "x" }));
+  connection.say(consentRequest(1, { peer: { browser: "Firefox" }, can_remember: true, later: "x" }));
   const [request, signal] = await asked.next();
-  assert.deepEqual(request, { origin: "https://app.example.com", account: "u7", name: "Ada", code: "47", browser: "Firefox" });
+  assert.deepEqual(request, {
+    origin: "https://app.example.com", account: "u7", name: "Ada", code: "47", browser: "Firefox", canRemember: true,
+  });
   assert.ok(Object.isFrozen(request));
   assert.equal(signal.aborted, false);
   assert.deepEqual(await connection.answers.next(), { jsonrpc: "2.0", id: 1, result: { allow: true, remember: true } });
   connection.say(consentRequest("two", { peer: undefined }));
   assert.equal((await asked.next())[0].browser, null);
+  for (const can_remember of [false, undefined, "yes"]) {
+    connection.say(consentRequest(3, { can_remember }));
+    assert.equal((await asked.next())[0].canRemember, false, String(can_remember));
+    await connection.answers.next();
+  }
 });
 
 test("whatever goes wrong is a denial, and told", async (stage) => {

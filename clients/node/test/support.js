@@ -219,6 +219,6 @@ export function failed(code) {
 
 /** A consent request; `change` replaces members. */
 export function consentRequest(id, change = {}) {
-  const params = { origin: "https://app.example.com", account: "u7", name: "Ada", code: "47", peer: { browser: null }, ...change };
+  const params = { origin: "https://app.example.com", account: "u7", name: "Ada", code: "47", peer: { browser: null }, can_remember: false, ...change };
   return { id, method: "consent.request", params };
 }

@@ -79,7 +79,7 @@ impl Asker for Clients {
         }
         let params = json!({
             "origin": prompt.origin, "account": prompt.subject, "name": prompt.name, "code": prompt.code,
-            "peer": { "browser": prompt.browser },
+            "peer": { "browser": prompt.browser }, "can_remember": prompt.can_remember,
         });
         let asking: Vec<_> = self.lock().iter().filter(|c| c.asks).map(|client| client.peer.clone()).collect();
         // First come, first asked; one that cannot ask the person, or goes away, passes the question on.

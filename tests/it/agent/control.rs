@@ -53,14 +53,18 @@ async fn a_client_enrols_answers_prompts_and_signs_out() {
     };
     assert_eq!(request.params["origin"], json!(server.issuer.origin()));
     assert_eq!(request.params["account"], json!(account));
+    assert_eq!(request.params["can_remember"], true);
     peer.answer(&request.id.expect("a number"), Ok(json!({ "allow": true, "remember": false }))).await;
     assert!(matches!(page.next().await, Ok(AgentMessage::Consent { .. })));
     assert!(matches!(page.next().await, Ok(AgentMessage::Token { .. })));
 
-    // The page takes its next request back: the client is told.
+    // The page takes its next request back: the client is told. Of what is always asked nothing is remembered.
+    let choice = json!({ "origin": server.issuer.origin(), "consent": "always" });
+    peer.call("grants.set", &choice).await.expect("chosen");
     let (id, message) = page.machine.login(browser.challenge().await);
     page.send(&message.encode()).await;
     let request = incoming.recv().await.expect("a call");
+    assert_eq!(request.params["can_remember"], false);
     assert!(matches!(page.next().await, Ok(AgentMessage::Consent { .. })));
     page.send(&json!({ "type": "cancel", "id": id }).to_string()).await;
     let withdrawn = incoming.recv().await.expect("a notification");
@@ -96,12 +100,14 @@ async fn without_a_client_nobody_can_be_asked() {
 async fn mistakes_get_their_own_code_and_change_nothing() {
     let world = World::new().await;
     let (peer, _incoming) = client(&world.settings.control).await;
+    let before = peer.call("account.list", &json!({})).await.expect("a list");
     for (method, params, code) in [
         ("no.such", json!({}), None),
         ("presence.set", json!({ "presence": "asleep" }), None),
         ("presence.set", json!([]), None),
         ("presence.set", json!({ "presence": "away", "extra": 1 }), None),
         ("presence.set", json!({ "presence": "signed_out" }), Some("not_a_presence")),
+        ("presence.set", json!({ "presence": "signed_out", "profile": { "name": "Mallory" } }), Some("not_a_presence")),
         ("presence.set", json!({ "account": "nobody", "presence": "away" }), Some("no_such_account")),
         ("account.enrol", json!({ "issuer": world.server.issuer, "ticket": "short" }), None),
         (
@@ -114,6 +120,7 @@ async fn mistakes_get_their_own_code_and_change_nothing() {
         let error = peer.call(method, &params).await.expect_err(method);
         assert_eq!(error.data.as_ref().map(|data| data.code.as_str()), code, "{method} {params}: {error:?}");
     }
+    assert_eq!(peer.call("account.list", &json!({})).await.expect("a list"), before);
     assert_eq!(world.agent.handle.accounts().len(), 1);
     let keys = std::fs::read_dir(world.folder.path().join("state/keys")).expect("a folder").count();
     assert_eq!(keys, 1, "no key is kept of an enrolment that was refused");
