@@ -74,7 +74,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// What `agent.toml` says elsewhere.
+/// What `agent.toml` says elsewhere. An administrator's policy counts only where the program applies it, which this one does
+/// not: with the feature `cli` it would be `settings.policy = loopkey::config::system_policy()?`.
 fn settings(arguments: &Arguments) -> AgentSettings {
     let Arguments { issuer, folder, ports, .. } = arguments;
     let mut settings = AgentSettings::new(folder.clone(), folder.join("control.sock"));
