@@ -76,7 +76,7 @@ pub fn install(
     Ok(steps)
 }
 
-/// Puts the program into the shared list, where it is not there yet.
+/// Puts the program first in the shared list, where it is not yet.
 fn enlist(plan: &Plan, former: Option<Listed>, steps: &mut Vec<Step>) -> Result<Option<Listed>, InstallError> {
     let Some(default) = &plan.default else { return Ok(former) };
     let text = read_list(&default.list)?;

@@ -6,12 +6,16 @@
 
 const SECTION: &str = "[Default Applications]";
 
-/// Puts a program first for a kind; gives the new text and what was put in. `None` where the program is listed already.
+/// Puts a program first for a kind; gives the new text and what was put in. Where the program stands behind another it is
+/// taken from there. `None` where it comes first already.
 pub(in crate::install) fn insert(text: &str, kind: &str, program: &str) -> Option<(String, String)> {
     let mut at = 0;
     let mut behind_header = None;
     let mut behind_key = None;
     let mut in_section = false;
+    let mut first = None;
+    // The text without the program where it is one of several.
+    let mut rest = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
         let start = at;
         at += line.len();
@@ -22,12 +26,19 @@ pub(in crate::install) fn insert(text: &str, kind: &str, program: &str) -> Optio
             }
         } else if in_section && let Some((key, value)) = line.split_once('=').filter(|(key, _)| key.trim_end() == kind)
         {
-            if programs(value).any(|listed| listed == program) {
-                return None;
-            }
+            first = first.or_else(|| programs(value).next());
             let blanks = value.len() - value.trim_start_matches([' ', '\t']).len();
             behind_key.get_or_insert(start + key.len() + 1 + blanks);
+            rest.extend(without(line, program));
+            continue;
         }
+        rest.push_str(line);
+    }
+    if first == Some(program) {
+        return None;
+    }
+    if rest != text {
+        return insert(&rest, kind, program);
     }
     let (at, inserted) = match (behind_key, behind_header) {
         (Some(at), _) => (at, format!("{program};")),
@@ -134,6 +145,34 @@ mod tests {
             assert_eq!(programs(line.split_once('=').expect("a list").1).next(), Some(PROGRAM), "{after:?}");
             assert_eq!(insert(&after, KIND, PROGRAM), None, "listed already");
         }
+    }
+
+    #[test]
+    fn behind_another_it_is_taken_from_there_and_put_first() {
+        for (before, after, left) in [
+            ("other.desktop;loopkey-wake.desktop;\n", "loopkey-wake.desktop;other.desktop;\n", "other.desktop;\n"),
+            ("other.desktop;loopkey-wake.desktop\n", "loopkey-wake.desktop;other.desktop;\n", "other.desktop;\n"),
+            (
+                "a.desktop;loopkey-wake.desktop;b.desktop",
+                "loopkey-wake.desktop;a.desktop;b.desktop",
+                "a.desktop;b.desktop",
+            ),
+            (
+                "a.desktop\nx-scheme-handler/loopkey=loopkey-wake.desktop\nx/y=loopkey-wake.desktop;z.desktop\n",
+                "loopkey-wake.desktop;a.desktop\nx/y=loopkey-wake.desktop;z.desktop\n",
+                "a.desktop\nx/y=z.desktop\n",
+            ),
+        ] {
+            let list =
+                |value| format!("[Added Associations]\n{KIND}=c.desktop;\n[Default Applications]\n{KIND}={value}");
+            let (text, put_in) = inserted(&list(before));
+            assert_eq!(text, list(after));
+            assert_eq!(insert(&text, KIND, PROGRAM), None, "first already");
+            // The others keep their order and every byte.
+            assert_eq!(remove(&text, PROGRAM, &put_in), list(left));
+        }
+        // Behind nobody it is first, also with another kind's line before.
+        assert_eq!(insert(&format!("[Default Applications]\na/b=c.desktop\n{KIND}={PROGRAM}\n"), KIND, PROGRAM), None);
     }
 
     #[test]
