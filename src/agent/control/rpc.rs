@@ -17,6 +17,8 @@ use crate::protocol::json;
 const LINE_MAX_LEN: usize = 256 * 1024;
 /// Messages that may wait in either direction; then whoever sends waits too.
 const QUEUE_LEN: usize = 32;
+/// Calls of one peer that are under way; the next is taken when one of them is answered.
+const MAX_UNDER_WAY: usize = 32;
 
 /// An error as it travels: a number of JSON-RPC, words for a person, and our own code for a program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -285,7 +287,7 @@ fn read_answer(value: &Value) -> Read {
     }
 }
 
-/// Waits for calls and answers each with `serve`, several at a time, until the connection ends.
+/// Waits for calls and answers each with `serve`, at most 32 at a time, until the connection ends.
 pub async fn serve<F, Fut>(peer: &Peer, mut incoming: mpsc::Receiver<Incoming>, serve: F)
 where
     F: Fn(Incoming) -> Fut,
@@ -294,7 +296,7 @@ where
     let mut answers = futures::stream::FuturesUnordered::new();
     loop {
         tokio::select! {
-            call = incoming.recv() => match call {
+            call = incoming.recv(), if answers.len() < MAX_UNDER_WAY => match call {
                 Some(call) => answers.push(serve(call)),
                 None => break,
             },
@@ -370,6 +372,45 @@ mod tests {
         drop((lines, writer));
         assert_eq!(call.await.expect("joined"), Err(RpcError::disconnected()));
         driver.await.expect("the driver ends");
+    }
+
+    #[tokio::test]
+    async fn so_many_calls_are_under_way_and_the_next_waits_for_an_answer() {
+        let (left, _right) = tokio::io::duplex(4096);
+        let (peer, _incoming, driver) = open(left);
+        tokio::spawn(driver);
+        let (calls, incoming) = mpsc::channel(2 * MAX_UNDER_WAY);
+        for id in 0..2 * MAX_UNDER_WAY {
+            let call = Incoming { id: Some(Value::from(id)), method: "wait".into(), params: Value::Null };
+            calls.send(call).await.expect("room");
+        }
+        drop(calls);
+        let (started, mut taken) = mpsc::unbounded_channel();
+        let gate = Arc::new(tokio::sync::Semaphore::new(0));
+        let waits = Arc::clone(&gate);
+        let serving = tokio::spawn(async move {
+            serve(&peer, incoming, |call| {
+                let _ = started.send(call.id);
+                let gate = Arc::clone(&waits);
+                async move {
+                    gate.acquire().await.expect("open").forget();
+                    None
+                }
+            })
+            .await;
+        });
+        for _ in 0..MAX_UNDER_WAY {
+            taken.recv().await.expect("taken");
+        }
+        // Whatever could run has run: one thread has them all.
+        tokio::task::yield_now().await;
+        assert_eq!(taken.try_recv().ok(), None, "one too many");
+        gate.add_permits(1);
+        assert_eq!(taken.recv().await, Some(Some(Value::from(MAX_UNDER_WAY))));
+        tokio::task::yield_now().await;
+        assert_eq!(taken.try_recv().ok(), None, "one too many");
+        gate.add_permits(2 * MAX_UNDER_WAY);
+        serving.await.expect("it ends with the calls");
     }
 
     #[tokio::test]
