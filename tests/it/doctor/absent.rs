@@ -46,6 +46,25 @@ async fn a_socket_file_of_an_agent_that_was_killed_is_told_from_a_running_one() 
     assert_eq!(doctor(folder, &["--config", "agent.toml"]).await.wrong(), [""; 0]);
 }
 
+#[tokio::test]
+async fn a_file_that_is_no_socket_is_named_and_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    std::fs::write(folder.join("a.sock"), "mine").expect("written");
+    let ports = free_places().agent;
+    std::fs::write(folder.join("agent.toml"), agent_toml("a", &ports, "http://localhost:9")).expect("written");
+    let diagnosis = doctor(folder, &["--control", "a.sock"]).await;
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["control_not_a_socket"]));
+    diagnosis.finding("control_not_a_socket", "error", "name another place with `control`");
+    for arguments in [&["status", "--control", "a.sock"][..], &["agent", "--config", "agent.toml"]] {
+        let output = loopkey(folder, arguments).output().await.expect("it runs");
+        let reason = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{reason}");
+        assert!(reason.contains("a.sock is not a socket"), "{reason}");
+    }
+    assert_eq!(std::fs::read_to_string(folder.join("a.sock")).expect("it is still there"), "mine");
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_socket_file_of_another_user_is_named_with_its_owner() {

@@ -1,7 +1,7 @@
 //! Unix: a socket file of mode 0600 in a folder where nobody else can put another one, and the peer's user is looked at.
 
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixStream};
@@ -26,6 +26,7 @@ impl Endpoint {
         }
         match std::os::unix::net::UnixStream::connect(path) {
             Ok(_) => return Err(ControlError::AnotherAgent(path.to_owned())),
+            Err(error) if is_no_socket(path, &error) => return Err(ControlError::NotASocket(path.to_owned())),
             // A socket file that nobody listens on is left over from an agent that was killed.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 std::fs::remove_file(path).map_err(fault)?;
@@ -52,6 +53,14 @@ impl Endpoint {
     }
 }
 
+/// Whether no connection came about because the file is no socket itself: Linux refuses as it does where nobody listens,
+/// macOS says so. Such a file is somebody's, also where it links to a socket, and is never removed.
+fn is_no_socket(path: &Path, error: &io::Error) -> bool {
+    let is_socket = || std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+    error.raw_os_error() == Some(rustix::io::Errno::NOTSOCK.raw_os_error())
+        || error.kind() == io::ErrorKind::ConnectionRefused && !is_socket()
+}
+
 /// Others must not be able to put another socket in this one's place. A sticky folder such as `/tmp` keeps them from it.
 fn require_safe(folder: &Path) -> io::Result<()> {
     let metadata = std::fs::metadata(folder)?;
@@ -76,6 +85,7 @@ impl Drop for Endpoint {
 
 pub(in crate::agent::control) async fn connect(path: &Path) -> Result<Stream, ControlError> {
     UnixStream::connect(path).await.map_err(|source| match source.kind() {
+        _ if is_no_socket(path, &source) => ControlError::NotASocket(path.to_owned()),
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ControlError::NoAgent(path.to_owned()),
         _ => ControlError::Io { path: path.to_owned(), source },
     })
