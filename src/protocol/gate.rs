@@ -189,6 +189,17 @@ mod tests {
     }
 
     #[test]
+    fn each_reason_has_a_word_of_its_own() {
+        let peer = Refused::Peer(StrangePeer::NoRow);
+        let (head, host) = (Refused::Head(BadHead::Syntax), Refused::Host);
+        let (target, origin, fetch) = (Refused::Target, Refused::Origin, Refused::Fetch);
+        let others = [Refused::SlowHead, Refused::Upgrade, Refused::Blocked, Refused::Limit];
+        let words = [head, host, target, origin, fetch, peer].map(Refused::word);
+        assert_eq!(words, ["head", "host", "target", "origin", "fetch", "peer"]);
+        assert_eq!(others.map(Refused::word), ["slow_head", "upgrade", "blocked", "limit"]);
+    }
+
+    #[test]
     fn a_page_and_a_probe_are_admitted() {
         let socket = admit(UPGRADE).expect("admitted");
         assert_eq!(*socket.purpose(), Purpose::Socket { key: "dGhlIHNhbXBsZSBub25jZQ==".into() });

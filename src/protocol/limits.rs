@@ -91,6 +91,7 @@ mod tests {
     #[test]
     fn the_numbers_of_the_protocol() {
         assert_eq!((HEAD_MAX_LEN, MESSAGE_MAX_LEN, SEND_QUEUE_MAX_LEN), (8_192, 8_192, 65_536));
+        assert_eq!(ACTION_VALUE_MAX_LEN, 7_168);
         assert_eq!(crate::protocol::statement::MAX_STATEMENT_LEN, 8_192);
     }
 }

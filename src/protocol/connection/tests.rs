@@ -11,7 +11,7 @@ use super::{Call, ChallengeRefusal, Connection, Input, Output, Resumption, Terms
 use crate::protocol::code::{CloseCode, RefusalCode};
 use crate::protocol::consent::{ConsentRequest, Consented, SpentConsent};
 use crate::protocol::grant::{Grant, OpenProof};
-use crate::protocol::id::{Epoch, Nonce, Seq};
+use crate::protocol::id::{Epoch, Nonce, PageMark, Seq};
 use crate::protocol::message::{AgentMessage, PageMessage};
 use crate::protocol::news::{Board, News};
 use crate::protocol::state::{PresenceState, Published};
@@ -316,6 +316,14 @@ fn an_action_is_refused_for_the_reason_there_is_and_answered_by_its_number() {
     let timeout = Input::ActionDone(Call(2), Err(RefusalCode::Timeout));
     assert_eq!(bench.take(timeout), refused(1, RefusalCode::Timeout));
     assert!(matches!(bench.action(6, "open")[..], [Output::InvokeAction(..)]), "there is room again");
+}
+
+#[test]
+fn the_mark_of_a_page_goes_along_to_the_consent() {
+    let mut bench = Bench::open();
+    let mark = Some(PageMark::from_bytes([9; 32]));
+    bench.say(&PageMessage::Login { id: 6, epoch: Epoch(0), challenge: "c".into(), mark });
+    assert_eq!(bench.accept(Call(2)), [Output::AskConsent(Call(2), Epoch(0), mark)]);
 }
 
 #[test]
