@@ -34,15 +34,15 @@ pub async fn connect(
 }
 
 /// How long the agent may take for an answer. For each call of a login server it waits four seconds.
-pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long it may take to say how it stands, for which it asks nobody.
-pub(crate) const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
+pub const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Calls one method of a running agent, over a connection of its own.
 ///
 /// # Errors
 /// [`ControlError`]: none is there, it has not answered within `patience`, or it refuses.
-pub(crate) async fn call(path: &Path, method: &str, params: &Value, patience: Duration) -> Result<Value, ControlError> {
+pub async fn call(path: &Path, method: &str, params: &Value, patience: Duration) -> Result<Value, ControlError> {
     let answer = async {
         let (peer, _incoming, driver) = connect(path).await?;
         // In a task of its own: an answer that comes together with the end of the connection still counts.
