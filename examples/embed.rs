@@ -141,12 +141,12 @@ impl Asker for Terminal {
 
     /// The page left or the minute is over: the agent drops this, and a late answer reaches nobody.
     async fn ask(&self, prompt: Prompt) -> Answer {
-        let Prompt { origin, name, code, .. } = prompt;
+        let Prompt { origin, name, code, can_remember, .. } = prompt;
         println!("A page of {origin} asks to sign {name} in. It shows {code}.");
         tokio::time::sleep(DEAD_TIME).await;
         let (question, answer) = oneshot::channel();
         *self.question.lock().unwrap_or_else(PoisonError::into_inner) = Some(question);
-        println!("Allow it? yes, always, no:");
+        println!("Allow it? {}:", if can_remember { "yes, always, no" } else { "yes, no" });
         match answer.await.as_deref() {
             Ok("yes") => Answer::Allow { remember: false },
             Ok("always") => Answer::Allow { remember: true },
