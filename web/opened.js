@@ -1,7 +1,7 @@
 /**
- * A page that the person opened from the desktop client is signed in without a click. Its address carries a mark,
- * the SHA-256 of what the agent shows on the socket: so whoever answers on this computer is who opened the page, and no
- * other program can make the page sign in as somebody else.
+ * A page that the person opened from the desktop client is signed in without a click. Its address carries a random mark,
+ * and the agent shows the mark's SHA-256 on the socket: so whoever answers on this computer knows the mark. The mark itself goes
+ * to nobody else.
  */
 
 const MARK = /(^|&)loopkey=([\w-]{43})$/;
@@ -14,10 +14,10 @@ export function takeMark(environment) {
   return found[2];
 }
 
-/** Whether the agent showed what the mark is the hash of. @param {string | null} shown @returns {Promise<boolean>} */
+/** Whether the agent showed the hash of the mark. @param {string | null} shown @returns {Promise<boolean>} */
 export async function isOpener(environment, mark, shown) {
   if (!mark || !shown) return false;
-  const digest = await environment.digest(new TextEncoder().encode(shown));
+  const digest = await environment.digest(new TextEncoder().encode(mark));
   const base64 = btoa(String.fromCharCode(...new Uint8Array(digest)));
-  return base64.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "") === mark;
+  return base64.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "") === shown;
 }

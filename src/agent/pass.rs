@@ -1,8 +1,9 @@
 //! Passes for pages that the person opens from the client: that page is signed in without a further prompt, once, within a
 //! minute.
 //!
-//! The page's address carries a mark, the SHA-256 of what the agent shows on the page's socket. So the page knows that whoever
-//! answers at the agent's port is who opened it, and the agent knows the page by the mark, which other pages do not have.
+//! The page's address carries a random mark, and the agent shows the mark's SHA-256 on the page's socket. So the page knows that
+//! whoever answers at the agent's port is who opened it, and the agent knows the page by the mark: other pages of the origin see
+//! the hash, and cannot tell the mark from it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,8 +22,6 @@ struct Pass {
     origin: Origin,
     epoch: Epoch,
     mark: PageMark,
-    /// What the mark is the hash of.
-    shown: String,
     until: Moment,
 }
 
@@ -33,17 +32,16 @@ pub(super) struct Passes(Mutex<Vec<Pass>>);
 impl Passes {
     /// Makes a pass for whoever is signed in at that epoch; the result is the mark for the page's address.
     pub(super) fn make(&self, origin: &Origin, epoch: Epoch, now: Moment) -> PageMark {
-        let shown = base64url::encode(crypto::random::<32>());
-        let mark = PageMark::from_bytes(crypto::sha256(&[shown.as_bytes()]));
+        let mark = PageMark::from_bytes(crypto::random());
         let mut passes = self.lock();
         passes.retain(|pass| pass.until > now && pass.origin != *origin);
-        passes.push(Pass { origin: origin.clone(), epoch, mark, shown, until: now + PASS_LIFE });
+        passes.push(Pass { origin: origin.clone(), epoch, mark, until: now + PASS_LIFE });
         mark
     }
 
     /// What a page of the origin is shown, so that the one that was opened knows who opened it. It means nothing to others.
     pub(super) fn shown(&self, origin: &Origin, epoch: Epoch, now: Moment) -> Option<String> {
-        self.lock().iter().find(|pass| pass.is_good(origin, epoch, now)).map(|pass| pass.shown.clone())
+        self.lock().iter().find(|pass| pass.is_good(origin, epoch, now)).map(|pass| shown_for(&pass.mark))
     }
 
     /// Uses the pass of the page with this mark up; false where there is none.
@@ -65,6 +63,11 @@ impl Passes {
     }
 }
 
+/// The base64url of the SHA-256 over the mark as it is written in the address.
+fn shown_for(mark: &PageMark) -> String {
+    base64url::encode(crypto::sha256(&[mark.to_string().as_bytes()]))
+}
+
 impl Pass {
     /// Whether it is for this origin and still the same person, and not too late.
     fn is_good(&self, origin: &Origin, epoch: Epoch, now: Moment) -> bool {
@@ -84,11 +87,14 @@ mod tests {
         let passes = Passes::default();
         let mark = passes.make(&app, Epoch(3), at(0));
         let shown = passes.shown(&app, Epoch(3), at(59)).expect("shown");
-        assert_eq!(mark, PageMark::from_bytes(crypto::sha256(&[shown.as_bytes()])));
-        let strange = PageMark::from_bytes([7; 32]);
+        assert_eq!(shown, shown_for(&mark));
+        // What every page of the origin sees is no mark, nor is its hash.
+        let strange: PageMark = shown.parse().expect("a mark by its form");
+        let hashed = PageMark::from_bytes(crypto::sha256(&[shown.as_bytes()]));
         for (what, origin, epoch, mark, second) in [
             ("another origin", &other, 3, &mark, 1),
             ("another page", &app, 3, &strange, 1),
+            ("another page that hashes", &app, 3, &hashed, 1),
             ("another person", &app, 4, &mark, 1),
             ("too late", &app, 3, &mark, 60),
         ] {

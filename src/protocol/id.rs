@@ -88,7 +88,7 @@ fixed_id!(
     Nonce, 32
 );
 fixed_id!(
-    /// The mark in the address of a page that the person opened from the client: the SHA-256 of what the agent shows there.
+    /// The mark in the address of a page that the person opened from the client: the agent shows its SHA-256 there.
     PageMark, 32
 );
 fixed_id!(

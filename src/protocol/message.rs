@@ -126,8 +126,8 @@ pub enum AgentMessage {
         resume: String,
         /// Whether this socket continues the one before: false where the epoch has changed since.
         resumed: bool,
-        /// Where the person opened the page from the client, to be signed in without a further prompt: what the mark in
-        /// the page's address is the SHA-256 of.
+        /// Where the person opened the page from the client, to be signed in without a further prompt: the
+        /// SHA-256 of the mark in the page's address.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         opened: Option<String>,
     },

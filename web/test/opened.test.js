@@ -4,8 +4,8 @@ import { test } from "node:test";
 import { record, started, world } from "./support.js";
 import { createLoopkey } from "../loopkey.js";
 
-const SHOWN = "s".repeat(43);
-const MARK = createHash("sha256").update(SHOWN).digest("base64url");
+const MARK = `${"m".repeat(42)}A`;
+const SHOWN = createHash("sha256").update(MARK).digest("base64url");
 
 /** A page at an address with this fragment, whose agent shows what it shows. */
 async function arrive(fragment, shown, more = {}) {

@@ -62,8 +62,8 @@ fn mark_in(opened: &Opened) -> String {
 }
 
 /// The base64url of the SHA-256, as a page computes it.
-fn mark_of(shown: &str) -> String {
-    loopkey::protocol::base64url::encode(loopkey::crypto::sha256(&[shown.as_bytes()]))
+fn hash_of(mark: &str) -> String {
+    loopkey::protocol::base64url::encode(loopkey::crypto::sha256(&[mark.as_bytes()]))
 }
 
 #[tokio::test]
@@ -77,14 +77,15 @@ async fn the_page_that_was_opened_signs_in_without_a_prompt_and_only_that_one() 
     let address = opened.0.lock().expect("unpoisoned").pop().expect("opened");
     let mark = address.strip_prefix(&format!("{url}#loopkey=")).expect("a mark").to_owned();
     let (mut browser, mut page, shown) = arrive(&world).await;
-    assert_eq!(shown.as_deref().map(mark_of).as_ref(), Some(&mark), "who answers is who opened the page");
+    let shown = shown.expect("who answers is who opened the page");
+    assert_eq!(shown, hash_of(&mark));
     let prompts = || world.asker.prompts.lock().expect("unpoisoned").len();
     // Another page of the origin sees the same, and has not got the mark.
     let (mut another, mut other_page, _) = arrive(&world).await;
     let (_, digits) = other_page.login(another.challenge().await).await;
     assert!(digits.is_some() && prompts() == 1, "another page is asked for");
-    let (_, _, asked) = login(&mut another, &mut other_page, &mark_of("a guess")).await;
-    assert!(asked && prompts() == 2, "so is one with another mark");
+    let (_, _, asked) = login(&mut another, &mut other_page, &shown).await;
+    assert!(asked && prompts() == 2, "so is one that takes what it was shown for the mark");
     let (challenge, answer, asked) = login(&mut browser, &mut page, &mark).await;
     let AgentMessage::Token { token, .. } = answer else { panic!("{answer:?}") };
     assert_eq!((prompts(), asked), (2, false));
