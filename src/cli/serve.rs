@@ -23,9 +23,9 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let ServerConfig { login, listen, store, tls } =
         config::load(&arguments.config, config::Kind::Server, config::server)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = store::open(&store, Arc::clone(&clock)).map_err(Failure::failed)?;
+    let store = store::open(&store, Arc::clone(&clock)).await.map_err(Failure::failed)?;
     let issuer = login.issuer.clone();
-    let server = LoginServer::new(login, store, clock).map_err(Failure::failed)?;
+    let server = LoginServer::start(login, store, clock).await.map_err(Failure::failed)?;
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| Failure::failed(format!("cannot listen on {listen}: {error}")))?;

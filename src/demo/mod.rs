@@ -144,12 +144,12 @@ fn issuer(places: &Places) -> anyhow::Result<Issuer> {
 async fn start_site(places: &Places, folder: &Path, service_key: &Secret<String>) -> anyhow::Result<Running> {
     let listeners = bind(places.site).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = store::open(&StoreUrl::Embedded(folder.join("login")), Arc::clone(&clock))?;
+    let store = store::open(&StoreUrl::Embedded(folder.join("login")), Arc::clone(&clock)).await?;
     let mut config = LoginConfig::new(issuer(places)?);
     config.ports.clone_from(&places.agent);
     config.development = true;
     config.service_key = Some(service_key.clone());
-    let server = LoginServer::new(config, store, clock)?;
+    let server = LoginServer::start(config, store, clock).await?;
     let router = server.router().merge(site::router(places));
     Ok(Running::start(router, listeners, move || server.close()))
 }

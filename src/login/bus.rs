@@ -1,13 +1,15 @@
-//! News for open pages: a session's end, a person's presence. Inside this process; each page gets the newest state, not
-//! a backlog, and the store stays the truth.
+//! News for open pages: a session's end, a person's presence. Each page gets the newest state, not a backlog. What happens
+//! at other replicas comes in through `tail`; the store stays the truth.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::protocol::id::{DeviceId, Subject};
 use crate::protocol::state::PresenceState;
-use crate::store::{AccountId, EndReason, SessionKey};
+use crate::store::{EndReason, SessionKey, Standing, Withdrawal, Withdrawn};
 
 /// Event streams of one session. The SDK opens one for all its tabs; a browser without its locks opens a few.
 const STREAMS_PER_SESSION: usize = 16;
@@ -21,59 +23,114 @@ pub(super) struct News {
     pub(super) presence: Option<PresenceState>,
 }
 
-/// The open event streams, by session and by account.
+/// The open event streams, found by whatever can be withdrawn.
 #[derive(Debug, Default)]
 pub(super) struct Bus(Mutex<Listeners>);
 
 #[derive(Debug, Default)]
 struct Listeners {
-    sessions: HashMap<SessionKey, (AccountId, watch::Sender<News>)>,
-    accounts: HashMap<AccountId, HashSet<SessionKey>>,
+    sessions: HashMap<SessionKey, (Standing, watch::Sender<News>)>,
+    subjects: Index<Subject>,
+    devices: Index<DeviceId>,
+}
+
+#[derive(Debug)]
+struct Index<K>(HashMap<K, HashSet<SessionKey>>);
+
+impl<K> Default for Index<K> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<K: Clone + Eq + Hash> Index<K> {
+    fn insert(&mut self, under: &K, key: SessionKey) {
+        self.0.entry(under.clone()).or_default().insert(key);
+    }
+
+    fn remove(&mut self, under: &K, key: SessionKey) {
+        if let Some(keys) = self.0.get_mut(under) {
+            keys.remove(&key);
+            if keys.is_empty() {
+                self.0.remove(under);
+            }
+        }
+    }
+
+    fn get(&self, under: &K) -> impl Iterator<Item = SessionKey> {
+        self.0.get(under).into_iter().flatten().copied()
+    }
 }
 
 impl Listeners {
     fn remove(&mut self, key: SessionKey) -> Option<watch::Sender<News>> {
-        let (account, sender) = self.sessions.remove(&key)?;
-        if let Some(keys) = self.accounts.get_mut(&account) {
-            keys.remove(&key);
-            if keys.is_empty() {
-                self.accounts.remove(&account);
-            }
-        }
+        let (standing, sender) = self.sessions.remove(&key)?;
+        self.subjects.remove(&standing.subject, key);
+        self.devices.remove(&standing.device, key);
         Some(sender)
+    }
+
+    fn end(&mut self, key: SessionKey, reason: EndReason) {
+        // What the last sender wrote is still read after it is gone.
+        if let Some(sender) = self.remove(key) {
+            sender.send_modify(|news| news.ended = Some(reason));
+        }
+    }
+
+    /// Those whom an entry may concern.
+    fn candidates(&self, withdrawn: &Withdrawn) -> Vec<SessionKey> {
+        match withdrawn {
+            Withdrawn::Session { session } => vec![*session],
+            Withdrawn::Epoch { device, .. } | Withdrawn::Device { device } => self.devices.get(device).collect(),
+            Withdrawn::Account { subject, .. } => self.subjects.get(subject).collect(),
+            Withdrawn::Organisation { .. } => self.sessions.keys().copied().collect(),
+        }
     }
 }
 
 impl Bus {
     /// Listens to a session's news; nothing where it has more listeners than it needs.
-    pub(super) fn listen(self: &Arc<Self>, key: SessionKey, account: &AccountId) -> Option<Listener> {
+    pub(super) fn listen(self: &Arc<Self>, standing: Standing) -> Option<Listener> {
+        let key = standing.key;
         let mut listeners = self.lock();
         let listeners = &mut *listeners;
-        let (_, sender) = listeners.sessions.entry(key).or_insert_with(|| (account.clone(), watch::Sender::default()));
+        listeners.subjects.insert(&standing.subject, key);
+        listeners.devices.insert(&standing.device, key);
+        let (_, sender) = listeners.sessions.entry(key).or_insert_with(|| (standing, watch::Sender::default()));
         if sender.receiver_count() >= STREAMS_PER_SESSION {
             return None;
         }
-        let news = Some(sender.subscribe());
-        listeners.accounts.entry(account.clone()).or_default().insert(key);
-        Some(Listener { bus: Arc::clone(self), key, news })
+        Some(Listener { bus: Arc::clone(self), key, news: Some(sender.subscribe()) })
     }
 
     /// Tells a session's pages that it is over.
     pub(super) fn end(&self, key: SessionKey, reason: EndReason) {
-        // What the last sender wrote is still read after it is gone.
-        if let Some(sender) = self.lock().remove(key) {
-            sender.send_modify(|news| news.ended = Some(reason));
+        self.lock().end(key, reason);
+    }
+
+    /// Tells the pages of whatever sessions an entry of the log ended.
+    pub(super) fn withdraw(&self, withdrawal: &Withdrawal) {
+        let mut listeners = self.lock();
+        for key in listeners.candidates(&withdrawal.withdrawn) {
+            if listeners.sessions.get(&key).is_some_and(|(standing, _)| withdrawal.withdrawn.ends(standing)) {
+                listeners.end(key, withdrawal.reason);
+            }
         }
     }
 
     /// Tells an account's pages how the person stands to the client.
-    pub(super) fn tell_presence(&self, account: &AccountId, presence: PresenceState) {
+    pub(super) fn tell_presence(&self, subject: &Subject, presence: PresenceState) {
         let listeners = self.lock();
-        for key in listeners.accounts.get(account).into_iter().flatten() {
-            if let Some((_, sender)) = listeners.sessions.get(key) {
+        for key in listeners.subjects.get(subject) {
+            if let Some((_, sender)) = listeners.sessions.get(&key) {
                 sender.send_modify(|news| news.presence = Some(presence));
             }
         }
+    }
+
+    /// The sessions that pages listen to.
+    pub(super) fn sessions(&self) -> Vec<SessionKey> {
+        self.lock().sessions.keys().copied().collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Listeners> {
@@ -116,37 +173,62 @@ impl Drop for Listener {
 mod tests {
     use super::*;
     use crate::crypto::Secret;
+    use crate::protocol::id::Epoch;
+    use crate::store::Generation;
+    use crate::verify::testing::parsed;
 
-    fn key(n: u8) -> SessionKey {
-        SessionKey::of(&Secret::new([n; 32]))
-    }
-
-    fn account(name: &str) -> AccountId {
-        name.parse().expect("account")
+    fn standing(n: u8, subject: &str, device: &str) -> Standing {
+        Standing {
+            key: SessionKey::of(&Secret::new([n; 32])),
+            device: parsed(device),
+            epoch: Epoch(1),
+            subject: parsed(subject),
+            generation: Generation(1),
+            organisation: None,
+            organisation_generation: Generation(0),
+        }
     }
 
     #[tokio::test]
     async fn news_reach_the_session_they_are_for() {
         let bus = Arc::new(Bus::default());
-        let mut ada = bus.listen(key(1), &account("ada")).expect("room");
-        let mut lin = bus.listen(key(2), &account("lin")).expect("room");
-        bus.tell_presence(&account("ada"), PresenceState::Away);
+        let mut ada = bus.listen(standing(1, "ada", "a")).expect("room");
+        let mut lin = bus.listen(standing(2, "lin", "b")).expect("room");
+        bus.tell_presence(&parsed("ada"), PresenceState::Away);
         assert_eq!(ada.next().await.presence, Some(PresenceState::Away));
-        bus.end(key(1), EndReason::SignedOut);
+        bus.end(standing(1, "ada", "a").key, EndReason::SignedOut);
         assert_eq!(ada.next().await.ended, Some(EndReason::SignedOut));
-        bus.end(key(2), EndReason::Revoked);
+        bus.end(standing(2, "lin", "b").key, EndReason::Revoked);
         let news = lin.next().await;
         assert_eq!((news.ended, news.presence), (Some(EndReason::Revoked), None));
+    }
+
+    #[tokio::test]
+    async fn an_entry_of_the_log_ends_what_it_names() {
+        let bus = Arc::new(Bus::default());
+        let mut listeners = Vec::new();
+        for (n, subject, device) in [(1, "ada", "a"), (2, "ada", "b"), (3, "lin", "c")] {
+            listeners.push(bus.listen(standing(n, subject, device)).expect("room"));
+        }
+        let withdraw = |withdrawn, reason| bus.withdraw(&Withdrawal { withdrawn, reason });
+        withdraw(Withdrawn::Epoch { device: parsed("a"), below: Epoch(1) }, EndReason::SignedOut);
+        assert_eq!(bus.sessions().len(), 3, "not below");
+        withdraw(Withdrawn::Epoch { device: parsed("a"), below: Epoch(2) }, EndReason::SignedOut);
+        assert_eq!(listeners[0].next().await.ended, Some(EndReason::SignedOut));
+        withdraw(Withdrawn::Account { subject: parsed("ada"), below: Generation(2) }, EndReason::LoggedOutEverywhere);
+        assert_eq!(listeners[1].next().await.ended, Some(EndReason::LoggedOutEverywhere));
+        assert_eq!(bus.sessions(), [standing(3, "lin", "c").key]);
     }
 
     #[test]
     fn nothing_is_kept_for_pages_that_left() {
         let bus = Arc::new(Bus::default());
-        let listeners: Vec<_> =
-            (0..STREAMS_PER_SESSION).map(|_| bus.listen(key(1), &account("ada")).expect("room")).collect();
-        assert!(bus.listen(key(1), &account("ada")).is_none());
-        assert!(bus.listen(key(2), &account("ada")).is_some());
+        let one = || standing(1, "ada", "a");
+        let listeners: Vec<_> = (0..STREAMS_PER_SESSION).map(|_| bus.listen(one()).expect("room")).collect();
+        assert!(bus.listen(one()).is_none());
+        assert!(bus.listen(standing(2, "ada", "a")).is_some());
         drop(listeners);
-        assert!(bus.lock().sessions.is_empty() && bus.lock().accounts.is_empty());
+        let held = bus.lock();
+        assert!(held.sessions.is_empty() && held.subjects.0.is_empty() && held.devices.0.is_empty());
     }
 }

@@ -51,7 +51,7 @@ pub(super) async fn issue(
         rdm: issuer.login_url(),
         inc,
     };
-    let challenge = statement::sign(&challenge, server.signers.current()).map_err(|error| {
+    let challenge = statement::sign(&challenge, server.keys.get().signers.current(iat)).map_err(|error| {
         tracing::error!("no challenge: {error}");
         Refusal::Unavailable
     })?;

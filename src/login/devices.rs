@@ -13,7 +13,7 @@ use super::state::Shared;
 use crate::protocol::id::{DeviceId, Epoch};
 use crate::protocol::statement;
 use crate::protocol::time::Timestamp;
-use crate::store::{DisplayName, EnrolRefusal, TicketHash};
+use crate::store::{Actor, DisplayName, EnrolRefusal, TicketHash};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,8 +92,9 @@ pub(super) async fn revoke(
     Path(device): Path<String>,
 ) -> Result<Response, Refusal> {
     let device: DeviceId = device.parse().map_err(|_| Refusal::NotFound)?;
-    let ended = server.store.revoke_device(&session.account.profile.account, &device).await?;
-    server.tell_ended(&ended.ok_or(Refusal::NotFound)?);
+    if !server.store.revoke_device(&session.account.profile.account, &device, Actor::Person).await? {
+        return Err(Refusal::NotFound);
+    }
     tracing::info!(device = device.as_str(), subject = session.account.subject.as_str(), "revoked a device");
     Ok(StatusCode::NO_CONTENT.into_response())
 }

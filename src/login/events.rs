@@ -16,7 +16,7 @@ use super::caller::SignedIn;
 use super::serve::until_set;
 use super::state::Shared;
 use crate::protocol::state::PresenceState;
-use crate::store::{EndReason, SessionKey, SessionLookup};
+use crate::store::{EndReason, SessionKey, SessionLookup, Standing};
 
 /// Between two comments that keep proxies from closing a silent stream; also how often the session's own end is looked
 /// for, which no other call announces.
@@ -25,7 +25,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Streams a session's events.
 pub(super) async fn stream(State(server): State<Shared>, SignedIn(session): SignedIn) -> Result<Response, Refusal> {
     let key = session.key;
-    let listener = server.bus.listen(key, &session.account.profile.account).ok_or(Refusal::TooMany)?;
+    let listener = server.bus.listen(Standing::from(&session)).ok_or(Refusal::TooMany)?;
     // Looked up again now that somebody listens: an end in between told nobody.
     if let SessionLookup::Over(_) = server.store.look_at_session(key).await? {
         return Err(Refusal::NoSession);

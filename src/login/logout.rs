@@ -10,7 +10,6 @@ use super::body::JsonBody;
 use super::caller::{PageCall, SignedIn};
 use super::cookie::Cookie;
 use super::state::Shared;
-use crate::store::EndReason;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,13 +24,11 @@ pub(super) async fn log_out(
     SignedIn(session): SignedIn,
     JsonBody(asked): JsonBody<Asked>,
 ) -> Result<Response, Refusal> {
+    let account = &session.account.profile.account;
     if asked.everywhere {
-        let ended = server.store.end_sessions_of(&session.account.profile.account).await?;
-        // Told once: the browser that asked has logged out, the others learn that it was done elsewhere.
-        server.bus.end(session.key, EndReason::LoggedOut);
-        server.tell_ended(&ended);
-    } else if server.store.end_session(session.key).await? {
-        server.bus.end(session.key, EndReason::LoggedOut);
+        server.store.sign_out_account(account, Some(session.key)).await?;
+    } else {
+        server.store.end_session(account, session.key).await?;
     }
     tracing::info!(subject = session.account.subject.as_str(), everywhere = asked.everywhere, "logged out");
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, Cookie::Session.delete())]).into_response())

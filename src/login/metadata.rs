@@ -18,5 +18,5 @@ pub(super) async fn metadata(State(server): State<Shared>) -> Response {
 
 /// `GET /.well-known/jwks.json`: the challenge keys, two during a rotation.
 pub(super) async fn jwks(State(server): State<Shared>) -> Response {
-    json(StatusCode::OK, &JwkSet(server.challenge_keys.keys().iter().map(PublicKey::to_jwk).collect()))
+    json(StatusCode::OK, &JwkSet(server.keys.get().public.keys().iter().map(PublicKey::to_jwk).collect()))
 }

@@ -19,6 +19,7 @@ mod devices;
 mod envelope;
 mod events;
 mod health;
+mod keys;
 mod limits;
 mod logout;
 mod metadata;
@@ -30,6 +31,7 @@ pub mod serve;
 mod session;
 mod sign_outs;
 mod state;
+mod tail;
 mod tickets;
 
 use std::sync::Arc;
@@ -54,12 +56,13 @@ use state::{Shared, State};
 pub struct LoginServer(Shared);
 
 impl LoginServer {
-    /// Makes a login server. Loads or makes the challenge keys; blocks for that.
+    /// Makes a login server: loads or makes the challenge keys, and follows the store's log of sign-outs in the background
+    /// for as long as there is a clone of it.
     ///
     /// # Errors
-    /// [`StartError`] with everything that is wrong with the configuration, or what is wrong with the keys.
-    pub fn new(config: LoginConfig, store: SharedStore, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        State::new(config, store, clock).map(Self)
+    /// [`StartError`] with everything that is wrong with the configuration, or what is wrong with the keys or the store.
+    pub async fn start(config: LoginConfig, store: SharedStore, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        State::start(config, store, clock).await.map(Self)
     }
 
     /// Its calls, under the issuer's path. It has no fallback, so that it can be merged with other routes.
@@ -116,6 +119,8 @@ impl LoginServer {
             shutdown.await;
             self.close();
         };
-        serve::serve(router, listeners, tls, stop).await
+        let served = serve::serve(router, listeners, tls, stop).await;
+        self.0.end_background().await;
+        served
     }
 }

@@ -13,7 +13,7 @@ use super::state::Shared;
 use crate::protocol::id::Subject;
 use crate::protocol::state::PresenceState;
 use crate::protocol::statement::Presence;
-use crate::store::{Account, Avatar, DeviceRecord};
+use crate::store::{Account, Avatar, DeviceRecord, Hint};
 use crate::verify::{Expectations, Fault, Presented};
 
 #[derive(Deserialize)]
@@ -63,9 +63,10 @@ pub(super) async fn prove(
         Presented::<Presence>::parse(&posted.challenge, &posted.proof).map_err(|fault| refused(None, fault))?;
     let device = server.store.device(presented.key_id()).await?;
     let cookie = Cookie::PreLogin.read(&headers);
+    let keys = server.keys.get();
     let expected = Expectations {
         issuer: &server.config.issuer,
-        challenge_keys: &server.challenge_keys,
+        challenge_keys: &keys.public,
         origin: page.origin(),
         cookie: cookie.as_ref(),
         now: server.clock.timestamp(),
@@ -75,8 +76,9 @@ pub(super) async fn prove(
     let Some(device) = device else { return Err(refused(None, Fault::UnknownKey)) };
     server.limiter.sound_statement(presented.key_id(), proved.challenge, server.clock.now())?;
     if proved.epoch > device.epoch {
-        server.tell_ended(&server.store.raise_epoch(&device.id, proved.epoch).await?);
+        server.store.raise_epoch(&device.id, proved.epoch).await?;
     }
-    server.bus.tell_presence(&device.account.profile.account, proved.presence);
+    let subject = device.account.subject.clone();
+    server.store.hint(Hint::Presence { subject, presence: proved.presence }).await;
     Ok(json(StatusCode::OK, &Known { presence: proved.presence, account: Person::of(&device.account) }))
 }

@@ -54,9 +54,10 @@ async fn verify(
         Presented::<Login>::parse(&posted.challenge, &posted.token).map_err(|fault| refuse(None, &fault))?;
     let device = server.store.device(presented.key_id()).await?;
     let cookie = Cookie::PreLogin.read(headers);
+    let keys = server.keys.get();
     let expected = Expectations {
         issuer: &server.config.issuer,
-        challenge_keys: &server.challenge_keys,
+        challenge_keys: &keys.public,
         origin: page.origin(),
         cookie: cookie.as_ref(),
         now: server.clock.timestamp(),
@@ -94,9 +95,8 @@ async fn open_session(server: &Shared, redeemed: &Redeemed, headers: &HeaderMap)
     let former = Cookie::Session.read(headers).map(|id| SessionKey::of(&id));
     let session = NewSession::redeemed(redeemed, SessionKey::of(&id), server.config.lifetimes).replacing(former);
     let device = redeemed.device().as_str();
-    let opened = server.store.open_session(session).await?.map_err(|withdrawn| refuse(Some(device), &withdrawn))?;
-    server.tell_ended(&opened.ended);
-    tracing::info!(device, subject = opened.account.subject.as_str(), "signed in");
+    let account = server.store.open_session(session).await?.map_err(|withdrawn| refuse(Some(device), &withdrawn))?;
+    tracing::info!(device, subject = account.subject.as_str(), "signed in");
     let cookies = [(header::SET_COOKIE, Cookie::PreLogin.delete()), (header::SET_COOKIE, session_cookie)];
     Ok((StatusCode::NO_CONTENT, AppendHeaders(cookies)).into_response())
 }

@@ -180,9 +180,14 @@ mod tests {
 
     /// What a login is answered whose body trickles in, and after how long.
     async fn trickle(announced: &str, piece: &'static [u8]) -> (String, Duration) {
-        let store = crate::store::open(&StoreUrl::Memory, Arc::new(SystemClock)).expect("store");
-        let config = LoginConfig::new("https://app.example.com".parse().expect("issuer"));
-        let router = LoginServer::new(config, store, Arc::new(SystemClock)).expect("server").router();
+        let start = async {
+            let store = crate::store::open(&StoreUrl::Memory, Arc::new(SystemClock)).await.expect("store");
+            let config = LoginConfig::new("https://app.example.com".parse().expect("issuer"));
+            LoginServer::start(config, store, Arc::new(SystemClock)).await.expect("server").router()
+        };
+        // On a thread that may block, and the paused time stands still: the store's own thread takes real time.
+        let runtime = tokio::runtime::Handle::current();
+        let router = tokio::task::spawn_blocking(move || runtime.block_on(start)).await.expect("started");
         let (page, socket) = tokio::io::duplex(1024);
         let (_stop, stopping) = watch::channel(false);
         let peer = SocketAddr::from(([127, 0, 0, 1], 50_000));

@@ -50,9 +50,8 @@ pub(super) async fn sign_out(
     let device = server.store.device(unverified.key_id()).await?;
     let (statement, device) = verify(&unverified, device.as_ref(), &server.config.issuer).map_err(refuse)?;
     server.limiter.sound_sign_out(unverified.key_id(), server.clock.now())?;
-    let ended = server.store.raise_epoch(&device.id, statement.epo).await?;
-    server.tell_ended(&ended);
-    tracing::info!(device = device.id.as_str(), epoch = statement.epo.0, sessions = ended.len(), "signed out");
+    server.store.raise_epoch(&device.id, statement.epo).await?;
+    tracing::info!(device = device.id.as_str(), epoch = statement.epo.0, "signed out");
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -1,17 +1,19 @@
 //! What every call of the login server shares.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::bus::Bus;
 use super::config::{ConfigFault, LoginConfig};
+use super::keys::{self, CurrentKeys};
 use super::limits::Limiter;
+use super::tail;
 use crate::clock::Clock;
 use crate::crypto;
 use crate::protocol::origin::AllowedOrigins;
-use crate::store::{ChallengeSigners, EndedSession, SharedStore, StoreError};
-use crate::verify::ChallengeKeys;
+use crate::store::{SharedStore, StoreError};
 
 /// Why a login server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +24,9 @@ pub enum StartError {
     /// The challenge keys cannot be used.
     #[error("challenge keys: {0}")]
     Keys(#[source] StoreError),
+    /// The store does not answer.
+    #[error("{0}")]
+    Store(#[from] StoreError),
 }
 
 fn lines(faults: &[ConfigFault]) -> String {
@@ -35,21 +40,22 @@ pub(super) struct State {
     pub(super) store: SharedStore,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) origins: AllowedOrigins,
-    pub(super) signers: ChallengeSigners,
-    pub(super) challenge_keys: ChallengeKeys,
+    pub(super) keys: CurrentKeys,
     /// SHA-256 of the service key, which is not kept: what compares needs no more.
     pub(super) service_key: Option<[u8; 32]>,
     pub(super) limiter: Limiter,
     pub(super) bus: Arc<Bus>,
     /// True once the server stops: event streams end then.
     pub(super) closing: watch::Sender<bool>,
+    /// What goes on in the background; it ends with the state, or when it is taken out and shut down.
+    background: Mutex<JoinSet<()>>,
 }
 
 /// The state, shared.
 pub(super) type Shared = Arc<State>;
 
 impl State {
-    pub(super) fn new(
+    pub(super) async fn start(
         mut config: LoginConfig,
         store: SharedStore,
         clock: Arc<dyn Clock>,
@@ -58,10 +64,12 @@ impl State {
         if !faults.is_empty() {
             return Err(StartError::Config(faults));
         }
-        let signers = store.challenge_signers(config.algorithm).map_err(StartError::Keys)?;
-        Ok(Arc::new(Self {
+        let signers = store.challenge_signers(config.algorithm).await.map_err(StartError::Keys)?;
+        // Before anybody can listen: nothing that happens from now on is missed.
+        let (hints, cursor) = (store.hints(), store.log_end().await?);
+        let server = Arc::new(Self {
             origins: config.origins.iter().cloned().collect(),
-            challenge_keys: signers.public(),
+            keys: CurrentKeys::new(signers),
             service_key: config.service_key.take().map(|key| crypto::sha256(&[key.expose().as_bytes()])),
             limiter: Limiter::new(&config.limits),
             bus: Arc::default(),
@@ -69,14 +77,22 @@ impl State {
             config,
             store,
             clock,
-            signers,
-        }))
+            background: Mutex::default(),
+        });
+        let mut background = JoinSet::new();
+        background.spawn(tail::follow(Arc::downgrade(&server), cursor, hints));
+        background.spawn(keys::refresh(Arc::downgrade(&server)));
+        *server.background() = background;
+        Ok(server)
     }
 
-    /// Tells the pages of sessions that ended.
-    pub(super) fn tell_ended(&self, ended: &[EndedSession]) {
-        for session in ended {
-            self.bus.end(session.key, session.reason);
-        }
+    /// Ends what goes on in the background and waits for it, so that nothing holds the store any more.
+    pub(super) async fn end_background(&self) {
+        let mut background = std::mem::take(&mut *self.background());
+        background.shutdown().await;
+    }
+
+    fn background(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {
+        self.background.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::text::is_invisible;
-use super::{Avatar, DisplayName};
+use super::{Avatar, DisplayName, Generation, OrganisationId};
 use crate::protocol::id::Subject;
 use crate::protocol::statement::UserVerification;
 
@@ -79,13 +79,39 @@ pub struct Account {
     pub disabled: bool,
     /// The weakest verification of the person that is accepted.
     pub minimum_uv: UserVerification,
+    /// The organisation that it was put in.
+    pub organisation: Option<OrganisationId>,
+    /// How often it was signed out everywhere.
+    pub generation: Generation,
 }
 
 /// What an administrator changes about an account; what is absent stays.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccountChange {
+    /// Shown to the person.
+    pub name: Option<DisplayName>,
+    /// Shown to the person; `Some(None)` takes the picture away.
+    pub avatar: Option<Option<Avatar>>,
+    /// The organisation to put it in; `Some(None)` takes it out of the one that it is in.
+    pub organisation: Option<Option<OrganisationId>>,
     /// Whether it may not sign in.
     pub disabled: Option<bool>,
     /// The weakest verification of the person that is accepted.
     pub minimum_uv: Option<UserVerification>,
+}
+
+impl AccountChange {
+    /// What is written to the audit record: what was changed, without anybody's name or picture.
+    pub(super) fn detail(&self) -> String {
+        let mut detail = Vec::new();
+        detail.extend(self.name.as_ref().map(|_| "name".to_owned()));
+        detail.extend(self.avatar.as_ref().map(|_| "avatar".to_owned()));
+        detail.extend(self.organisation.as_ref().map(|organisation| match organisation {
+            Some(organisation) => format!("organisation={}", organisation.as_str()),
+            None => "organisation=none".to_owned(),
+        }));
+        detail.extend(self.disabled.map(|disabled| format!("disabled={disabled}")));
+        detail.extend(self.minimum_uv.map(|uv| format!("minimum_uv={uv:?}")));
+        detail.join(" ")
+    }
 }

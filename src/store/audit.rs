@@ -25,6 +25,26 @@ macro_rules! audited {
     };
 }
 
+/// Who did it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// The person whose account it is.
+    Person,
+    /// Whoever has the service key.
+    Administrator,
+}
+
+impl Actor {
+    /// The detail of an entry that says so.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Person => "by=person",
+            Self::Administrator => "by=administrator",
+        }
+    }
+}
+
 audited! {
     /// A backend asked for an enrolment ticket.
     TicketIssued = "ticket_issued",
@@ -42,6 +62,14 @@ audited! {
     EpochRaised = "epoch_raised",
     /// An administrator changed an account.
     AccountChanged = "account_changed",
+    /// An administrator erased an account.
+    AccountErased = "account_erased",
+    /// An administrator signed an account out everywhere.
+    AccountSignedOut = "account_signed_out",
+    /// An administrator signed everybody in an organisation out.
+    OrganisationSignedOut = "organisation_signed_out",
+    /// A new challenge key was made.
+    ChallengeKeyRotated = "challenge_key_rotated",
 }
 
 /// Something to be recorded.
@@ -64,7 +92,9 @@ pub struct AuditEntry {
     pub at: Timestamp,
     /// What happened: a name of [`Audited`], of this version or another.
     pub what: String,
-    /// To whom.
+    /// To whom, by the account's subject.
+    pub subject: Option<String>,
+    /// The account of that subject, unless it was erased.
     pub account: Option<String>,
     /// With which device.
     pub device: Option<String>,

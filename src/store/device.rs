@@ -68,6 +68,9 @@ pub struct DeviceRecord {
     pub account: Account,
     /// The highest epoch that its statements have carried.
     pub epoch: Epoch,
+    /// The epoch that it is asked to go to, where its account was signed out everywhere. Told over the link; a token of a
+    /// lower one is not refused for it.
+    pub asked_epoch: Epoch,
     /// When it was enrolled.
     pub enrolled_at: Timestamp,
     /// When its rights were taken away, if they were.

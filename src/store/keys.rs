@@ -6,14 +6,23 @@ use std::sync::Arc;
 use super::StoreError;
 use crate::crypto::{Algorithm, Signer, SoftwareKey};
 use crate::keyfile::{self, KeyFileError};
+use crate::protocol::time::Timestamp;
 use crate::verify::ChallengeKeys;
 
-/// How many keys are published at a time: the one that signs, and the one before, whose challenges are still about.
-const PUBLISHED: usize = 2;
+/// How long a new key is published before it signs, in seconds. Every replica asks for the keys more often than that, and
+/// an agent that meets a key it does not know looks again after a minute (protocol section 6.1).
+pub const ROTATION_LEAD_SECONDS: u64 = 120;
 
-/// The challenge keys: the first signs, all verify.
+/// A challenge key, and when it was made.
 #[derive(Clone)]
-pub struct ChallengeSigners(Vec<Arc<dyn Signer>>);
+pub(super) struct MadeKey {
+    pub(super) made_at: Timestamp,
+    pub(super) key: Arc<dyn Signer>,
+}
+
+/// The challenge keys: one signs, all verify.
+#[derive(Clone)]
+pub struct ChallengeSigners(Vec<MadeKey>);
 
 impl ChallengeSigners {
     /// Keys that live no longer than this process.
@@ -22,52 +31,65 @@ impl ChallengeSigners {
     /// [`StoreError`] where no key can be made.
     pub fn ephemeral(algorithm: Algorithm) -> Result<Self, StoreError> {
         let (key, _) = SoftwareKey::generate(algorithm).map_err(StoreError::new)?;
-        Ok(Self(vec![Arc::new(key)]))
+        Ok(Self(vec![MadeKey { made_at: Timestamp(0), key: Arc::new(key) }]))
     }
 
-    /// The key that signs new challenges.
+    /// Of keys that are given newest first, those that matter now: what is newer than the signing key, that one, and the one
+    /// before, whose challenges are still about. At least one must be given.
+    pub(super) fn in_use(keys: Vec<MadeKey>, now: Timestamp) -> Self {
+        debug_assert!(!keys.is_empty(), "there is always a key that signs");
+        let signing = signing(&keys, now);
+        Self(keys.into_iter().take(signing + 2).collect())
+    }
+
+    /// The key that signs new challenges at that time.
     #[must_use]
-    pub fn current(&self) -> &dyn Signer {
+    pub fn current(&self, now: Timestamp) -> &dyn Signer {
         // Every constructor puts one in.
-        self.0[0].as_ref()
+        self.0[signing(&self.0, now)].key.as_ref()
     }
 
     /// The public halves, for the JWKS and for verification.
     #[must_use]
     pub fn public(&self) -> ChallengeKeys {
-        ChallengeKeys::new(self.0.iter().map(|key| key.public().clone()))
+        ChallengeKeys::new(self.0.iter().map(|made| made.key.public().clone()))
     }
+}
+
+/// The newest key that has been published for long enough; the oldest where none has.
+fn signing(keys: &[MadeKey], now: Timestamp) -> usize {
+    let known = |made: &MadeKey| made.made_at.plus(ROTATION_LEAD_SECONDS) <= now;
+    keys.iter().position(known).unwrap_or(keys.len().saturating_sub(1))
 }
 
 impl std::fmt::Debug for ChallengeSigners {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|key| key.public().id())).finish()
+        f.debug_list().entries(self.0.iter().map(|made| made.key.public().id())).finish()
     }
 }
 
 /// Loads the keys of a folder; makes one where there is none, or none of that algorithm at the front.
-pub(super) fn load(folder: &Path, algorithm: Algorithm) -> Result<ChallengeSigners, StoreError> {
+pub(super) fn load(folder: &Path, algorithm: Algorithm, now: Timestamp) -> Result<ChallengeSigners, StoreError> {
     keyfile::private_folder(folder).map_err(StoreError::new)?;
     let mut files = list(folder)?;
     if files.first().is_none_or(|newest| newest.algorithm != algorithm) {
         files.insert(0, make(folder, algorithm, files.first())?);
     }
-    files.iter().take(PUBLISHED).map(read).collect::<Result<_, _>>().map(ChallengeSigners)
+    let keys = files.iter().take(READ_AT_MOST).map(read).collect::<Result<Vec<_>, _>>()?;
+    Ok(ChallengeSigners::in_use(keys, now))
 }
 
-/// Makes a new challenge key in a store's folder. From its next start on the server signs with it; the one before stays
-/// published, so that challenges that are about go on being accepted.
-///
-/// # Errors
-/// [`StoreError`] where the folder cannot be read or written.
-pub fn rotate_challenge_key(store_folder: &Path, algorithm: Algorithm) -> Result<(), StoreError> {
-    let folder = store_folder.join(FOLDER);
-    keyfile::private_folder(&folder).map_err(StoreError::new)?;
-    make(&folder, algorithm, list(&folder)?.first()).map(drop)
+/// Makes a new challenge key in a folder.
+pub(super) fn rotate(folder: &Path, algorithm: Algorithm) -> Result<(), StoreError> {
+    keyfile::private_folder(folder).map_err(StoreError::new)?;
+    make(folder, algorithm, list(folder)?.first()).map(drop)
 }
 
 /// The folder of the keys inside the store's.
 pub(super) const FOLDER: &str = "challenge-keys";
+
+/// Keys that are read: more would mean that somebody rotates them more often than they can come into use.
+const READ_AT_MOST: usize = 8;
 
 /// `challenge-00000007-es256.pk8`
 struct KeyFile {
@@ -111,11 +133,14 @@ fn make(folder: &Path, algorithm: Algorithm, newest: Option<&KeyFile>) -> Result
     Ok(KeyFile { number, algorithm, path })
 }
 
-fn read(file: &KeyFile) -> Result<Arc<dyn Signer>, StoreError> {
+fn read(file: &KeyFile) -> Result<MadeKey, StoreError> {
+    let unreadable = |source| StoreError::new(KeyFileError::Io { path: file.path.clone(), source });
     let document = keyfile::read(&file.path).map_err(StoreError::new)?;
     let key = SoftwareKey::from_pkcs8(file.algorithm, document.expose())
         .map_err(|source| StoreError::new(format!("{}: {source}", file.path.display())))?;
-    Ok(Arc::new(key))
+    let modified = std::fs::metadata(&file.path).and_then(|metadata| metadata.modified()).map_err(unreadable)?;
+    let made_at = modified.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Ok(MadeKey { made_at: Timestamp(made_at), key: Arc::new(key) })
 }
 
 #[cfg(all(test, unix))]
@@ -124,32 +149,53 @@ mod tests {
 
     use super::*;
 
+    const LATER: Timestamp = Timestamp(u64::MAX / 2);
+
     #[test]
     fn keys_outlive_the_process_and_two_are_published_in_a_rotation() {
         let folder = tempfile::tempdir().expect("folder");
         let keys = folder.path().join(FOLDER);
-        let first = load(&keys, Algorithm::Es256).expect("made").public();
-        assert_eq!(load(&keys, Algorithm::Es256).expect("loaded").public(), first);
-        rotate_challenge_key(folder.path(), Algorithm::Es256).expect("rotated");
-        let second = load(&keys, Algorithm::Es256).expect("loaded").public();
+        let load = |algorithm| load(&keys, algorithm, LATER).expect("loaded");
+        let first = load(Algorithm::Es256).public();
+        assert_eq!(load(Algorithm::Es256).public(), first);
+        rotate(&keys, Algorithm::Es256).expect("rotated");
+        let second = load(Algorithm::Es256).public();
         assert_eq!(second.keys().len(), 2);
         assert_eq!(second.keys()[1], first.keys()[0]);
-        let third = load(&keys, Algorithm::Ed25519).expect("another algorithm").public();
+        let third = load(Algorithm::Ed25519).public();
         assert_eq!(third.keys()[0].algorithm(), Algorithm::Ed25519);
         assert_eq!(third.keys()[1..], second.keys()[..1]);
     }
 
     #[test]
+    fn a_new_key_is_published_before_it_signs() {
+        let made = |at| {
+            let (key, _) = SoftwareKey::generate(Algorithm::Es256).expect("key");
+            MadeKey { made_at: Timestamp(at), key: Arc::new(key) }
+        };
+        let (old, new, newer) = (made(0), made(1000), made(1050));
+        let keys = ChallengeSigners::in_use(vec![newer.clone(), new.clone(), old.clone(), made(0)], Timestamp(1060));
+        assert_eq!(keys.public().keys().len(), 4, "those to come, the one that signs, the one before");
+        for (now, signing) in [(1060, &old), (1119, &old), (1120, &new), (1169, &new), (1170, &newer)] {
+            assert_eq!(keys.current(Timestamp(now)).public(), signing.key.public(), "at {now}");
+        }
+        let keys = ChallengeSigners::in_use(vec![newer, new.clone(), old], Timestamp(2000));
+        assert_eq!(keys.public().keys().len(), 2, "what is older is gone");
+        let alone = ChallengeSigners::in_use(vec![new.clone()], Timestamp(1000));
+        assert_eq!(alone.current(Timestamp(1000)).public(), new.key.public(), "the only one need not wait");
+    }
+
+    #[test]
     fn a_key_that_others_can_read_is_refused_by_name() {
         let folder = tempfile::tempdir().expect("folder");
-        load(folder.path(), Algorithm::Es256).expect("made");
+        load(folder.path(), Algorithm::Es256, LATER).expect("made");
         let file = list(folder.path()).expect("list").remove(0).path;
         assert_eq!(std::fs::metadata(&file).expect("metadata").permissions().mode() & 0o777, 0o600);
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("mode");
-        let error = load(folder.path(), Algorithm::Es256).expect_err("refused").to_string();
+        let error = load(folder.path(), Algorithm::Es256, LATER).expect_err("refused").to_string();
         assert!(error.contains("challenge-00000001-es256.pk8"), "{error}");
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("mode");
         std::fs::write(&file, b"truncated").expect("write");
-        assert!(load(folder.path(), Algorithm::Es256).is_err());
+        assert!(load(folder.path(), Algorithm::Es256, LATER).is_err());
     }
 }

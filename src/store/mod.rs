@@ -14,28 +14,35 @@ mod audit;
 mod avatar;
 mod device;
 pub mod embedded;
+mod hint;
 mod keys;
 mod open;
+mod organisation;
 mod picture;
 mod session;
 #[cfg(test)]
 mod suite;
 mod text;
+mod withdrawal;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::broadcast;
 
 pub use account::{Account, AccountChange, AccountId, BadAccountId, Profile};
-pub use audit::{AuditEntry, AuditRecord, Audited};
+pub use audit::{Actor, AuditEntry, AuditRecord, Audited};
 pub use avatar::{AVATAR_MAX_LEN, AVATAR_MAX_PIXELS, Avatar, BadAvatar};
 pub use device::{DeviceRecord, EnrolRefusal, Enrolled, TICKET_LIFE_SECONDS, TicketHash, Ticketed};
-pub use keys::{ChallengeSigners, rotate_challenge_key};
+pub use hint::Hint;
+pub use keys::{ChallengeSigners, ROTATION_LEAD_SECONDS};
 pub use open::{OpenError, StoreUrl, open};
-pub use session::{
-    EndReason, EndedSession, Lifetimes, NewSession, OpenRefusal, Opened, Session, SessionKey, SessionLookup,
-};
+pub use organisation::{BadOrganisationId, OrganisationId};
+pub use session::{EndReason, Lifetimes, NewSession, OpenRefusal, Session, SessionKey, SessionLookup};
 pub use text::{BadText, DISPLAY_NAME_MAX_LEN, DisplayName};
+pub use withdrawal::{
+    Cursor, Generation, Standing, TAIL_MAX_LEN, Tail, WITHDRAWALS_KEPT_SECONDS, Withdrawal, Withdrawn,
+};
 
 use crate::crypto::{Algorithm, KeyId, PublicKey};
 use crate::protocol::id::{ChallengeId, DeviceId, Epoch, Incarnation, Subject};
@@ -58,14 +65,20 @@ impl StoreError {
 pub type Refusable<T, R> = Result<Result<T, R>, StoreError>;
 
 /// What a login server remembers. Every operation may fail with [`StoreError`].
+///
+/// What takes rights away writes a [`Withdrawal`] in the same step and then rings [`Hint::LogGrew`].
 #[async_trait]
-#[expect(clippy::missing_errors_doc, reason = "said once above")]
 pub trait Store: Send + Sync + std::fmt::Debug {
-    /// Whether the engine answers.
+    /// Whether the engine answers, and takes writes.
     async fn ping(&self) -> Result<(), StoreError>;
 
-    /// The keys that challenges are signed with; makes the first one. Called once, at start; may block.
-    fn challenge_signers(&self, algorithm: Algorithm) -> Result<ChallengeSigners, StoreError>;
+    /// The keys that challenges are signed with; makes the first one. Asked at the start and every now and then after, so
+    /// that a key that was made elsewhere is published before it signs.
+    async fn challenge_signers(&self, algorithm: Algorithm) -> Result<ChallengeSigners, StoreError>;
+
+    /// Makes a new challenge key. It is published at once and signs [`ROTATION_LEAD_SECONDS`] later; the one before stays
+    /// published.
+    async fn rotate_challenge_key(&self, algorithm: Algorithm) -> Result<(), StoreError>;
 
     /// Records what an application's backend says of an account, makes the account where it is new, and keeps an
     /// enrolment ticket for it for [`TICKET_LIFE_SECONDS`]. Nothing where the account is disabled.
@@ -77,13 +90,16 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// An account by its subject.
     async fn account_of(&self, subject: &Subject) -> Result<Option<Account>, StoreError>;
 
-    /// Changes what an administrator decides about an account. Disabling ends its sessions, which are returned;
-    /// nothing where there is no such account.
-    async fn change_account(
-        &self,
-        account: &AccountId,
-        change: AccountChange,
-    ) -> Result<Option<Vec<EndedSession>>, StoreError>;
+    /// Accounts in the order of the bytes of their names, from the one after the given.
+    async fn accounts(&self, after: Option<&AccountId>, limit: u32) -> Result<Vec<Account>, StoreError>;
+
+    /// Changes what an administrator decides about an account, and returns it; nothing where there is none. Disabling it,
+    /// or moving it to another organisation, ends its sessions. A new name or picture rings [`Hint::ProfileChanged`].
+    async fn change_account(&self, account: &AccountId, change: AccountChange) -> Result<Option<Account>, StoreError>;
+
+    /// Erases an account with its devices, tickets and sessions. Its lines of the audit record stay, under its subject
+    /// alone. Whether there was one.
+    async fn erase_account(&self, account: &AccountId) -> Result<bool, StoreError>;
 
     /// Consumes the ticket and enrols the key, in one step. A ticket is consumed by the first enrolment that presents
     /// it, also by one that is then refused.
@@ -95,21 +111,16 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// An account's active devices, oldest first.
     async fn devices(&self, account: &AccountId) -> Result<Vec<DeviceRecord>, StoreError>;
 
-    /// Revokes one of an account's devices and ends its sessions, which are returned; nothing where the account has no
-    /// such active device.
-    async fn revoke_device(
-        &self,
-        account: &AccountId,
-        device: &DeviceId,
-    ) -> Result<Option<Vec<EndedSession>>, StoreError>;
+    /// Revokes one of an account's devices and ends its sessions. Whether the account had such an active device.
+    async fn revoke_device(&self, account: &AccountId, device: &DeviceId, by: Actor) -> Result<bool, StoreError>;
 
-    /// Raises a device's epoch and ends its sessions below it, which are returned. An epoch that is not above the stored
-    /// one changes nothing.
-    async fn raise_epoch(&self, device: &DeviceId, epoch: Epoch) -> Result<Vec<EndedSession>, StoreError>;
+    /// Raises a device's epoch and ends its sessions below it. Whether it rose: an epoch that is not above the stored one
+    /// changes nothing.
+    async fn raise_epoch(&self, device: &DeviceId, epoch: Epoch) -> Result<bool, StoreError>;
 
     /// Opens a session, raising the device's epoch to the session's. Refused where the device or account lost its rights
     /// since the token was verified.
-    async fn open_session(&self, session: NewSession) -> Refusable<Opened, OpenRefusal>;
+    async fn open_session(&self, session: NewSession) -> Refusable<Account, OpenRefusal>;
 
     /// Looks a session up and notes that it is in use.
     async fn use_session(&self, session: SessionKey) -> Result<SessionLookup, StoreError>;
@@ -117,17 +128,37 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Looks a session up without prolonging it.
     async fn look_at_session(&self, session: SessionKey) -> Result<SessionLookup, StoreError>;
 
-    /// Ends one session. Whether there was one.
-    async fn end_session(&self, session: SessionKey) -> Result<bool, StoreError>;
+    /// An account's open sessions, the newest first.
+    async fn sessions(&self, account: &AccountId) -> Result<Vec<Session>, StoreError>;
 
-    /// Ends all the sessions of an account, which are returned.
-    async fn end_sessions_of(&self, account: &AccountId) -> Result<Vec<EndedSession>, StoreError>;
+    /// Ends one of an account's sessions. Whether the account had such a one.
+    async fn end_session(&self, account: &AccountId, session: SessionKey) -> Result<bool, StoreError>;
+
+    /// Signs an account out everywhere: ends its sessions, and asks its devices to sign out
+    /// ([`DeviceRecord::asked_epoch`]). The person does it from a session, which is told that it logged out, before the
+    /// others are told that it was done elsewhere; without one it was an administrator. Whether there is such an account.
+    async fn sign_out_account(&self, account: &AccountId, from: Option<SessionKey>) -> Result<bool, StoreError>;
+
+    /// Ends the sessions of everybody in an organisation. Whether anybody was ever put in it.
+    async fn sign_out_organisation(&self, organisation: &OrganisationId) -> Result<bool, StoreError>;
 
     /// Appends to the audit record. The operations above write their own entries with what they do.
     async fn record(&self, record: AuditRecord) -> Result<(), StoreError>;
 
-    /// The newest entries of the audit record, newest first.
-    async fn audit_tail(&self, entries: u32) -> Result<Vec<AuditEntry>, StoreError>;
+    /// The newest entries of the audit record, of one account or of all, newest first.
+    async fn audit_tail(&self, of: Option<&AccountId>, entries: u32) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// The end of the log of withdrawals, from which whoever starts reads on.
+    async fn log_end(&self) -> Result<Cursor, StoreError>;
+
+    /// What the log holds after a place, [`TAIL_MAX_LEN`] entries at most.
+    async fn withdrawals(&self, after: &Cursor) -> Result<Tail, StoreError>;
+
+    /// Hints of every replica from now on, this one's too.
+    fn hints(&self) -> broadcast::Receiver<Hint>;
+
+    /// Gives a hint to every replica. Nobody learns where it did not get through.
+    async fn hint(&self, hint: Hint);
 
     /// The single-use store's current life (protocol section 6.9).
     async fn incarnation(&self) -> Result<Incarnation, StoreError>;

@@ -43,11 +43,11 @@ impl std::str::FromStr for StoreUrl {
     }
 }
 
-/// Opens a store. Blocks; called once, at start.
+/// Opens a store.
 ///
 /// # Errors
 /// [`OpenError`] where it cannot be used as it is.
-pub fn open(url: &StoreUrl, clock: Arc<dyn Clock>) -> Result<SharedStore, OpenError> {
+pub async fn open(url: &StoreUrl, clock: Arc<dyn Clock>) -> Result<SharedStore, OpenError> {
     let store = match url {
         StoreUrl::Memory => Embedded::in_memory(clock)?,
         StoreUrl::Embedded(folder) => Embedded::open(folder, clock)?,

@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
-use super::{Account, DisplayName};
+use serde::{Deserialize, Serialize};
+
+use super::{Account, DisplayName, Generation};
 use crate::crypto::{self, Secret};
-use crate::protocol::id::{DeviceId, Epoch, TokenId};
+use crate::protocol::base64url;
+use crate::protocol::id::{BadId, DeviceId, Epoch, TokenId};
 use crate::protocol::origin::Origin;
 use crate::protocol::time::Timestamp;
 use crate::verify::Redeemed;
 
 /// A session as the store keeps it: the SHA-256 digest of its id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct SessionKey(pub(super) [u8; 32]);
 
 impl SessionKey {
@@ -18,6 +22,28 @@ impl SessionKey {
     #[must_use]
     pub fn of(id: &Secret<[u8; 32]>) -> Self {
         Self(crypto::sha256(&[id.expose()]))
+    }
+}
+
+impl std::str::FromStr for SessionKey {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        base64url::decode_array(text).map(Self).map_err(|_| BadId("session"))
+    }
+}
+
+impl TryFrom<String> for SessionKey {
+    type Error = BadId;
+
+    fn try_from(text: String) -> Result<Self, BadId> {
+        text.parse()
+    }
+}
+
+impl From<SessionKey> for String {
+    fn from(key: SessionKey) -> Self {
+        base64url::encode(key.0)
     }
 }
 
@@ -48,6 +74,7 @@ pub struct NewSession {
     pub(super) lifetimes: Lifetimes,
     pub(super) replaces: Option<SessionKey>,
     pub(super) token: TokenId,
+    pub(super) browser: Option<DisplayName>,
 }
 
 impl NewSession {
@@ -66,7 +93,15 @@ impl NewSession {
             lifetimes,
             replaces: None,
             token: *redeemed.token(),
+            browser: None,
         }
+    }
+
+    /// Says in which browser, as the person's list of sessions shows it.
+    #[must_use]
+    pub fn in_browser(mut self, browser: Option<DisplayName>) -> Self {
+        self.browser = browser;
+        self
     }
 
     /// Ends the browser's former session in the same step.
@@ -77,15 +112,6 @@ impl NewSession {
     }
 }
 
-/// A session that was just opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opened {
-    /// The account that is signed in.
-    pub account: Account,
-    /// Sessions that ended by it.
-    pub ended: Vec<EndedSession>,
-}
-
 /// Why a session was not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OpenRefusal {
@@ -94,26 +120,22 @@ pub enum OpenRefusal {
     Withdrawn,
 }
 
-/// A session that ended as part of something else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EndedSession {
-    /// Which one.
-    pub key: SessionKey,
-    /// Why.
-    pub reason: EndReason,
-}
-
 /// Why a session is over; what its pages are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EndReason {
     /// The person logged out of it.
     LoggedOut,
-    /// The person logged out everywhere, from another browser.
+    /// The person logged out everywhere, from another browser, or an administrator did it.
     LoggedOutEverywhere,
     /// The person signed out of the client, or another did sign in to it.
     SignedOut,
     /// The device was revoked.
     Revoked,
+    /// The account was disabled.
+    Disabled,
+    /// The account was erased.
+    Erased,
     /// Its time was over.
     Expired,
     /// For another reason, or one that nobody remembers.
@@ -130,7 +152,8 @@ impl EndReason {
             Self::SignedOut => "signed_out",
             Self::Revoked => "revoked",
             Self::Expired => "expired",
-            Self::Ended => "ended",
+            // Nobody but the administrator needs to know.
+            Self::Disabled | Self::Erased | Self::Ended => "ended",
         }
     }
 }
@@ -148,6 +171,12 @@ pub struct Session {
     pub device_name: DisplayName,
     /// The device's epoch at the sign-in.
     pub epoch: Epoch,
+    /// The account's generation at the sign-in.
+    pub generation: Generation,
+    /// Its organisation's.
+    pub organisation_generation: Generation,
+    /// The browser, as the person's list of sessions shows it.
+    pub browser: Option<DisplayName>,
     /// The origin of the page that signed in.
     pub origin: Origin,
     /// How the person signed in.
@@ -156,6 +185,8 @@ pub struct Session {
     pub signed_in_at: Timestamp,
     /// When it ends, if it is used until then.
     pub expires_at: Timestamp,
+    /// When it was last used, to the minute.
+    pub last_used: Timestamp,
 }
 
 /// What became of a session.

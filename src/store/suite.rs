@@ -63,6 +63,18 @@ impl Bench {
         Person { account: enrolled.account, device: enrolled.device, key }
     }
 
+    /// What was withdrawn since, oldest first.
+    async fn withdrawn(&self, since: &Cursor) -> Vec<Withdrawal> {
+        match self.store.withdrawals(since).await.expect("store") {
+            Tail::Entries(entries, _) => entries,
+            Tail::Lost(_) => panic!("nothing was lost"),
+        }
+    }
+
+    async fn log_end(&self) -> Cursor {
+        self.store.log_end().await.expect("store")
+    }
+
     async fn open(&self, person: &Person, epoch: u64) -> Result<SessionKey, OpenRefusal> {
         let key = fresh_session();
         let session = NewSession::redeemed(&redeemed(&person.device, epoch), key, Lifetimes::default());
@@ -89,6 +101,9 @@ async fn suite(bench: &Bench) {
     keys_are_enrolled_once(bench).await;
     sessions_live_and_end(bench).await;
     sessions_expire(bench).await;
+    organisations_are_signed_out_together(bench).await;
+    accounts_are_listed_changed_and_erased(bench).await;
+    the_log_is_read_on_from_where_it_was_left(bench).await;
     epochs_end_sessions_in_any_order(bench).await;
     revoking_and_disabling(bench).await;
     the_audit_record(bench).await;
@@ -163,26 +178,171 @@ async fn sessions_live_and_end(bench: &Bench) {
     assert_eq!((session.method.as_str(), session.origin.as_str()), ("agent", "https://app.example.com"));
     assert_eq!(session.signed_in_at, bench.clock.timestamp());
     assert_eq!(session.expires_at, session.signed_in_at.plus(Lifetimes::default().absolute.as_secs()));
-    assert!(store.end_session(one).await.expect("store"));
-    assert!(!store.end_session(one).await.expect("store"));
+    let name = &ada.account.profile.account;
+    assert!(!store.end_session(&parsed("somebody-else"), one).await.expect("store"), "not theirs");
+    assert_eq!(bench.fate(one).await, None);
+    let before = bench.log_end().await;
+    assert!(store.end_session(name, one).await.expect("store"));
+    assert!(!store.end_session(name, one).await.expect("store"));
+    let over = |session, reason| Withdrawal { withdrawn: Withdrawn::Session { session }, reason };
+    assert_eq!(bench.withdrawn(&before).await, [over(one, EndReason::LoggedOut)]);
     assert_eq!(bench.fate(one).await, Some(EndReason::Ended));
     // A new one takes the former one's place.
     let (former, other) = (bench.open(&ada, 0).await.expect("opened"), bench.open(&ada, 0).await.expect("opened"));
     let key = fresh_session();
     let session = NewSession::redeemed(&redeemed(&ada.device, 0), key, Lifetimes::default()).replacing(Some(former));
-    let opened = store.open_session(session).await.expect("store").expect("opened");
-    assert_eq!(opened.ended, [EndedSession { key: former, reason: EndReason::LoggedOut }]);
+    let before = bench.log_end().await;
+    store.open_session(session).await.expect("store").expect("opened");
+    assert_eq!(bench.withdrawn(&before).await, [over(former, EndReason::LoggedOut)]);
     assert!(bench.fate(former).await.is_some());
+    let mut listed: Vec<_> = store.sessions(name).await.expect("store").into_iter().map(|s| s.key).collect();
+    listed.sort();
+    let mut expected = vec![other, key];
+    expected.sort();
+    assert_eq!(listed, expected);
     // Everywhere: this account's, and nobody else's.
     let lin = bench.enrol("lin-sessions").await;
     let bystander = bench.open(&lin, 0).await.expect("opened");
-    let mut ended: Vec<_> =
-        store.end_sessions_of(&ada.account.profile.account).await.expect("store").iter().map(|e| e.key).collect();
-    ended.sort();
-    let mut expected = vec![other, key];
-    expected.sort();
-    assert_eq!(ended, expected);
+    let before = bench.log_end().await;
+    assert!(store.sign_out_account(name, Some(key)).await.expect("store"));
+    let everywhere = Withdrawn::Account { subject: ada.account.subject.clone(), below: Generation(1) };
+    let everywhere = Withdrawal { withdrawn: everywhere, reason: EndReason::LoggedOutEverywhere };
+    assert_eq!(bench.withdrawn(&before).await, [over(key, EndReason::LoggedOut), everywhere]);
+    assert!(bench.fate(other).await.is_some() && bench.fate(key).await.is_some());
+    assert_eq!(store.sessions(name).await.expect("store"), []);
     assert_eq!(bench.fate(bystander).await, None);
+    assert_eq!(store.devices(name).await.expect("store")[0].asked_epoch, Epoch(1), "its devices are asked too");
+    assert!(bench.open(&ada, 0).await.is_ok(), "who signs in again is in");
+    assert!(!store.sign_out_account(&parsed("nobody"), None).await.expect("store"));
+}
+
+async fn organisations_are_signed_out_together(bench: &Bench) {
+    let store = &bench.store;
+    let (ada, lin, sam) = (bench.enrol("ada-org").await, bench.enrol("lin-org").await, bench.enrol("sam-org").await);
+    let acme: OrganisationId = parsed("acme");
+    assert!(!store.sign_out_organisation(&acme).await.expect("store"), "nobody was ever in it");
+    for person in [&ada, &lin] {
+        let change = AccountChange { organisation: Some(Some(acme.clone())), ..AccountChange::default() };
+        let account = store.change_account(&person.account.profile.account, change).await.expect("store");
+        assert_eq!(account.expect("account").organisation, Some(acme.clone()));
+    }
+    let (a, l) = (bench.open(&ada, 0).await.expect("opened"), bench.open(&lin, 0).await.expect("opened"));
+    let s = bench.open(&sam, 0).await.expect("opened");
+    let before = bench.log_end().await;
+    assert!(store.sign_out_organisation(&acme).await.expect("store"));
+    let all = Withdrawn::Organisation { organisation: acme.clone(), below: Generation(1) };
+    let all = Withdrawal { withdrawn: all, reason: EndReason::LoggedOutEverywhere };
+    assert_eq!(bench.withdrawn(&before).await, [all], "one entry, however many they are");
+    assert_eq!(bench.fate(a).await, Some(EndReason::LoggedOutEverywhere));
+    assert_eq!(bench.fate(l).await, Some(EndReason::LoggedOutEverywhere));
+    assert_eq!(bench.fate(s).await, None, "not in it");
+    let again = bench.open(&ada, 0).await.expect("opened");
+    assert_eq!(bench.fate(again).await, None);
+    let leave = AccountChange { organisation: Some(None), ..AccountChange::default() };
+    let left = store.change_account(&ada.account.profile.account, leave).await.expect("store").expect("ada");
+    assert_eq!(left.organisation, None);
+    assert!(bench.fate(again).await.is_some(), "whoever moves signs in anew");
+}
+
+async fn accounts_are_listed_changed_and_erased(bench: &Bench) {
+    let store = &bench.store;
+    let (first, second) = (bench.enrol("zz-list-1").await, bench.enrol("zz-list-2").await);
+    bench.enrol("zz-list-3").await;
+    let names = async |after: &str, limit| -> Vec<String> {
+        let page = store.accounts(Some(&parsed(after)), limit).await.expect("store");
+        page.into_iter().map(|account| account.profile.account.as_str().to_owned()).collect()
+    };
+    assert_eq!(names("zz-list-", 2).await, ["zz-list-1", "zz-list-2"]);
+    assert_eq!(names("zz-list-2", 9).await, ["zz-list-3"]);
+    assert!(!store.accounts(None, 3).await.expect("store").is_empty());
+    let name = &first.account.profile.account;
+    let mut hints = store.hints();
+    let avatar = Avatar::try_from("https://cdn.example.com/a.png".to_owned()).expect("avatar");
+    let change = AccountChange {
+        name: Some(DisplayName::clean("Zoë").expect("name")),
+        avatar: Some(Some(avatar.clone())),
+        ..AccountChange::default()
+    };
+    let session = bench.open(&first, 0).await.expect("opened");
+    let changed = store.change_account(name, change).await.expect("store").expect("account");
+    assert_eq!((changed.profile.name.as_str(), &changed.profile.avatar), ("Zoë", &Some(avatar)));
+    assert_eq!(store.account(name).await.expect("store"), Some(changed.clone()));
+    assert_eq!(bench.fate(session).await, None, "a new name ends nothing");
+    let wanted = Hint::ProfileChanged { subject: changed.subject.clone() };
+    while hints.recv().await.expect("a hint") != wanted {}
+    let none = AccountChange { avatar: Some(None), ..AccountChange::default() };
+    let changed = store.change_account(name, none).await.expect("store").expect("account");
+    assert_eq!((changed.profile.name.as_str(), changed.profile.avatar), ("Zoë", None));
+
+    let bystander = bench.open(&second, 0).await.expect("opened");
+    let before = bench.log_end().await;
+    assert!(store.erase_account(name).await.expect("store"));
+    assert!(!store.erase_account(name).await.expect("store"), "once");
+    let over = Withdrawn::Account { subject: first.account.subject.clone(), below: Generation(1) };
+    assert_eq!(bench.withdrawn(&before).await, [Withdrawal { withdrawn: over, reason: EndReason::Erased }]);
+    assert_eq!(store.account(name).await.expect("store"), None);
+    assert_eq!(store.account_of(&first.account.subject).await.expect("store"), None);
+    assert!(store.device(first.key.id()).await.expect("store").is_none(), "its devices went with it");
+    assert_eq!(bench.open(&first, 0).await.err(), Some(OpenRefusal::Withdrawn));
+    assert!(bench.fate(session).await.is_some());
+    assert_eq!(bench.fate(bystander).await, None);
+    let erased = &store.audit_tail(None, 1).await.expect("store")[0];
+    assert_eq!((erased.what.as_str(), &erased.account), ("account_erased", &None));
+    assert_eq!(erased.subject.as_deref(), Some(first.account.subject.as_str()));
+    let anew = bench.enrol("zz-list-1").await;
+    assert_ne!(anew.account.subject, first.account.subject, "a new life");
+    assert_eq!(store.audit_tail(Some(name), 50).await.expect("store").len(), 2, "that has nothing of the old one");
+}
+
+async fn the_log_is_read_on_from_where_it_was_left(bench: &Bench) {
+    let store = &bench.store;
+    let ada = bench.enrol("ada-log").await;
+    let mut cursor = bench.log_end().await;
+    let mut hints = store.hints();
+    for round in 1..=3 {
+        assert!(store.raise_epoch(&ada.device, Epoch(round)).await.expect("store"));
+        while hints.recv().await.expect("a hint") != Hint::LogGrew {}
+        let Tail::Entries(entries, end) = store.withdrawals(&cursor).await.expect("store") else { panic!("lost") };
+        let below = Withdrawn::Epoch { device: ada.device.clone(), below: Epoch(round) };
+        assert_eq!(entries, [Withdrawal { withdrawn: below, reason: EndReason::SignedOut }]);
+        assert_eq!(store.withdrawals(&end).await.expect("store"), Tail::Entries(Vec::new(), end.clone()));
+        cursor = end;
+    }
+    // Many at once: nothing is missed, whoever commits first.
+    let racing = (0..32).map(|n| async move { bench.enrol(&format!("racer-{n}")).await });
+    let racers = futures::future::join_all(racing).await;
+    let raising = racers.iter().map(|racer| store.raise_epoch(&racer.device, Epoch(1)));
+    let reading = async {
+        let (mut seen, mut cursor) = (Vec::new(), cursor.clone());
+        while seen.len() < racers.len() {
+            let Tail::Entries(entries, end) = store.withdrawals(&cursor).await.expect("store") else { panic!("lost") };
+            seen.extend(entries);
+            cursor = end;
+            tokio::task::yield_now().await;
+        }
+        seen
+    };
+    let (raised, seen) = futures::join!(futures::future::join_all(raising), reading);
+    assert!(raised.into_iter().all(|one| one.expect("store")));
+    for racer in &racers {
+        let of_it =
+            |w: &&Withdrawal| matches!(&w.withdrawn, Withdrawn::Epoch { device, .. } if *device == racer.device);
+        assert_eq!(seen.iter().filter(of_it).count(), 1);
+    }
+    // Another life, a place that never was, and one that was forgotten.
+    let end = bench.log_end().await;
+    let other = Cursor { life: "another".into(), ..end.clone() };
+    assert_eq!(store.withdrawals(&other).await.expect("store"), Tail::Lost(end.clone()));
+    let beyond = Cursor { seq: end.seq + 1, ..end.clone() };
+    assert_eq!(store.withdrawals(&beyond).await.expect("store"), Tail::Lost(end.clone()));
+    bench.clock.advance(Duration::from_secs(WITHDRAWALS_KEPT_SECONDS + 1));
+    assert!(store.raise_epoch(&ada.device, Epoch(9)).await.expect("store"));
+    assert!(matches!(store.withdrawals(&cursor).await.expect("store"), Tail::Lost(_)));
+    assert_eq!(bench.withdrawn(&end).await.len(), 1, "what is new is there");
+    assert_eq!(
+        store.withdrawals(&bench.log_end().await).await.expect("store"),
+        Tail::Entries(Vec::new(), bench.log_end().await)
+    );
 }
 
 async fn sessions_expire(bench: &Bench) {
@@ -215,12 +375,15 @@ async fn epochs_end_sessions_in_any_order(bench: &Bench) {
     assert_eq!(bench.epoch(&ada).await, Epoch(2), "and was stored");
     assert_eq!(bench.open(&ada, 1).await.err(), Some(OpenRefusal::Withdrawn), "a lower epoch is refused");
     for effectless in [0, 1, 2] {
-        assert_eq!(store.raise_epoch(&ada.device, Epoch(effectless)).await.expect("store"), []);
+        assert!(!store.raise_epoch(&ada.device, Epoch(effectless)).await.expect("store"));
     }
     assert_eq!(bench.fate(two).await, None);
-    let ended = store.raise_epoch(&ada.device, Epoch(5)).await.expect("store");
-    assert_eq!(ended, [EndedSession { key: two, reason: EndReason::SignedOut }]);
-    assert!(store.raise_epoch(&ada.device, Epoch(3)).await.expect("store").is_empty());
+    let before = bench.log_end().await;
+    assert!(store.raise_epoch(&ada.device, Epoch(5)).await.expect("store"));
+    let below = Withdrawn::Epoch { device: ada.device.clone(), below: Epoch(5) };
+    assert_eq!(bench.withdrawn(&before).await, [Withdrawal { withdrawn: below, reason: EndReason::SignedOut }]);
+    assert!(bench.fate(two).await.is_some());
+    assert!(!store.raise_epoch(&ada.device, Epoch(3)).await.expect("store"));
     assert_eq!(bench.epoch(&ada).await, Epoch(5), "never goes down");
     // The sign-out came first, the token that was signed before it comes later.
     assert_eq!(bench.open(&ada, 4).await.err(), Some(OpenRefusal::Withdrawn));
@@ -243,7 +406,7 @@ async fn epochs_end_sessions_in_any_order(bench: &Bench) {
         assert!(bench.fate(session).await.is_some());
     }
     let nobody: DeviceId = parsed("nobody");
-    assert!(store.raise_epoch(&nobody, Epoch(9)).await.expect("store").is_empty());
+    assert!(!store.raise_epoch(&nobody, Epoch(9)).await.expect("store"));
     // Beyond the engine's numbers.
     assert!(bench.open(&ada, u64::MAX).await.is_ok());
 }
@@ -253,12 +416,16 @@ async fn revoking_and_disabling(bench: &Bench) {
     let ada = bench.enrol("ada-revoked").await;
     let lin = bench.enrol("lin-revoked").await;
     let (name, session) = (&ada.account.profile.account, bench.open(&ada, 0).await.expect("opened"));
-    assert_eq!(store.revoke_device(&lin.account.profile.account, &ada.device).await.expect("store"), None, "not hers");
+    let revoke = |account, device| store.revoke_device(account, device, Actor::Person);
+    assert!(!revoke(&lin.account.profile.account, &ada.device).await.expect("store"), "not hers");
     assert_eq!(bench.fate(session).await, None);
     assert_eq!(store.devices(name).await.expect("store").len(), 1);
-    let ended = store.revoke_device(name, &ada.device).await.expect("store");
-    assert_eq!(ended, Some(vec![EndedSession { key: session, reason: EndReason::Revoked }]));
-    assert_eq!(store.revoke_device(name, &ada.device).await.expect("store"), None, "once");
+    let before = bench.log_end().await;
+    assert!(revoke(name, &ada.device).await.expect("store"));
+    let device = Withdrawn::Device { device: ada.device.clone() };
+    assert_eq!(bench.withdrawn(&before).await, [Withdrawal { withdrawn: device, reason: EndReason::Revoked }]);
+    assert!(bench.fate(session).await.is_some());
+    assert!(!revoke(name, &ada.device).await.expect("store"), "once");
     assert_eq!(store.devices(name).await.expect("store"), []);
     let record = store.device(ada.key.id()).await.expect("store").expect("still known");
     assert!(record.revoked_at.is_some() && record.for_verification().revoked);
@@ -267,15 +434,21 @@ async fn revoking_and_disabling(bench: &Bench) {
     let (name, session) = (&lin.account.profile.account, bench.open(&lin, 0).await.expect("opened"));
     let ticket = fresh_ticket();
     store.issue_ticket(ticket, profile(name.as_str())).await.expect("store").expect("ticket");
-    let disable = AccountChange { disabled: Some(true), minimum_uv: Some(UserVerification::Os) };
-    let ended = store.change_account(name, disable).await.expect("store").expect("lin");
-    assert_eq!(ended, [EndedSession { key: session, reason: EndReason::Ended }]);
+    let disable =
+        AccountChange { disabled: Some(true), minimum_uv: Some(UserVerification::Os), ..AccountChange::default() };
+    let before = bench.log_end().await;
+    let account = store.change_account(name, disable).await.expect("store").expect("lin");
+    assert!(account.disabled);
+    let over = Withdrawn::Account { subject: account.subject.clone(), below: account.generation };
+    assert_eq!(bench.withdrawn(&before).await, [Withdrawal { withdrawn: over, reason: EndReason::Disabled }]);
+    assert!(bench.fate(session).await.is_some());
     assert_eq!(bench.open(&lin, 0).await.err(), Some(OpenRefusal::Withdrawn));
     assert_eq!(store.issue_ticket(fresh_ticket(), profile(name.as_str())).await.expect("store"), None);
     let late = store.enrol(ticket, fresh_key(), DisplayName::clean("laptop").expect("name")).await.expect("store");
     assert_eq!(late.err(), Some(EnrolRefusal::Disabled));
-    let enable = AccountChange { disabled: Some(false), minimum_uv: None };
-    assert_eq!(store.change_account(name, enable).await.expect("store"), Some(Vec::new()));
+    let enable = AccountChange { disabled: Some(false), ..AccountChange::default() };
+    assert!(store.change_account(name, enable).await.expect("store").is_some());
+    assert!(bench.fate(session).await.is_some(), "what ended stays ended");
     let account = store.account(name).await.expect("store").expect("lin");
     assert_eq!((account.disabled, account.minimum_uv), (false, UserVerification::Os), "what is absent stays");
     assert!(bench.open(&lin, 0).await.is_ok());
@@ -292,11 +465,12 @@ async fn the_audit_record(bench: &Bench) {
         detail: "by hand".into(),
     };
     store.record(record).await.expect("store");
-    let tail = store.audit_tail(5).await.expect("store");
+    let tail = store.audit_tail(None, 5).await.expect("store");
     let what: Vec<_> = tail.iter().map(|entry| entry.what.as_str()).collect();
     assert_eq!(what, ["logged_out", "signed_in", "epoch_raised", "device_enrolled", "ticket_issued"]);
     assert_eq!(tail[0].detail, "by hand");
     assert_eq!(tail[1].account.as_deref(), Some("ada-audit"));
+    assert_eq!(tail[1].subject.as_deref(), Some(ada.account.subject.as_str()));
     assert_eq!(tail[1].device.as_deref(), Some(ada.device.as_str()));
     assert_eq!(tail[1].at, bench.clock.timestamp());
 }
@@ -338,14 +512,14 @@ fn clock() -> Arc<ManualClock> {
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_passes() {
     let clock = clock();
-    let store = open(&StoreUrl::Memory, clock.clone()).expect("store");
+    let store = open(&StoreUrl::Memory, clock.clone()).await.expect("store");
     suite(&Bench { store, clock }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded_passes() {
     let (folder, clock) = (tempfile::tempdir().expect("folder"), clock());
-    let store = open(&StoreUrl::Embedded(folder.path().join("store")), clock.clone()).expect("store");
+    let store = open(&StoreUrl::Embedded(folder.path().join("store")), clock.clone()).await.expect("store");
     suite(&Bench { store, clock }).await;
 }
 
@@ -358,13 +532,13 @@ async fn embedded_remembers_all_but_the_marks() {
     let session = bench.open(&ada, 3).await.expect("opened");
     let (inc, keys) = (
         bench.store.incarnation().await.expect("store"),
-        bench.store.challenge_signers(Algorithm::Es256).expect("keys").public(),
+        bench.store.challenge_signers(Algorithm::Es256).await.expect("keys").public(),
     );
     drop(bench);
     let bench = Bench { store: reopen(), clock: clock.clone() };
     assert_eq!(bench.fate(session).await, None);
     assert_eq!(bench.epoch(&ada).await, Epoch(3));
-    assert_eq!(bench.store.challenge_signers(Algorithm::Es256).expect("keys").public(), keys);
+    assert_eq!(bench.store.challenge_signers(Algorithm::Es256).await.expect("keys").public(), keys);
     assert_ne!(
         bench.store.incarnation().await.expect("store"),
         inc,

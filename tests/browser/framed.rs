@@ -70,8 +70,8 @@ impl Frames {
         let mut config = LoginConfig::new(issuer.clone());
         config.development = true;
         config.service_key = Some(Secret::new(KEY.to_owned()));
-        let store = loopkey::store::open(&StoreUrl::Memory, Arc::new(SystemClock)).expect("a store");
-        let server = LoginServer::new(config, store, Arc::new(SystemClock)).expect("a login server");
+        let store = loopkey::store::open(&StoreUrl::Memory, Arc::new(SystemClock)).await.expect("a store");
+        let server = LoginServer::start(config, store, Arc::new(SystemClock)).await.expect("a login server");
         let own = server.router().merge(
             Router::new()
                 .route("/card", get(async move || card_page("", port)))

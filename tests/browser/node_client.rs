@@ -52,8 +52,8 @@ impl Stage {
         config.ports.clone_from(&places.agent);
         config.development = true;
         config.service_key = Some(Secret::new(KEY.to_owned()));
-        let store = loopkey::store::open(&StoreUrl::Memory, Arc::new(SystemClock)).expect("a store");
-        let server = LoginServer::new(config, store, Arc::new(SystemClock)).expect("a login server");
+        let store = loopkey::store::open(&StoreUrl::Memory, Arc::new(SystemClock)).await.expect("a store");
+        let server = LoginServer::start(config, store, Arc::new(SystemClock)).await.expect("a login server");
         let site = place.serve(&in_front_of(demo.site_url(), server.router()));
 
         let folder = tempfile::tempdir().expect("a folder");

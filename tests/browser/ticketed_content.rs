@@ -64,8 +64,8 @@ async fn what_a_backend_says(engine: Engine) {
     config.ports.clone_from(&places.agent);
     config.development = true;
     config.service_key = Some(Secret::new(KEY.to_owned()));
-    let store = loopkey::store::open(&StoreUrl::Memory, Arc::new(SystemClock)).expect("a store");
-    let server = LoginServer::new(config, store, Arc::new(SystemClock)).expect("a login server");
+    let store = loopkey::store::open(&StoreUrl::Memory, Arc::new(SystemClock)).await.expect("a store");
+    let server = LoginServer::start(config, store, Arc::new(SystemClock)).await.expect("a login server");
     let _site = place.serve(&in_front_of(demo.site_url(), server.router()));
 
     // The demo's own agent has the first port, and refuses this site.

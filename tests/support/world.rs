@@ -47,17 +47,17 @@ impl Server {
         let issuer = format!("http://127.0.0.1:{port}").parse().expect("an issuer");
         let store = StoreUrl::Embedded(folder.path().join("login"));
         let mut server = Self { issuer, port, store, running: None, _folder: folder };
-        server.serve_on(listener);
+        server.serve_on(listener).await;
         server
     }
 
     /// Starts it again after [`Server::stop`].
     pub(crate) async fn resume(&mut self) {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).await.expect("the same port");
-        self.serve_on(listener);
+        self.serve_on(listener).await;
     }
 
-    fn serve_on(&mut self, listener: TcpListener) {
+    async fn serve_on(&mut self, listener: TcpListener) {
         trace::start();
         let mut config = LoginConfig::new(self.issuer.clone());
         config.development = true;
@@ -66,8 +66,8 @@ impl Server {
         config.limits.address_per_minute = u32::MAX;
         config.limits.challenge_per_minute = u32::MAX;
         config.limits.device_per_minute = u32::MAX;
-        let store = loopkey::store::open(&self.store, Arc::new(SystemClock)).expect("a store");
-        let server = LoginServer::new(config, store, Arc::new(SystemClock)).expect("a login server");
+        let store = loopkey::store::open(&self.store, Arc::new(SystemClock)).await.expect("a store");
+        let server = LoginServer::start(config, store, Arc::new(SystemClock)).await.expect("a login server");
         trace::note(SERVICE_KEY);
         trace::note_keys(self._folder.path());
         let (stop, stopped) = oneshot::channel();
@@ -87,7 +87,16 @@ impl Server {
     /// Stops it, has it sign its challenges with a new key, and starts it again.
     pub(crate) async fn rotate_key(&mut self) {
         self.stop().await;
-        loopkey::store::rotate_challenge_key(&self._folder.path().join("login"), Algorithm::Es256).expect("rotated");
+        let store = loopkey::store::open(&self.store, Arc::new(SystemClock)).await.expect("a store");
+        store.rotate_challenge_key(Algorithm::Es256).await.expect("rotated");
+        drop(store);
+        // A key signs once it has been published for a while: this one has.
+        let keys = std::fs::read_dir(self._folder.path().join("login/challenge-keys")).expect("the keys");
+        let newest = keys.map(|file| file.expect("a file").path()).max().expect("a key");
+        let file = std::fs::File::options().append(true).open(newest).expect("the key");
+        let published = std::time::Duration::from_secs(loopkey::store::ROTATION_LEAD_SECONDS);
+        let now = file.metadata().and_then(|metadata| metadata.modified()).expect("a time");
+        file.set_modified(now - published).expect("an older key");
         self.resume().await;
     }
 

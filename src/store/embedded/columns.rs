@@ -4,11 +4,11 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::crypto::PublicKey;
-use crate::protocol::id::{DeviceId, Epoch};
+use crate::protocol::id::{DeviceId, Epoch, Subject};
 use crate::protocol::statement::UserVerification;
 use crate::protocol::statement::jwk::Jwk;
 use crate::protocol::time::Timestamp;
-use crate::store::{Account, AccountId, Audited, Avatar, DeviceRecord, DisplayName, Profile};
+use crate::store::{Account, AccountId, Audited, Avatar, DeviceRecord, DisplayName, Generation, Profile};
 
 /// Times and epochs beyond SQLite's range stop at its end; nothing real comes near.
 pub(super) fn integer(value: u64) -> i64 {
@@ -23,6 +23,10 @@ pub(super) fn epoch_at(row: &Row<'_>, column: usize) -> rusqlite::Result<Epoch> 
     row.get::<_, i64>(column).map(|value| Epoch(u64::try_from(value).unwrap_or(0)))
 }
 
+pub(super) fn generation_at(row: &Row<'_>, column: usize) -> rusqlite::Result<Generation> {
+    row.get::<_, i64>(column).map(|value| Generation(u64::try_from(value).unwrap_or(0)))
+}
+
 /// A text that is parsed again: a damaged file must not turn into a sound value.
 pub(super) fn text_at<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
 where
@@ -32,12 +36,21 @@ where
     T::try_from(row.get(column)?).map_err(|error| broken(column, error))
 }
 
-fn broken(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+pub(super) fn optional_text_at<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>>
+where
+    T: TryFrom<String>,
+    T::Error: std::error::Error + Send + Sync + 'static,
+{
+    row.get::<_, Option<String>>(column)?.map(T::try_from).transpose().map_err(|error| broken(column, error))
+}
+
+pub(super) fn broken(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
 }
 
 /// The columns that [`account_at`] reads, from a table called `a`.
-pub(super) const ACCOUNT: &str = "a.account, a.name, a.avatar, a.subject, a.disabled, a.minimum_uv";
+pub(super) const ACCOUNT: &str =
+    "a.account, a.name, a.avatar, a.subject, a.disabled, a.minimum_uv, a.organisation, a.generation";
 
 pub(super) fn account_at(row: &Row<'_>, first: usize) -> rusqlite::Result<Account> {
     Ok(Account {
@@ -53,6 +66,8 @@ pub(super) fn account_at(row: &Row<'_>, first: usize) -> rusqlite::Result<Accoun
             1 => UserVerification::Prompt,
             _ => UserVerification::Os,
         },
+        organisation: optional_text_at(row, first + 6)?,
+        generation: generation_at(row, first + 7)?,
     })
 }
 
@@ -64,8 +79,8 @@ pub(super) const fn uv_rank(uv: UserVerification) -> i64 {
     }
 }
 
-/// The columns that [`device_at`] reads before the account's, from a table called `d`. Six.
-pub(super) const DEVICE: &str = "d.device, d.jwk, d.name, d.epoch, d.enrolled_at, d.revoked_at";
+/// The columns that [`device_at`] reads before the account's, from a table called `d`. Seven.
+pub(super) const DEVICE: &str = "d.device, d.jwk, d.name, d.epoch, d.enrolled_at, d.revoked_at, d.asked_epoch";
 
 pub(super) fn device_at(row: &Row<'_>) -> rusqlite::Result<DeviceRecord> {
     let jwk: Jwk = serde_json::from_str(&row.get::<_, String>(1)?).map_err(|error| broken(1, error))?;
@@ -76,7 +91,8 @@ pub(super) fn device_at(row: &Row<'_>) -> rusqlite::Result<DeviceRecord> {
         epoch: epoch_at(row, 3)?,
         enrolled_at: time_at(row, 4)?,
         revoked_at: row.get::<_, Option<i64>>(5)?.map(|value| Timestamp(u64::try_from(value).unwrap_or(0))),
-        account: account_at(row, 6)?,
+        asked_epoch: epoch_at(row, 6)?,
+        account: account_at(row, 7)?,
     })
 }
 
@@ -85,13 +101,13 @@ pub(super) fn record(
     connection: &Connection,
     now: Timestamp,
     what: Audited,
-    account: Option<&str>,
+    subject: Option<&Subject>,
     device: Option<&str>,
     detail: &str,
 ) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("INSERT INTO audit (at, what, account, device, detail) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![integer(now.0), what.as_str(), account, device, detail])
+        .prepare_cached("INSERT INTO audit (at, what, subject, device, detail) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![integer(now.0), what.as_str(), subject.map(Subject::as_str), device, detail])
         .map(drop)
 }
 

@@ -2,14 +2,14 @@
 
 use rusqlite::{Connection, params};
 
-use super::columns::{ACCOUNT, DEVICE, all, device_at, first, integer, record};
-use super::{accounts, sessions};
+use super::columns::{ACCOUNT, DEVICE, all, device_at, first, integer, record, text_at};
+use super::{accounts, log};
 use crate::crypto::{self, KeyId, PublicKey};
 use crate::protocol::base64url;
-use crate::protocol::id::{DeviceId, Epoch};
+use crate::protocol::id::{DeviceId, Epoch, Subject};
 use crate::protocol::time::Timestamp;
 use crate::store::{
-    AccountId, Audited, DeviceRecord, DisplayName, EndReason, EndedSession, EnrolRefusal, Enrolled, TicketHash,
+    AccountId, Actor, Audited, DeviceRecord, DisplayName, EndReason, EnrolRefusal, Enrolled, TicketHash, Withdrawn,
 };
 
 pub(super) fn enrol(
@@ -37,7 +37,7 @@ pub(super) fn enrol(
         "INSERT INTO devices (device, key_id, jwk, account, name, enrolled_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         params![device.as_str(), key.id().as_bytes(), jwk, owner, name.as_str(), integer(now.0)],
     )?;
-    record(connection, now, Audited::DeviceEnrolled, Some(owner), Some(device.as_str()), name.as_str())?;
+    record(connection, now, Audited::DeviceEnrolled, Some(&account.subject), Some(device.as_str()), name.as_str())?;
     Ok(Ok(Enrolled { device, epoch: Epoch::default(), account }))
 }
 
@@ -64,16 +64,20 @@ pub(super) fn revoke(
     now: Timestamp,
     account: &AccountId,
     device: &DeviceId,
-) -> rusqlite::Result<Option<Vec<EndedSession>>> {
+    by: Actor,
+) -> rusqlite::Result<bool> {
     let changed = connection.execute(
         "UPDATE devices SET revoked_at = ?3 WHERE device = ?2 AND account = ?1 AND revoked_at IS NULL",
         params![account.as_str(), device.as_str(), integer(now.0)],
     )?;
     if changed == 0 {
-        return Ok(None);
+        return Ok(false);
     }
-    record(connection, now, Audited::DeviceRevoked, Some(account.as_str()), Some(device.as_str()), "")?;
-    sessions::end_below(connection, device, i64::MAX, true, EndReason::Revoked).map(Some)
+    let subject = accounts::by_id(connection, account.as_str())?.map(|account| account.subject);
+    record(connection, now, Audited::DeviceRevoked, subject.as_ref(), Some(device.as_str()), by.as_str())?;
+    connection.execute("DELETE FROM sessions WHERE device = ?1", [device.as_str()])?;
+    log::append(connection, now, Withdrawn::Device { device: device.clone() }, EndReason::Revoked)?;
+    Ok(true)
 }
 
 pub(super) fn raise_epoch(
@@ -81,15 +85,15 @@ pub(super) fn raise_epoch(
     now: Timestamp,
     device: &DeviceId,
     epoch: Epoch,
-) -> rusqlite::Result<Vec<EndedSession>> {
+) -> rusqlite::Result<bool> {
     let epoch = integer(epoch.0);
-    let owner = first(
-        connection,
-        "UPDATE devices SET epoch = ?2 WHERE device = ?1 AND epoch < ?2 RETURNING account",
-        params![device.as_str(), epoch],
-        |row| row.get::<_, String>(0),
-    )?;
-    let Some(owner) = owner else { return Ok(Vec::new()) };
+    let sql = "UPDATE devices SET epoch = ?2 WHERE device = ?1 AND epoch < ?2
+               RETURNING (SELECT subject FROM accounts a WHERE a.account = devices.account)";
+    let owner = first(connection, sql, params![device.as_str(), epoch], |row| text_at::<Subject>(row, 0))?;
+    let Some(owner) = owner else { return Ok(false) };
     record(connection, now, Audited::EpochRaised, Some(&owner), Some(device.as_str()), &format!("epoch={epoch}"))?;
-    sessions::end_below(connection, device, epoch, false, EndReason::SignedOut)
+    connection.execute("DELETE FROM sessions WHERE device = ?1 AND epoch < ?2", params![device.as_str(), epoch])?;
+    let withdrawn = Withdrawn::Epoch { device: device.clone(), below: Epoch(epoch.unsigned_abs()) };
+    log::append(connection, now, withdrawn, EndReason::SignedOut)?;
+    Ok(true)
 }

@@ -8,6 +8,7 @@ mod accounts;
 mod columns;
 mod devices;
 mod files;
+mod log;
 mod readers;
 mod schema;
 mod sessions;
@@ -18,12 +19,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
+use tokio::sync::broadcast;
 
+use super::hint::Hints;
 use super::keys;
 use super::{
-    Account, AccountChange, AccountId, AuditEntry, AuditRecord, ChallengeSigners, DeviceRecord, DisplayName,
-    EndedSession, EnrolRefusal, Enrolled, NewSession, OpenRefusal, Opened, Profile, Refusable, SessionKey,
-    SessionLookup, Store, StoreError, TicketHash, Ticketed,
+    Account, AccountChange, AccountId, Actor, AuditEntry, AuditRecord, Audited, ChallengeSigners, Cursor, DeviceRecord,
+    DisplayName, EnrolRefusal, Enrolled, Hint, NewSession, OpenRefusal, OrganisationId, Profile, Refusable, Session,
+    SessionKey, SessionLookup, Store, StoreError, Tail, TicketHash, Ticketed,
 };
 use crate::clock::Clock;
 use crate::crypto::{Algorithm, KeyId, PublicKey};
@@ -76,8 +79,17 @@ pub struct Embedded {
     readers: Option<Readers>,
     marks: Marks,
     clock: Arc<dyn Clock>,
-    keys: Option<PathBuf>,
+    keys: Keys,
+    hints: Hints,
     _lock: Option<std::fs::File>,
+}
+
+/// Where the challenge keys are.
+#[derive(Debug)]
+enum Keys {
+    Folder(PathBuf),
+    /// Made when they are first asked for, and gone with the store.
+    Memory(std::sync::OnceLock<ChallengeSigners>),
 }
 
 impl Embedded {
@@ -103,7 +115,8 @@ impl Embedded {
             readers: Some(Readers::new(readers)),
             marks: Marks::new(Arc::clone(&clock)),
             clock,
-            keys: Some(folder.join(keys::FOLDER)),
+            keys: Keys::Folder(folder.join(keys::FOLDER)),
+            hints: Hints::default(),
             _lock: Some(lock),
         })
     }
@@ -121,7 +134,8 @@ impl Embedded {
             readers: None,
             marks: Marks::new(Arc::clone(&clock)),
             clock,
-            keys: None,
+            keys: Keys::Memory(std::sync::OnceLock::new()),
+            hints: Hints::default(),
             _lock: None,
         })
     }
@@ -148,7 +162,20 @@ impl Embedded {
         }
     }
 
-    async fn find(&self, session: SessionKey) -> Result<sessions::Found, StoreError> {
+    /// Writes what takes rights away, and rings where it did.
+    async fn withdraw<T, F>(&self, work: F, did: impl FnOnce(&T) -> bool) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, Timestamp) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let outcome = self.write(work).await?;
+        if did(&outcome) {
+            self.hints.send(Hint::LogGrew);
+        }
+        Ok(outcome)
+    }
+
+    async fn find(&self, session: SessionKey) -> Result<sessions::SessionFound, StoreError> {
         let now = self.clock.timestamp();
         self.read(move |c| sessions::find(c, now, session)).await
     }
@@ -161,11 +188,31 @@ impl Store for Embedded {
         self.write(|c, _| c.query_row("SELECT 1", [], |_| Ok(()))).await
     }
 
-    fn challenge_signers(&self, algorithm: Algorithm) -> Result<ChallengeSigners, StoreError> {
+    async fn challenge_signers(&self, algorithm: Algorithm) -> Result<ChallengeSigners, StoreError> {
         match &self.keys {
-            Some(folder) => keys::load(folder, algorithm),
-            None => ChallengeSigners::ephemeral(algorithm),
+            Keys::Folder(folder) => {
+                let (folder, now) = (folder.clone(), self.clock.timestamp());
+                let load = move || keys::load(&folder, algorithm, now);
+                tokio::task::spawn_blocking(load).await.map_err(StoreError::new)?
+            }
+            Keys::Memory(made) => match made.get() {
+                Some(signers) => Ok(signers.clone()),
+                None => {
+                    let signers = ChallengeSigners::ephemeral(algorithm)?;
+                    Ok(made.get_or_init(|| signers).clone())
+                }
+            },
         }
+    }
+
+    async fn rotate_challenge_key(&self, algorithm: Algorithm) -> Result<(), StoreError> {
+        let Keys::Folder(folder) = &self.keys else {
+            return Err(StoreError::new("a store in memory keeps one challenge key as long as it lives"));
+        };
+        let folder = folder.clone();
+        tokio::task::spawn_blocking(move || keys::rotate(&folder, algorithm)).await.map_err(StoreError::new)??;
+        let record = |c: &Connection, now| columns::record(c, now, Audited::ChallengeKeyRotated, None, None, "");
+        self.write(record).await
     }
 
     async fn issue_ticket(&self, ticket: TicketHash, profile: Profile) -> Result<Option<Ticketed>, StoreError> {
@@ -182,13 +229,24 @@ impl Store for Embedded {
         self.read(move |c| accounts::by_subject(c, subject.as_str())).await
     }
 
-    async fn change_account(
-        &self,
-        account: &AccountId,
-        change: AccountChange,
-    ) -> Result<Option<Vec<EndedSession>>, StoreError> {
+    async fn accounts(&self, after: Option<&AccountId>, limit: u32) -> Result<Vec<Account>, StoreError> {
+        let after = after.cloned();
+        self.read(move |c| accounts::page(c, after.as_ref().map(AccountId::as_str), limit)).await
+    }
+
+    async fn change_account(&self, account: &AccountId, change: AccountChange) -> Result<Option<Account>, StoreError> {
+        let (account, of_profile) = (account.clone(), change.name.is_some() || change.avatar.is_some());
+        let work = move |c: &Connection, now| accounts::change(c, now, &account, &change);
+        let changed = self.withdraw(work, Option::is_some).await?;
+        if let Some(account) = changed.as_ref().filter(|_| of_profile) {
+            self.hints.send(Hint::ProfileChanged { subject: account.subject.clone() });
+        }
+        Ok(changed)
+    }
+
+    async fn erase_account(&self, account: &AccountId) -> Result<bool, StoreError> {
         let account = account.clone();
-        self.write(move |c, now| accounts::change(c, now, &account, change)).await
+        self.withdraw(move |c, now| accounts::erase(c, now, &account), |erased| *erased).await
     }
 
     async fn enrol(&self, ticket: TicketHash, key: PublicKey, name: DisplayName) -> Refusable<Enrolled, EnrolRefusal> {
@@ -204,22 +262,19 @@ impl Store for Embedded {
         self.read(move |c| devices::of_account(c, &account)).await
     }
 
-    async fn revoke_device(
-        &self,
-        account: &AccountId,
-        device: &DeviceId,
-    ) -> Result<Option<Vec<EndedSession>>, StoreError> {
+    async fn revoke_device(&self, account: &AccountId, device: &DeviceId, by: Actor) -> Result<bool, StoreError> {
         let (account, device) = (account.clone(), device.clone());
-        self.write(move |c, now| devices::revoke(c, now, &account, &device)).await
+        self.withdraw(move |c, now| devices::revoke(c, now, &account, &device, by), |revoked| *revoked).await
     }
 
-    async fn raise_epoch(&self, device: &DeviceId, epoch: Epoch) -> Result<Vec<EndedSession>, StoreError> {
+    async fn raise_epoch(&self, device: &DeviceId, epoch: Epoch) -> Result<bool, StoreError> {
         let device = device.clone();
-        self.write(move |c, now| devices::raise_epoch(c, now, &device, epoch)).await
+        self.withdraw(move |c, now| devices::raise_epoch(c, now, &device, epoch), |raised| *raised).await
     }
 
-    async fn open_session(&self, session: NewSession) -> Refusable<Opened, OpenRefusal> {
-        self.write(move |c, now| sessions::open(c, now, &session)).await
+    async fn open_session(&self, session: NewSession) -> Refusable<Account, OpenRefusal> {
+        // It may have raised the epoch, and taken a former session's place.
+        self.withdraw(move |c, now| sessions::open(c, now, &session), Result::is_ok).await
     }
 
     async fn use_session(&self, session: SessionKey) -> Result<SessionLookup, StoreError> {
@@ -235,36 +290,70 @@ impl Store for Embedded {
         self.find(session).await.map(|found| found.lookup)
     }
 
-    async fn end_session(&self, session: SessionKey) -> Result<bool, StoreError> {
-        self.write(move |c, now| sessions::log_out(c, now, session)).await
+    async fn sessions(&self, account: &AccountId) -> Result<Vec<Session>, StoreError> {
+        let (account, now) = (account.clone(), self.clock.timestamp());
+        self.read(move |c| sessions::of_account(c, now, &account)).await
     }
 
-    async fn end_sessions_of(&self, account: &AccountId) -> Result<Vec<EndedSession>, StoreError> {
+    async fn end_session(&self, account: &AccountId, session: SessionKey) -> Result<bool, StoreError> {
         let account = account.clone();
-        self.write(move |c, now| sessions::log_out_everywhere(c, now, &account)).await
+        self.withdraw(move |c, now| sessions::log_out(c, now, &account, session), |ended| *ended).await
+    }
+
+    async fn sign_out_account(&self, account: &AccountId, from: Option<SessionKey>) -> Result<bool, StoreError> {
+        let account = account.clone();
+        self.withdraw(move |c, now| accounts::sign_out(c, now, &account, from), |known| *known).await
+    }
+
+    async fn sign_out_organisation(&self, organisation: &OrganisationId) -> Result<bool, StoreError> {
+        let organisation = organisation.clone();
+        self.withdraw(move |c, now| accounts::sign_out_organisation(c, now, &organisation), |known| *known).await
     }
 
     async fn record(&self, record: AuditRecord) -> Result<(), StoreError> {
         self.write(move |c, now| {
-            let (account, device) = (record.account.as_ref(), record.device.as_ref());
-            let (account, device) = (account.map(AccountId::as_str), device.map(DeviceId::as_str));
-            columns::record(c, now, record.what, account, device, &record.detail)
+            let account = record.account.as_ref().map(|account| accounts::by_id(c, account.as_str())).transpose()?;
+            let subject = account.flatten().map(|account| account.subject);
+            let device = record.device.as_ref().map(DeviceId::as_str);
+            columns::record(c, now, record.what, subject.as_ref(), device, &record.detail)
         })
         .await
     }
 
-    async fn audit_tail(&self, entries: u32) -> Result<Vec<AuditEntry>, StoreError> {
-        let sql = "SELECT at, what, account, device, detail FROM audit ORDER BY entry DESC LIMIT ?1";
+    async fn audit_tail(&self, of: Option<&AccountId>, entries: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        let of = of.map(|account| account.as_str().to_owned());
+        let sql = "SELECT e.at, e.what, e.subject, a.account, e.device, e.detail
+                   FROM audit e LEFT JOIN accounts a ON a.subject = e.subject
+                   WHERE ?1 IS NULL OR e.subject = (SELECT subject FROM accounts WHERE account = ?1)
+                   ORDER BY e.entry DESC LIMIT ?2";
         let entry = |row: &rusqlite::Row<'_>| {
             Ok(AuditEntry {
                 at: columns::time_at(row, 0)?,
                 what: row.get(1)?,
-                account: row.get(2)?,
-                device: row.get(3)?,
-                detail: row.get(4)?,
+                subject: row.get(2)?,
+                account: row.get(3)?,
+                device: row.get(4)?,
+                detail: row.get(5)?,
             })
         };
-        self.read(move |c| columns::all(c, sql, [entries], entry)).await
+        self.read(move |c| columns::all(c, sql, rusqlite::params![of, entries], entry)).await
+    }
+
+    async fn log_end(&self) -> Result<Cursor, StoreError> {
+        self.read(log::last).await
+    }
+
+    async fn withdrawals(&self, after: &Cursor) -> Result<Tail, StoreError> {
+        let after = after.clone();
+        self.read(move |c| log::after(c, &after)).await
+    }
+
+    fn hints(&self) -> broadcast::Receiver<Hint> {
+        self.hints.listen()
+    }
+
+    async fn hint(&self, hint: Hint) {
+        self.hints.send(hint);
     }
 
     async fn incarnation(&self) -> Result<Incarnation, StoreError> {

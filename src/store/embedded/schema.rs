@@ -61,6 +61,36 @@ const MIGRATIONS: &[&str] = &[
     ) STRICT;
     CREATE INDEX audit_by_account ON audit (account, at);
     ",
+    // 2: the log of withdrawals, generations, organisations; the audit record names subjects
+    "
+    CREATE TABLE organisations (
+        organisation TEXT PRIMARY KEY,
+        generation   INTEGER NOT NULL DEFAULT 0
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE accounts ADD COLUMN organisation TEXT REFERENCES organisations;
+    ALTER TABLE accounts ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX accounts_by_organisation ON accounts (organisation);
+    ALTER TABLE devices ADD COLUMN asked_epoch INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE sessions ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE sessions ADD COLUMN organisation_generation INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE sessions ADD COLUMN browser TEXT;
+    CREATE TABLE withdrawals (
+        seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+        at         INTEGER NOT NULL,
+        withdrawal TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX withdrawals_by_time ON withdrawals (at);
+    CREATE TABLE log (
+        life    TEXT NOT NULL,
+        trimmed INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    INSERT INTO log (life) VALUES (lower(hex(randomblob(16))));
+    DROP INDEX audit_by_account;
+    ALTER TABLE audit ADD COLUMN subject TEXT;
+    UPDATE audit SET subject = (SELECT subject FROM accounts WHERE accounts.account = audit.account);
+    ALTER TABLE audit DROP COLUMN account;
+    CREATE INDEX audit_by_subject ON audit (subject, entry);
+    ",
 ];
 
 /// `lpky`: tells our files from other programs' databases.
@@ -126,6 +156,32 @@ mod tests {
         connection.pragma_update(None, "user_version", 99).expect("from the future");
         let error = migrate(&mut connection).expect_err("newer");
         assert!(matches!(error, EmbeddedError::Newer { found: 99, .. }), "{error}");
+    }
+
+    #[test]
+    fn what_the_first_version_wrote_is_kept() {
+        let mut connection = Connection::open_in_memory().expect("database");
+        connection.execute_batch(MIGRATIONS[0]).expect("version 1");
+        connection.pragma_update(None, "application_id", APPLICATION_ID).expect("ours");
+        connection.pragma_update(None, "user_version", 1).expect("version 1");
+        connection
+            .execute_batch(
+                "INSERT INTO accounts VALUES ('ada', 'subject', 'Ada', NULL, 0, 2, 10, 20);
+                 INSERT INTO audit (at, what, account, device, detail) VALUES (5, 'signed_in', 'ada', 'd', 'x');
+                 INSERT INTO audit (at, what, account, device, detail) VALUES (6, 'signed_in', 'gone', 'd', 'x');",
+            )
+            .expect("rows");
+        migrate(&mut connection).expect("forward");
+        let account: (String, i64, Option<String>) = connection
+            .query_row("SELECT name, generation, organisation FROM accounts", [], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })
+            .expect("the account");
+        assert_eq!(account, ("Ada".to_owned(), 0, None));
+        let subject = |at: i64| -> Option<String> {
+            connection.query_row("SELECT subject FROM audit WHERE at = ?1", [at], |row| row.get(0)).expect("the entry")
+        };
+        assert_eq!((subject(5).as_deref(), subject(6)), (Some("subject"), None));
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::columns::{ACCOUNT, account_at, all, epoch_at, first, integer, record, text_at, time_at};
-use super::devices;
-use crate::protocol::id::{DeviceId, Epoch};
+use super::columns::{ACCOUNT, account_at, all, epoch_at, first, generation_at, integer, record, text_at, time_at};
+use super::{devices, log};
+use crate::protocol::id::{DeviceId, Epoch, Subject};
 use crate::protocol::origin::Origin;
 use crate::protocol::time::Timestamp;
 use crate::store::{
-    AccountId, Audited, DisplayName, EndReason, EndedSession, NewSession, OpenRefusal, Opened, Session, SessionKey,
-    SessionLookup,
+    Account, AccountId, Audited, DisplayName, EndReason, Generation, NewSession, OpenRefusal, Session, SessionKey,
+    SessionLookup, Withdrawn,
 };
 
 /// How much later a use must be than the noted one to be noted, in seconds: a page that asks each second costs no write
@@ -20,30 +20,32 @@ pub(super) fn open(
     connection: &Connection,
     now: Timestamp,
     session: &NewSession,
-) -> rusqlite::Result<Result<Opened, OpenRefusal>> {
+) -> rusqlite::Result<Result<Account, OpenRefusal>> {
     let device = devices::by_id(connection, &session.device)?;
     let entitled = |d: &crate::store::DeviceRecord| {
         d.revoked_at.is_none() && !d.account.disabled && integer(d.epoch.0) <= integer(session.epoch.0)
     };
     let Some(device) = device.filter(entitled) else { return Ok(Err(OpenRefusal::Withdrawn)) };
-    let mut ended = devices::raise_epoch(connection, now, &session.device, session.epoch)?;
+    devices::raise_epoch(connection, now, &session.device, session.epoch)?;
     connection.execute("DELETE FROM sessions WHERE expires_at <= ?1", [integer(now.0)])?;
-    if let Some(former) = session.replaces
-        && end(connection, former)?
-    {
-        ended.push(EndedSession { key: former, reason: EndReason::LoggedOut });
+    if let Some(former) = session.replaces {
+        let deleted = connection.prepare_cached("DELETE FROM sessions WHERE hash = ?1")?.execute([former.0])?;
+        if deleted > 0 {
+            log::append(connection, now, Withdrawn::Session { session: former }, EndReason::LoggedOut)?;
+        }
     }
     let account = device.account;
-    let owner = account.profile.account.as_str();
     connection
         .prepare_cached(
             "INSERT INTO sessions
-         (hash, account, device, epoch, origin, method, signed_in_at, expires_at, idle_seconds, last_used)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?7)",
+         (hash, account, device, epoch, origin, method, signed_in_at, expires_at, idle_seconds, last_used,
+          generation, organisation_generation, browser)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?7, ?10,
+          coalesce((SELECT generation FROM organisations WHERE organisation = ?11), 0), ?12)",
         )?
         .execute(params![
             session.key.0,
-            owner,
+            account.profile.account.as_str(),
             session.device.as_str(),
             integer(session.epoch.0),
             session.origin.as_str(),
@@ -51,59 +53,83 @@ pub(super) fn open(
             integer(now.0),
             integer(now.plus(session.lifetimes.absolute.as_secs()).0),
             integer(session.lifetimes.idle.as_secs()),
+            integer(account.generation.0),
+            account.organisation.as_ref().map(crate::store::OrganisationId::as_str),
+            session.browser.as_ref().map(DisplayName::as_str),
         ])?;
     let detail = format!("origin={} method={} token={}", session.origin, session.method, session.token);
-    record(connection, now, Audited::SignedIn, Some(owner), Some(session.device.as_str()), &detail)?;
-    Ok(Ok(Opened { account, ended }))
+    record(connection, now, Audited::SignedIn, Some(&account.subject), Some(session.device.as_str()), &detail)?;
+    Ok(Ok(account))
+}
+
+/// What [`judge`] reads: 17 columns of the session, its device and its organisation, then the account's.
+const SESSION: &str =
+    "s.hash, s.device, d.name, s.epoch, s.origin, s.method, s.signed_in_at, s.expires_at, s.last_used,
+    s.idle_seconds, d.epoch, d.revoked_at IS NOT NULL, s.generation, s.organisation_generation,
+    coalesce(o.generation, 0), s.browser";
+const JOINED: &str = "sessions s JOIN devices d ON d.device = s.device JOIN accounts a ON a.account = s.account
+    LEFT JOIN organisations o ON o.organisation = a.organisation";
+
+pub(super) fn find(connection: &Connection, now: Timestamp, key: SessionKey) -> rusqlite::Result<SessionFound> {
+    let sql = format!("SELECT {SESSION}, {ACCOUNT} FROM {JOINED} WHERE s.hash = ?1");
+    let found = first(connection, &sql, [key.0], |row| judge(row, now))?;
+    Ok(found.unwrap_or(SessionFound { lookup: SessionLookup::Over(EndReason::Ended), last_used: now }))
+}
+
+pub(super) fn of_account(
+    connection: &Connection,
+    now: Timestamp,
+    account: &AccountId,
+) -> rusqlite::Result<Vec<Session>> {
+    let sql =
+        format!("SELECT {SESSION}, {ACCOUNT} FROM {JOINED} WHERE s.account = ?1 ORDER BY s.signed_in_at DESC, s.hash");
+    let found = all(connection, &sql, [account.as_str()], |row| judge(row, now))?;
+    Ok(found.into_iter().filter_map(|found| found.lookup.open()).collect())
 }
 
 /// A session as it was looked up, and when its last use was noted.
-pub(super) struct Found {
+pub(super) struct SessionFound {
     pub(super) lookup: SessionLookup,
     pub(super) last_used: Timestamp,
 }
 
-pub(super) fn find(connection: &Connection, now: Timestamp, key: SessionKey) -> rusqlite::Result<Found> {
-    let sql = format!(
-        "SELECT s.device, d.name, s.epoch, s.origin, s.method, s.signed_in_at, s.expires_at, s.last_used, s.idle_seconds,
-                d.epoch, d.revoked_at IS NOT NULL, {ACCOUNT}
-         FROM sessions s JOIN devices d ON d.device = s.device JOIN accounts a ON a.account = s.account
-         WHERE s.hash = ?1"
-    );
-    let found = first(connection, &sql, [key.0], |row| judge(row, now, key))?;
-    Ok(found.unwrap_or(Found { lookup: SessionLookup::Over(EndReason::Ended), last_used: now }))
-}
-
 /// Whether a session still counts. Decided on each use, so that no order in which sign-outs and sign-ins arrive lets one
 /// survive.
-fn judge(row: &Row<'_>, now: Timestamp, key: SessionKey) -> rusqlite::Result<Found> {
+fn judge(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<SessionFound> {
+    let last_used = time_at(row, 8)?;
     let session = Session {
-        key,
-        device: text_at::<DeviceId>(row, 0)?,
-        device_name: DisplayName::stored(row.get(1)?),
-        epoch: epoch_at(row, 2)?,
-        origin: text_at::<Origin>(row, 3)?,
-        method: row.get(4)?,
-        signed_in_at: time_at(row, 5)?,
-        expires_at: time_at(row, 6)?,
-        account: account_at(row, 11)?,
+        key: SessionKey(row.get(0)?),
+        device: text_at::<DeviceId>(row, 1)?,
+        device_name: DisplayName::stored(row.get(2)?),
+        epoch: epoch_at(row, 3)?,
+        origin: text_at::<Origin>(row, 4)?,
+        method: row.get(5)?,
+        signed_in_at: time_at(row, 6)?,
+        expires_at: time_at(row, 7)?,
+        last_used,
+        generation: generation_at(row, 12)?,
+        organisation_generation: generation_at(row, 13)?,
+        browser: row.get::<_, Option<String>>(15)?.map(DisplayName::stored),
+        account: account_at(row, 16)?,
     };
-    let last_used = time_at(row, 7)?;
-    let idle_end = last_used.plus(time_at(row, 8)?.0);
-    let (current, revoked): (Epoch, bool) = (epoch_at(row, 9)?, row.get(10)?);
+    let idle_end = last_used.plus(time_at(row, 9)?.0);
+    let (current, revoked): (Epoch, bool) = (epoch_at(row, 10)?, row.get(11)?);
+    let organisation: Generation = generation_at(row, 14)?;
     let over = if revoked {
         Some(EndReason::Revoked)
     } else if current > session.epoch {
         Some(EndReason::SignedOut)
     } else if session.account.disabled {
-        Some(EndReason::Ended)
+        Some(EndReason::Disabled)
+    } else if session.account.generation > session.generation || organisation > session.organisation_generation {
+        Some(EndReason::LoggedOutEverywhere)
     } else if now >= session.expires_at || now >= idle_end {
         Some(EndReason::Expired)
     } else {
         None
     };
     let lookup = over.map_or_else(|| SessionLookup::Open(Box::new(session)), SessionLookup::Over);
-    Ok(Found { lookup, last_used })
+    Ok(SessionFound { lookup, last_used })
 }
 
 pub(super) fn note_use(connection: &Connection, now: Timestamp, key: SessionKey) -> rusqlite::Result<()> {
@@ -111,50 +137,21 @@ pub(super) fn note_use(connection: &Connection, now: Timestamp, key: SessionKey)
     connection.prepare_cached(sql)?.execute(params![key.0, integer(now.0)]).map(drop)
 }
 
-pub(super) fn end(connection: &Connection, key: SessionKey) -> rusqlite::Result<bool> {
-    connection.prepare_cached("DELETE FROM sessions WHERE hash = ?1")?.execute([key.0]).map(|deleted| deleted > 0)
-}
-
-pub(super) fn log_out(connection: &Connection, now: Timestamp, key: SessionKey) -> rusqlite::Result<bool> {
-    let owner = first(connection, "DELETE FROM sessions WHERE hash = ?1 RETURNING account, device", [key.0], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
-    })?;
-    let Some((account, device)) = owner else { return Ok(false) };
-    record(connection, now, Audited::LoggedOut, Some(&account), Some(&device), "")?;
-    Ok(true)
-}
-
-fn ended(reason: EndReason) -> impl FnMut(&Row<'_>) -> rusqlite::Result<EndedSession> {
-    move |row| Ok(EndedSession { key: SessionKey(row.get(0)?), reason })
-}
-
-/// Ends the sessions of a device below an epoch, or also at it.
-pub(super) fn end_below(
-    connection: &Connection,
-    device: &DeviceId,
-    epoch: i64,
-    inclusive: bool,
-    reason: EndReason,
-) -> rusqlite::Result<Vec<EndedSession>> {
-    let sql = "DELETE FROM sessions WHERE device = ?1 AND (epoch < ?2 OR (?3 AND epoch = ?2)) RETURNING hash";
-    all(connection, sql, params![device.as_str(), epoch, inclusive], ended(reason))
-}
-
-pub(super) fn end_all_of(
-    connection: &Connection,
-    account: &str,
-    reason: EndReason,
-) -> rusqlite::Result<Vec<EndedSession>> {
-    all(connection, "DELETE FROM sessions WHERE account = ?1 RETURNING hash", [account], ended(reason))
-}
-
-pub(super) fn log_out_everywhere(
+pub(super) fn log_out(
     connection: &Connection,
     now: Timestamp,
     account: &AccountId,
-) -> rusqlite::Result<Vec<EndedSession>> {
-    record(connection, now, Audited::LoggedOutEverywhere, Some(account.as_str()), None, "")?;
-    end_all_of(connection, account.as_str(), EndReason::LoggedOutEverywhere)
+    key: SessionKey,
+) -> rusqlite::Result<bool> {
+    let sql = "DELETE FROM sessions WHERE hash = ?1 AND account = ?2
+               RETURNING device, (SELECT subject FROM accounts a WHERE a.account = sessions.account)";
+    let owner = first(connection, sql, params![key.0, account.as_str()], |row| {
+        Ok((row.get::<_, String>(0)?, text_at::<Subject>(row, 1)?))
+    })?;
+    let Some((device, subject)) = owner else { return Ok(false) };
+    record(connection, now, Audited::LoggedOut, Some(&subject), Some(&device), "")?;
+    log::append(connection, now, Withdrawn::Session { session: key }, EndReason::LoggedOut)?;
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -173,15 +170,19 @@ mod tests {
         let jwk = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
         connection
             .execute_batch(&format!(
-                "INSERT INTO accounts VALUES ('ada', 'subject', 'Ada', NULL, 0, 0, 0, 0);
-                 INSERT INTO devices VALUES ('device', zeroblob(32), '{jwk}', 'ada', 'laptop', 3, 0, NULL);
-                 INSERT INTO sessions VALUES (x'{}', 'ada', 'device', 3, 'https://a.example', 'agent', 900, 5000, 600, 900)",
+                "INSERT INTO organisations VALUES ('acme', 5);
+                 INSERT INTO accounts VALUES ('ada', 'subject', 'Ada', NULL, 0, 0, 0, 0, 'acme', 7);
+                 INSERT INTO devices VALUES ('device', zeroblob(32), '{jwk}', 'ada', 'laptop', 3, 0, NULL, 0);
+                 INSERT INTO sessions VALUES (x'{}', 'ada', 'device', 3, 'https://a.example', 'agent', 900, 5000, 600, 900, 7, 5, NULL)",
                 "07".repeat(32)
             ))
             .expect("rows");
         for (change, over) in [
             ("UPDATE accounts SET disabled = 0", None),
-            ("UPDATE accounts SET disabled = 1", Some(EndReason::Ended)),
+            ("UPDATE organisations SET generation = 6", Some(EndReason::LoggedOutEverywhere)),
+            ("UPDATE organisations SET generation = 4", None),
+            ("UPDATE accounts SET generation = 8", Some(EndReason::LoggedOutEverywhere)),
+            ("UPDATE accounts SET disabled = 1", Some(EndReason::Disabled)),
             ("UPDATE devices SET epoch = 4", Some(EndReason::SignedOut)),
             ("UPDATE devices SET revoked_at = 950", Some(EndReason::Revoked)),
         ] {

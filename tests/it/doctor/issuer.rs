@@ -54,7 +54,7 @@ pub(super) struct Issuer {
 impl Issuer {
     pub(super) async fn start(folder: &Path, clock: Arc<Ahead>) -> Self {
         let store = StoreUrl::Embedded(folder.join("login"));
-        let store = loopkey::store::open(&store, clock.clone()).expect("a store");
+        let store = loopkey::store::open(&store, clock.clone()).await.expect("a store");
         Self::with("http", store, clock, None).await
     }
 
@@ -65,7 +65,7 @@ impl Issuer {
             format!("{scheme}://localhost:{port}").parse().expect("an issuer");
         let mut config = LoginConfig::new(issuer.clone());
         config.development = true;
-        let server = LoginServer::new(config, store, clock).expect("a login server");
+        let server = LoginServer::start(config, store, clock).await.expect("a login server");
         let (stop, stopped) = oneshot::channel();
         tokio::spawn(
             async move { server.run(vec![listener], tls, async { drop(stopped.await) }).await.expect("served") },
@@ -118,7 +118,7 @@ async fn a_certificate_of_ones_own_authority_needs_ca_file() {
         .with_single_cert(vec![made.cert.der().clone()], key)
         .expect("certificate and key");
     let clock = Ahead::by(Duration::ZERO);
-    let store = loopkey::store::open(&StoreUrl::Memory, clock.clone()).expect("a store");
+    let store = loopkey::store::open(&StoreUrl::Memory, clock.clone()).await.expect("a store");
     let server = Issuer::with("https", store, clock, Some(Arc::new(tls))).await;
 
     let agent = agent_of(folder.path(), &server.issuer, |_| {}).await;
@@ -156,7 +156,7 @@ async fn a_clock_that_is_hours_off_is_said_with_its_direction() {
 async fn a_store_that_does_not_answer_is_told_from_a_server_that_does_not() {
     let folder = tempfile::tempdir().expect("a folder");
     let clock = Ahead::by(Duration::ZERO);
-    let store = FailingStore::over(loopkey::store::open(&StoreUrl::Memory, clock.clone()).expect("a store"));
+    let store = FailingStore::over(loopkey::store::open(&StoreUrl::Memory, clock.clone()).await.expect("a store"));
     let server = Issuer::with("http", store.clone(), clock, None).await;
     let agent = agent_of(folder.path(), &server.issuer, |_| {}).await;
     assert_eq!(examine(folder.path()).await.wrong(), [""; 0]);

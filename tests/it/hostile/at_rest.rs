@@ -35,7 +35,7 @@ fn holds(content: &[u8], part: &[u8]) -> bool {
 async fn start(folder: &Path) -> Server {
     let clock = clock();
     let url = StoreUrl::Embedded(folder.to_owned());
-    Server::start_with(loopkey::store::open(&url, clock.clone()).expect("a store"), clock).await
+    Server::start_with(loopkey::store::open(&url, clock.clone()).await.expect("a store"), clock).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

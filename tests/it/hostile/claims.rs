@@ -6,7 +6,7 @@ use loopkey::protocol::base64url;
 use loopkey::protocol::id::Epoch;
 use loopkey::protocol::state::PresenceState;
 use loopkey::protocol::statement::{self, UserVerification};
-use loopkey::store::AccountChange;
+use loopkey::store::{AccountChange, Actor};
 use serde_json::json;
 
 use super::forge::{Case, Object, quoted, refused, refused_claims};
@@ -296,8 +296,9 @@ async fn i126_an_epoch_from_before_a_sign_out() {
 async fn i127_a_revoked_device() {
     let mut case = Case::new().await;
     let account = "ada".parse().expect("account");
-    let revoked = case.server.store.revoke_device(&account, &case.device.issuer.0).await.expect("store");
-    assert!(revoked.is_some());
+    let revoked =
+        case.server.store.revoke_device(&account, &case.device.issuer.0, Actor::Administrator).await.expect("store");
+    assert!(revoked);
     let token = case.device.token(&case.challenge);
     case.refuses("revoked", &token).await;
     case.device = Device::enrol(&case.server, "ada").await;

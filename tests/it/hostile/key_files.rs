@@ -196,24 +196,25 @@ async fn i157_an_agents_files_are_its_users_alone_or_it_does_not_start() {
     assert!(Agent::builder(settings).any_port().bind().await.is_ok());
 }
 
-#[test]
-fn i157_a_login_servers_files_are_its_users_alone_or_it_does_not_start() {
+#[tokio::test]
+async fn i157_a_login_servers_files_are_its_users_alone_or_it_does_not_start() {
     let parent = tempfile::tempdir().expect("a folder");
     let folder = parent.path().join("login");
-    let open = || -> anyhow::Result<_> {
-        let store = loopkey::store::open(&StoreUrl::Embedded(folder.clone()), std::sync::Arc::new(SystemClock))?;
-        Ok(store.challenge_signers(Algorithm::Es256)?)
+    let open = async || -> anyhow::Result<_> {
+        let url = StoreUrl::Embedded(folder.clone());
+        let store = loopkey::store::open(&url, std::sync::Arc::new(SystemClock)).await?;
+        Ok(store.challenge_signers(Algorithm::Es256).await?)
     };
-    drop(open().expect("a store"));
+    drop(open().await.expect("a store"));
     let files = everything(&folder);
     assert!(files.iter().any(|path| path.extension().is_some_and(|e| e == "pk8")), "{files:?}");
     for path in files {
         let (usual, wider) = if path.is_dir() { (0o700, 0o770) } else { (0o600, 0o644) };
         assert_eq!(mode(&path), usual, "{}", path.display());
         set_mode(&path, wider);
-        let fault = open().err().map(|error| format!("{error:#}")).unwrap_or_default();
+        let fault = open().await.err().map(|error| format!("{error:#}")).unwrap_or_default();
         assert!(fault.contains(&*path.to_string_lossy()) && fault.contains("chmod"), "{}: {fault:?}", path.display());
         set_mode(&path, usual);
     }
-    drop(open().expect("a store again"));
+    drop(open().await.expect("a store again"));
 }

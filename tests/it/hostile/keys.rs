@@ -219,7 +219,9 @@ async fn i156_a_key_that_is_enrolled_already() {
     assert_eq!(has_devices(&server, "ada").await, 1);
     // A revoked key is not made good again by enrolling it.
     let ada = "ada".parse().expect("account");
-    assert!(server.store.revoke_device(&ada, &device.issuer.0).await.expect("store").is_some());
+    assert!(
+        server.store.revoke_device(&ada, &device.issuer.0, loopkey::store::Actor::Administrator).await.expect("store")
+    );
     again().await.expect_error(409, "duplicate_key");
     assert_eq!(has_devices(&server, "ada").await, 0);
     let mut browser = server.browser();

@@ -29,7 +29,13 @@ async fn bad_tokens(case: &Case) -> Vec<(&'static str, String)> {
     let lin = Device::enrol(&case.server, "lin").await;
     let revoked = Device::enrol(&case.server, "ada").await;
     let ada = "ada".parse().expect("account");
-    case.server.store.revoke_device(&ada, &revoked.issuer.0).await.expect("store").expect("revoked");
+    assert!(
+        case.server
+            .store
+            .revoke_device(&ada, &revoked.issuer.0, loopkey::store::Actor::Administrator)
+            .await
+            .expect("store")
+    );
     let disabled = Device::enrol(&case.server, "eve").await;
     let change = AccountChange { disabled: Some(true), ..AccountChange::default() };
     case.server.store.change_account(&"eve".parse().expect("account"), change).await.expect("store").expect("disabled");

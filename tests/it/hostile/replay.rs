@@ -119,7 +119,7 @@ async fn one_of_sixty_four(servers: &[Server], algorithm: Algorithm) {
 async fn i131_sixty_four_replays_at_once_over_three_servers() {
     let folder = tempfile::tempdir().expect("folder");
     let url = StoreUrl::Embedded(folder.path().join("store"));
-    let store = loopkey::store::open(&url, clock()).expect("store");
+    let store = loopkey::store::open(&url, clock()).await.expect("store");
     one_of_sixty_four(&replicas(&store, 3).await, Algorithm::Ed25519).await;
 }
 
@@ -129,7 +129,7 @@ async fn a17_no_gap_between_looking_and_marking() {
     let folder = tempfile::tempdir().expect("folder");
     // A store in memory keeps no challenge key that a second server could share.
     for (url, servers) in [(StoreUrl::Memory, 1), (StoreUrl::Embedded(folder.path().join("store")), 3)] {
-        let store = loopkey::store::open(&url, clock()).expect("store");
+        let store = loopkey::store::open(&url, clock()).await.expect("store");
         one_of_sixty_four(&replicas(&store, servers).await, Algorithm::Es256).await;
     }
 }
@@ -139,8 +139,8 @@ async fn a17_no_gap_between_looking_and_marking() {
 async fn i132_a_replay_after_the_store_lost_its_memory() {
     let (folder, clock) = (tempfile::tempdir().expect("folder"), clock());
     let url = StoreUrl::Embedded(folder.path().join("store"));
-    let open = || loopkey::store::open(&url, clock.clone()).expect("store");
-    let server = Server::start_with(open(), clock.clone()).await;
+    let open = async || loopkey::store::open(&url, clock.clone()).await.expect("store");
+    let server = Server::start_with(open().await, clock.clone()).await;
     let device = Device::enrol(&server, "ada").await;
     let (mut spender, mut saver) = (server.browser(), server.browser());
     let (spent, saved) = (spender.challenge().await, saver.challenge().await);
@@ -149,7 +149,7 @@ async fn i132_a_replay_after_the_store_lost_its_memory() {
     assert_eq!(spender.login(&spent, &spent_token, device.subject.as_str()).await.status, 204);
     server.stop().await;
 
-    let server = Server::start_with(open(), clock.clone()).await;
+    let server = Server::start_with(open().await, clock.clone()).await;
     for (before, challenge, token) in [(&cookies, &spent, &spent_token), (&saver.cookies, &saved, &saved_token)] {
         let mut browser = server.browser();
         browser.cookies = before.clone();
@@ -170,7 +170,7 @@ async fn i132_a_replay_after_the_store_lost_its_memory() {
 #[tokio::test]
 async fn i133_the_store_down() {
     let clock = clock();
-    let store = FailingStore::over(loopkey::store::open(&StoreUrl::Memory, clock.clone()).expect("store"));
+    let store = FailingStore::over(loopkey::store::open(&StoreUrl::Memory, clock.clone()).await.expect("store"));
     let server = Server::start_with(store.clone(), clock).await;
     let device = Device::enrol(&server, "ada").await;
     let mut browser = server.browser();

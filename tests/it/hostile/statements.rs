@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use loopkey::clock::Clock as _;
 use loopkey::crypto::{Algorithm, Signer};
 use loopkey::protocol::acceptance::{Expected, IssuerTime, SeenChallenges, accept};
 use loopkey::protocol::base64url;
@@ -232,9 +233,10 @@ async fn a22_every_member_of_a_challenge_at_the_login_server() {
     // In a folder, where the challenge key is kept: this test signs with it.
     let (folder, clock) = (tempfile::tempdir().expect("folder"), clock());
     let url = StoreUrl::Embedded(folder.path().join("store"));
-    let store = loopkey::store::open(&url, clock.clone()).expect("store");
+    let store = loopkey::store::open(&url, clock.clone()).await.expect("store");
     let case = Case::on(Server::start_with(store, clock).await, Algorithm::Es256).await;
-    let signers = case.server.store.challenge_signers(Algorithm::Es256).expect("keys");
+    let signers = case.server.store.challenge_signers(Algorithm::Es256).await.expect("keys");
+    let now = case.server.clock.timestamp();
     let (header, claims) = (Object::of_part(&case.challenge, 0), Object::of_part(&case.challenge, 1));
     let values: [(&str, &[&str]); 8] = [
         ("iss", &[EVIL, "\"https://app.example.com\""]),
@@ -257,13 +259,13 @@ async fn a22_every_member_of_a_challenge_at_the_login_server() {
     let inc = claims.raw("inc");
     for text in [wrong_forms(inc), wrong_texts(inc), vec!["\"life-2\"".to_owned()]].concat() {
         let text = claims.clone().with("inc", &text).text();
-        let answer = post(sign_text(&header.text(), text, signers.current())).await;
+        let answer = post(sign_text(&header.text(), text, signers.current(now))).await;
         lives += u32::from(is_another_life(&answer));
         assert!(is_another_life(&answer) || answer.undated() == case.refusal);
     }
     assert_eq!(lives, 1, "only a sound name of another life");
-    each_is_refused(signers.current(), (&header, &claims), &values, "invalid_token", post).await;
-    let resigned = sign_text(&header.text(), claims.text(), signers.current());
+    each_is_refused(signers.current(now), (&header, &claims), &values, "invalid_token", post).await;
+    let resigned = sign_text(&header.text(), claims.text(), signers.current(now));
     assert_eq!(post(resigned).await.status, 204, "the control");
 }
 

@@ -7,11 +7,12 @@ use loopkey::crypto::{Algorithm, KeyId, PublicKey};
 use loopkey::protocol::id::{ChallengeId, DeviceId, Epoch, Incarnation, Subject};
 use loopkey::protocol::time::Timestamp;
 use loopkey::store::{
-    Account, AccountChange, AccountId, AuditEntry, AuditRecord, ChallengeSigners, DeviceRecord, DisplayName,
-    EndedSession, EnrolRefusal, Enrolled, NewSession, OpenRefusal, Opened, Profile, Refusable, SessionKey,
-    SessionLookup, SharedStore, Store, StoreError, TicketHash, Ticketed,
+    Account, AccountChange, AccountId, Actor, AuditEntry, AuditRecord, ChallengeSigners, Cursor, DeviceRecord,
+    DisplayName, EnrolRefusal, Enrolled, Hint, NewSession, OpenRefusal, OrganisationId, Profile, Refusable, Session,
+    SessionKey, SessionLookup, SharedStore, Store, StoreError, Tail, TicketHash, Ticketed,
 };
 use loopkey::verify::mark::{FirstUse, MarkError};
+use tokio::sync::broadcast;
 
 #[derive(Debug)]
 pub(crate) struct FailingStore {
@@ -49,8 +50,12 @@ macro_rules! pass_on {
                 self.inner.$name($($argument),*).await
             })*
 
-            fn challenge_signers(&self, algorithm: Algorithm) -> Result<ChallengeSigners, StoreError> {
-                self.inner.challenge_signers(algorithm)
+            fn hints(&self) -> broadcast::Receiver<Hint> {
+                self.inner.hints()
+            }
+
+            async fn hint(&self, hint: Hint) {
+                self.inner.hint(hint).await;
             }
 
             async fn mark(
@@ -68,21 +73,29 @@ macro_rules! pass_on {
 
 pass_on! {
     fn ping() -> Result<(), StoreError>;
+    fn challenge_signers(algorithm: Algorithm) -> Result<ChallengeSigners, StoreError>;
+    fn rotate_challenge_key(algorithm: Algorithm) -> Result<(), StoreError>;
     fn issue_ticket(ticket: TicketHash, profile: Profile) -> Result<Option<Ticketed>, StoreError>;
     fn account(account: &AccountId) -> Result<Option<Account>, StoreError>;
     fn account_of(subject: &Subject) -> Result<Option<Account>, StoreError>;
-    fn change_account(account: &AccountId, change: AccountChange) -> Result<Option<Vec<EndedSession>>, StoreError>;
+    fn accounts(after: Option<&AccountId>, limit: u32) -> Result<Vec<Account>, StoreError>;
+    fn change_account(account: &AccountId, change: AccountChange) -> Result<Option<Account>, StoreError>;
+    fn erase_account(account: &AccountId) -> Result<bool, StoreError>;
     fn enrol(ticket: TicketHash, key: PublicKey, name: DisplayName) -> Refusable<Enrolled, EnrolRefusal>;
     fn device(key: KeyId) -> Result<Option<DeviceRecord>, StoreError>;
     fn devices(account: &AccountId) -> Result<Vec<DeviceRecord>, StoreError>;
-    fn revoke_device(account: &AccountId, device: &DeviceId) -> Result<Option<Vec<EndedSession>>, StoreError>;
-    fn raise_epoch(device: &DeviceId, epoch: Epoch) -> Result<Vec<EndedSession>, StoreError>;
-    fn open_session(session: NewSession) -> Refusable<Opened, OpenRefusal>;
+    fn revoke_device(account: &AccountId, device: &DeviceId, by: Actor) -> Result<bool, StoreError>;
+    fn raise_epoch(device: &DeviceId, epoch: Epoch) -> Result<bool, StoreError>;
+    fn open_session(session: NewSession) -> Refusable<Account, OpenRefusal>;
     fn use_session(session: SessionKey) -> Result<SessionLookup, StoreError>;
     fn look_at_session(session: SessionKey) -> Result<SessionLookup, StoreError>;
-    fn end_session(session: SessionKey) -> Result<bool, StoreError>;
-    fn end_sessions_of(account: &AccountId) -> Result<Vec<EndedSession>, StoreError>;
+    fn sessions(account: &AccountId) -> Result<Vec<Session>, StoreError>;
+    fn end_session(account: &AccountId, session: SessionKey) -> Result<bool, StoreError>;
+    fn sign_out_account(account: &AccountId, from: Option<SessionKey>) -> Result<bool, StoreError>;
+    fn sign_out_organisation(organisation: &OrganisationId) -> Result<bool, StoreError>;
     fn record(record: AuditRecord) -> Result<(), StoreError>;
-    fn audit_tail(entries: u32) -> Result<Vec<AuditEntry>, StoreError>;
+    fn audit_tail(of: Option<&AccountId>, entries: u32) -> Result<Vec<AuditEntry>, StoreError>;
+    fn log_end() -> Result<Cursor, StoreError>;
+    fn withdrawals(after: &Cursor) -> Result<Tail, StoreError>;
     fn incarnation() -> Result<Incarnation, StoreError>;
 }

@@ -73,7 +73,7 @@ pub(crate) fn no_limits() -> RateLimits {
 impl Server {
     pub(crate) async fn start() -> Self {
         let clock = clock();
-        let store = loopkey::store::open(&StoreUrl::Memory, clock.clone()).expect("store");
+        let store = loopkey::store::open(&StoreUrl::Memory, clock.clone()).await.expect("store");
         Self::start_with(store, clock).await
     }
 
@@ -84,14 +84,14 @@ impl Server {
     /// A server with the limits of its own configuration.
     pub(crate) async fn start_limited(limits: RateLimits) -> Self {
         let clock = clock();
-        let store = loopkey::store::open(&StoreUrl::Memory, clock.clone()).expect("store");
+        let store = loopkey::store::open(&StoreUrl::Memory, clock.clone()).await.expect("store");
         Self::start_configured(LoginConfig { limits, ..config() }, store, clock).await
     }
 
     async fn start_configured(config: LoginConfig, store: SharedStore, clock: Arc<ManualClock>) -> Self {
         trace::start();
         trace::note(SERVICE_KEY);
-        let server = LoginServer::new(config, Arc::clone(&store), clock.clone()).expect("server");
+        let server = LoginServer::start(config, Arc::clone(&store), clock.clone()).await.expect("server");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
         let address = listener.local_addr().expect("address");
         let (stop, stopped) = oneshot::channel::<()>();

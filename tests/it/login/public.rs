@@ -44,7 +44,7 @@ async fn the_date_is_the_clocks_that_decides() {
 #[tokio::test]
 async fn health_is_the_process_and_readiness_the_store() {
     let clock = clock();
-    let store = FailingStore::over(loopkey::store::open(&StoreUrl::Memory, clock.clone()).expect("store"));
+    let store = FailingStore::over(loopkey::store::open(&StoreUrl::Memory, clock.clone()).await.expect("store"));
     let server = Server::start_with(store.clone(), clock).await;
     let get = async |path: &str| Call::new("GET", path).send(server.address).await;
     assert_eq!((get("/healthz").await.status, get("/readyz").await.status), (200, 200));

@@ -147,8 +147,8 @@ async fn one_of_sixty_four_posts_of_a_token_signs_in() {
 async fn another_life_of_the_store_asks_for_a_new_challenge() {
     let (folder, clock) = (tempfile::tempdir().expect("folder"), clock());
     let url = StoreUrl::Embedded(folder.path().join("store"));
-    let open = || loopkey::store::open(&url, clock.clone()).expect("store");
-    let server = Server::start_with(open(), clock.clone()).await;
+    let open = async || loopkey::store::open(&url, clock.clone()).await.expect("store");
+    let server = Server::start_with(open().await, clock.clone()).await;
     let device = Device::enrol(&server, "ada").await;
     let mut before = server.browser();
     let challenge = before.challenge().await;
@@ -156,7 +156,7 @@ async fn another_life_of_the_store_asks_for_a_new_challenge() {
     assert_eq!(before.login(&challenge, &token, device.subject.as_str()).await.status, 204);
     server.stop().await;
 
-    let server = Server::start_with(open(), clock.clone()).await;
+    let server = Server::start_with(open().await, clock.clone()).await;
     let mut after = server.browser();
     after.cookies = cookies.clone();
     let stale = after.login(&challenge, &token, device.subject.as_str()).await;
@@ -169,7 +169,7 @@ async fn another_life_of_the_store_asks_for_a_new_challenge() {
 #[tokio::test]
 async fn a_store_that_does_not_answer_is_never_a_login() {
     let clock = clock();
-    let inner = loopkey::store::open(&StoreUrl::Memory, clock.clone()).expect("store");
+    let inner = loopkey::store::open(&StoreUrl::Memory, clock.clone()).await.expect("store");
     let store = FailingStore::over(inner);
     let server = Server::start_with(store.clone(), clock).await;
     let device = Device::enrol(&server, "ada").await;

@@ -27,10 +27,10 @@ async fn stopping_ends_event_streams_and_lets_the_rest_finish() {
 #[tokio::test]
 async fn a_bad_configuration_starts_nothing() {
     let clock = clock();
-    let store = loopkey::store::open(&StoreUrl::Memory, clock.clone()).expect("store");
+    let store = loopkey::store::open(&StoreUrl::Memory, clock.clone()).await.expect("store");
     let mut config = LoginConfig::new("https://app.example.com".parse().expect("issuer"));
     config.origins.push("https://evil.example.org".parse().expect("origin"));
-    let error = LoginServer::new(config, store, Arc::clone(&clock) as _).expect_err("refused");
+    let error = LoginServer::start(config, store, Arc::clone(&clock) as _).await.expect_err("refused");
     assert!(matches!(&error, StartError::Config(faults) if faults.len() == 1));
     assert!(error.to_string().contains("https://evil.example.org"), "{error}");
 }

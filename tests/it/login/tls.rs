@@ -26,8 +26,8 @@ async fn http_2_and_1_1_are_offered_over_tls() {
         .expect("certificate and key");
 
     let clock = clock();
-    let store = loopkey::store::open(&StoreUrl::Memory, clock.clone()).expect("store");
-    let server = LoginServer::new(config(), store, clock).expect("server");
+    let store = loopkey::store::open(&StoreUrl::Memory, clock.clone()).await.expect("store");
+    let server = LoginServer::start(config(), store, clock).await.expect("server");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
     let address = listener.local_addr().expect("address");
     let (stop, stopped) = oneshot::channel::<()>();
