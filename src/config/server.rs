@@ -9,10 +9,22 @@ use super::reader::{Notes, Section};
 use super::{AbsolutePath, ConfigError, check, tls};
 use crate::crypto::Secret;
 use crate::login::{ConfigFault, LoginConfig, RateLimits};
-use crate::store::StoreUrl;
+use crate::store::{SEALING_SECRET_MIN_LEN, SharedOptions, StoreUrl};
 
-const KEYS: [&str; 9] =
-    ["issuer", "listen", "origins", "ports", "store", "service_key_file", "development", "limits", "tls"];
+const KEYS: [&str; 10] = [
+    "issuer",
+    "listen",
+    "origins",
+    "ports",
+    "store",
+    "shared_store",
+    "service_key_file",
+    "development",
+    "limits",
+    "tls",
+];
+/// Replicas of a shared store that may be asked for.
+const REPLICAS: RangeInclusive<usize> = 0..=8;
 /// What one address may ask for in a minute. Below the least, one person with a few tabs is one too many.
 const ADDRESS_PER_MINUTE: RangeInclusive<usize> = 60..=1_000_000;
 
@@ -48,7 +60,11 @@ fn read(notes: &Notes<'_>, mut root: Section<'_>) -> Option<ServerConfig> {
     let listen = root.required::<Listen>("listen", "\"127.0.0.1:28980\"");
     let origins = root.list_of("origins");
     let ports = root.ports("ports");
-    let store = root.required::<Store>("store", "\"embedded:loopkey-data\"");
+    let mut store = root.required::<Store>("store", "\"embedded:loopkey-data\"");
+    let options = root.section("shared_store").map(|section| read_shared(notes, section));
+    if let Some(Store(store)) = &mut store {
+        place_options(notes, store, options);
+    }
     let service_key = root.parsed("service_key_file").map(|AbsolutePath(path)| read_service_key(notes, &path));
     let development = root.boolean("development").unwrap_or(false);
     let limits = root.section("limits").map(read_limits);
@@ -65,6 +81,10 @@ fn read(notes: &Notes<'_>, mut root: Section<'_>) -> Option<ServerConfig> {
 }
 
 fn read_service_key(notes: &Notes<'_>, path: &Path) -> Option<Secret<String>> {
+    read_secret(notes, "service_key_file", path)
+}
+
+fn read_secret(notes: &Notes<'_>, entry: &str, path: &Path) -> Option<Secret<String>> {
     match std::fs::read_to_string(path) {
         Ok(text) => {
             let text = Secret::new(text);
@@ -72,9 +92,40 @@ fn read_service_key(notes: &Notes<'_>, path: &Path) -> Option<Secret<String>> {
             Some(Secret::new(text.expose().trim().to_owned()))
         }
         Err(error) => {
-            notes.fault_of("service_key_file", format!("{} cannot be read: {error}", path.display()));
+            notes.fault_of(entry, format!("{} cannot be read: {error}", path.display()));
             None
         }
+    }
+}
+
+fn read_shared(notes: &Notes<'_>, mut section: Section<'_>) -> SharedOptions {
+    let sealing = section.required("secret_file", "\"/etc/loopkey/store-secret\"");
+    let password = section.parsed("password_file");
+    let read = |key: &str, file: Option<AbsolutePath>| {
+        file.and_then(|AbsolutePath(path)| read_secret(notes, &format!("shared_store.{key}"), &path))
+    };
+    let (sealing_secret, password) = (read("secret_file", sealing), read("password_file", password));
+    if sealing_secret.as_ref().is_some_and(|secret| secret.expose().len() < SEALING_SECRET_MIN_LEN) {
+        let problem = format!("use at least {SEALING_SECRET_MIN_LEN} bytes; openssl rand -hex 32 makes a good one");
+        notes.fault_of("shared_store.secret_file", problem);
+    }
+    let ca_file = section.parsed("ca_file").map(|AbsolutePath(path)| path);
+    let (least, most) = REPLICAS.into_inner();
+    let replicas = section.number("replicas", least, most).and_then(|number| u8::try_from(number).ok());
+    section.end(&["secret_file", "password_file", "ca_file", "replicas"]);
+    SharedOptions { sealing_secret, password, ca_file, replicas: replicas.unwrap_or(0) }
+}
+
+/// Gives a shared store its options, and finds what is missing or has no use.
+fn place_options(notes: &Notes<'_>, store: &mut StoreUrl, options: Option<SharedOptions>) {
+    match (store.shared_options(), options) {
+        (Some(place), Some(options)) => *place = options,
+        (Some(_), None) => notes.fault_of(
+            "store",
+            "is shared by replicas: add [shared_store] with secret_file = \"…\" (openssl rand -hex 32 makes one)",
+        ),
+        (None, Some(_)) => notes.fault_of("shared_store", "is for redis:// and postgres:// alone: remove it"),
+        (None, None) => {}
     }
 }
 
@@ -121,12 +172,14 @@ impl std::str::FromStr for Store {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.parse().map_err(|_| "must be \"embedded:FOLDER\" or \"memory:\"")? {
+        match text.parse().map_err(|_| {
+            "must be \"embedded:FOLDER\", \"memory:\", \"redis://HOST:PORT/DB\" or \"postgres://USER@HOST/DATABASE\""
+        })? {
             StoreUrl::Embedded(folder) => {
                 let AbsolutePath(folder) = folder.to_string_lossy().parse()?;
                 Ok(Self(StoreUrl::Embedded(folder)))
             }
-            memory @ StoreUrl::Memory => Ok(Self(memory)),
+            other => Ok(Self(other)),
         }
     }
 }

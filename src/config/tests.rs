@@ -85,6 +85,30 @@ fn the_files_of_the_protocol_are_read() {
 }
 
 #[test]
+fn a_shared_store_is_read_with_its_secrets() {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.to_string_lossy().into_owned()
+    };
+    let (secret, password) = (file("secret", "0123456789abcdef0123456789abcdef\n"), file("password", "hunter2\n"));
+    let told = |secret: &str| {
+        let text = SERVER.replace("embedded:loopkey-data", "postgres://loopkey@db/loopkey");
+        format!("{text}[shared_store]\nsecret_file = \"{secret}\"\npassword_file = \"{password}\"\nreplicas = 1\n")
+    };
+    let config = server(&told(&secret)).expect("a sound file");
+    assert!(!format!("{config:?}").contains("hunter2") && !format!("{config:?}").contains("0123456789"));
+    let StoreUrl::Postgres(shared) = config.store else { panic!("{:?}", config.store) };
+    assert_eq!(shared.options.replicas, 1);
+    assert_eq!(shared.options.password.as_ref().map(|secret| secret.expose().as_str()), Some("hunter2"));
+    let sealing = shared.options.sealing_secret.as_ref().map(|secret| secret.expose().len());
+    assert_eq!(sealing, Some(32));
+    let error = server(&told(&file("short", "too short"))).expect_err("short").to_string();
+    assert!(error.contains("shared_store.secret_file") && error.contains("openssl rand"), "{error}");
+}
+
+#[test]
 fn each_wrong_entry_of_an_agent_is_named_with_its_line() {
     let origin = "origin = \"https://app.example.com\"";
     for (from, to, line, entry, cure) in [
@@ -148,8 +172,19 @@ fn each_wrong_entry_of_a_server_is_named_with_its_line() {
         ("[\"http://localhost:28980\"]", "[\"https://*\"]", 3, "origins[0]", "no wildcards"),
         ("[\"http://localhost:28980\"]", "[]", 3, "origins", "list at least"),
         ("\"127.0.0.1:28980\"", "\"localhost:28980\"", 2, "listen", "an IP address"),
-        ("embedded:loopkey-data", "redis://localhost", 4, "store", "embedded:FOLDER"),
+        ("embedded:loopkey-data", "mysql://localhost", 4, "store", "embedded:FOLDER"),
         ("embedded:loopkey-data", "sqlite", 4, "store", "embedded:FOLDER"),
+        ("embedded:loopkey-data", "redis://localhost", 4, "store", "[shared_store]"),
+        ("development = true", "[shared_store]\nreplicas = 1", 6, "shared_store", "for redis:// and postgres:// alone"),
+        ("development = true", "[shared_store]\nreplicas = 1", 6, "shared_store.secret_file", "is missing"),
+        ("development = true", "[shared_store]\nreplicas = 9", 7, "shared_store.replicas", "0 to 8"),
+        (
+            "development = true",
+            "[shared_store]\nsecret_file = \"/nowhere/secret\"",
+            7,
+            "shared_store.secret_file",
+            "cannot be read",
+        ),
         ("ports = [28970]", "ports = [80]", 5, "ports[0]", "10240 to 32767"),
         ("[\"http://localhost:28980\"]", "[\"https://elsewhere.example\"]", 3, "origins[0]", "same site"),
         (

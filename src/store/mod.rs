@@ -20,6 +20,7 @@ mod open;
 mod organisation;
 mod picture;
 mod session;
+mod shared;
 #[cfg(test)]
 mod suite;
 mod text;
@@ -39,6 +40,7 @@ pub use keys::{ChallengeSigners, ROTATION_LEAD_SECONDS};
 pub use open::{OpenError, StoreUrl, open};
 pub use organisation::{BadOrganisationId, OrganisationId};
 pub use session::{EndReason, Lifetimes, NewSession, OpenRefusal, Session, SessionKey, SessionLookup};
+pub use shared::{Address, SEALING_SECRET_MIN_LEN, Shared, SharedOptions};
 pub use text::{BadText, DISPLAY_NAME_MAX_LEN, DisplayName};
 pub use withdrawal::{
     Cursor, Generation, Standing, TAIL_MAX_LEN, Tail, WITHDRAWALS_KEPT_SECONDS, Withdrawal, Withdrawn,

@@ -86,12 +86,12 @@ fn the_protocol_does_no_input_or_output() {
 #[test]
 fn ring_has_one_door() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    for file in sources(&root).into_iter().filter(|file| !file.ends_with("crypto.rs")) {
+    for file in sources(&root).into_iter().filter(|file| !file.starts_with(root.join("crypto"))) {
         let text = std::fs::read_to_string(&file).expect("a readable file");
         // rustls' provider of the same name is asked for by its own path; `String::` only ends alike.
         let names = |line: &str| line.contains(" ring::") || line.contains("(ring::") || line.starts_with("use ring");
         let uses = text.lines().any(names);
-        assert!(!uses, "{} names ring; only src/crypto.rs does", file.display());
+        assert!(!uses, "{} names ring; only src/crypto/ does", file.display());
     }
 }
 

@@ -1,7 +1,11 @@
-//! Keys, signatures, digests and random bytes: the only file that names `ring`.
+//! Keys, signatures, digests and random bytes: the only room that names `ring`.
 //!
 //! Two algorithms and no choice between them at verification time: the stored key says which one it is, and a
 //! statement whose header disagrees is refused before any arithmetic (protocol section 5).
+
+mod seal;
+
+pub use seal::{BrokenSeal, SealingKey};
 
 use std::fmt;
 
@@ -423,6 +427,11 @@ impl<T: zeroize::Zeroize> Secret<T> {
     /// The value itself, for the one call that needs it.
     pub const fn expose(&self) -> &T {
         &self.0
+    }
+
+    /// The value, to be changed in place.
+    pub(crate) const fn expose_mut(&mut self) -> &mut T {
+        &mut self.0
     }
 }
 
