@@ -1,5 +1,6 @@
 //! The command `loopkey`: one file a sub-command.
 
+mod admin;
 mod agent;
 mod check_config;
 mod control;
@@ -66,6 +67,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Runs the login server.
     Serve(serve::Arguments),
+    /// Administers a login server: its accounts, devices, audit record and keys.
+    Admin(admin::Arguments),
     /// Runs the agent.
     Agent(agent::Arguments),
     /// Enrols an account with a ticket of its login server; the account is signed in from then on.
@@ -113,6 +116,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
         match command {
             Command::Demo(arguments) => demo::run(arguments, global).await,
             Command::Serve(arguments) => serve::run(arguments).await,
+            Command::Admin(arguments) => admin::run(arguments).await,
             Command::Agent(arguments) => agent::run(arguments, global).await,
             Command::Enrol(arguments) => enrol::run(arguments, &global).await,
             Command::Presence(arguments) => presence::run(arguments, &global).await,

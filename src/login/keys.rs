@@ -50,8 +50,15 @@ pub(super) async fn refresh(server: Weak<State>) {
     loop {
         tokio::time::sleep(REFRESH).await;
         let Some(server) = server.upgrade() else { return };
-        match server.store.challenge_signers(server.config.algorithm).await {
-            Ok(signers) => server.keys.set(signers),
+        server.look_for_keys().await;
+    }
+}
+
+impl State {
+    /// Takes the keys over as the store has them now.
+    pub(super) async fn look_for_keys(&self) {
+        match self.store.challenge_signers(self.config.algorithm).await {
+            Ok(signers) => self.keys.set(signers),
             Err(error) => tracing::warn!("the challenge keys stay as they are: {error}"),
         }
     }

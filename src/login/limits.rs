@@ -1,4 +1,4 @@
-//! Rate limits: how often one address, one device key and one challenge may call.
+//! Rate limits: how often one address, one device key, one account and one challenge may call.
 //!
 //! A limit should not become a way to lock somebody else out, nor tell anything. So addresses are counted only once it is
 //! sure that no foreign web page made the browser call; devices and challenges only once everything that was presented is
@@ -14,12 +14,12 @@ use axum::http::request::Parts;
 
 use super::address::{Caller, Source, TrustedProxies};
 use super::answer::Refusal;
-use crate::crypto::KeyId;
-use crate::protocol::id::ChallengeId;
+use crate::crypto::{self, KeyId};
+use crate::protocol::id::{ChallengeId, Subject};
 use crate::protocol::rate::RateLimit;
 use crate::protocol::time::Moment;
 
-/// Callers that one limit remembers: its table never takes more than 2.5 MiB. There are six.
+/// Callers that one limit remembers: its table never takes more than 2.5 MiB. There are seven.
 const MAX_KEYS: usize = 14_336;
 
 /// How often may be called: so many times at once, and as many again in each minute.
@@ -29,6 +29,8 @@ pub struct RateLimits {
     pub address_per_minute: u32,
     /// Sound proofs and tokens of one device key, and as many sign-outs.
     pub device_per_minute: u32,
+    /// Sound proofs and tokens of one account, whichever of its devices they come from.
+    pub account_per_minute: u32,
     /// Sound proofs and tokens for one challenge. Honest pages need two.
     pub challenge_per_minute: u32,
     /// Wrong service keys from one address that are told so.
@@ -42,6 +44,7 @@ impl Default for RateLimits {
         Self {
             address_per_minute: 1200,
             device_per_minute: 120,
+            account_per_minute: 240,
             challenge_per_minute: 12,
             wrong_keys_per_minute: 30,
             trusted_proxies: Vec::new(),
@@ -57,6 +60,7 @@ pub(super) struct Limiter {
     agents: Table<Caller>,
     wrong_keys: Table<Caller>,
     devices: Table<KeyId>,
+    accounts: Table<[u8; 32]>,
     sign_outs: Table<KeyId>,
     challenges: Table<ChallengeId>,
     /// What is wrong with the deployment is said once, not at each request.
@@ -72,6 +76,7 @@ impl Limiter {
             agents: Table::new(limits.address_per_minute),
             wrong_keys: Table::new(limits.wrong_keys_per_minute),
             devices: Table::new(limits.device_per_minute),
+            accounts: Table::new(limits.account_per_minute),
             sign_outs: Table::new(limits.device_per_minute),
             challenges: Table::new(limits.challenge_per_minute),
             warned_of_proxy: AtomicBool::new(false),
@@ -99,11 +104,21 @@ impl Limiter {
     }
 
     /// Counts what a device said for a challenge. Only for a statement in which everything was found right.
-    pub(super) fn sound_statement(&self, key: KeyId, challenge: ChallengeId, now: Moment) -> Result<(), Refusal> {
+    pub(super) fn sound_statement(
+        &self,
+        key: KeyId,
+        subject: &Subject,
+        challenge: ChallengeId,
+        now: Moment,
+    ) -> Result<(), Refusal> {
         if !self.challenges.admit(challenge, now) {
             return Err(refused("challenge", &key));
         }
-        if self.devices.admit(key, now) { Ok(()) } else { Err(refused("device", &key)) }
+        if !self.devices.admit(key, now) {
+            return Err(refused("device", &key));
+        }
+        let account = crypto::sha256(&[subject.as_str().as_bytes()]);
+        if self.accounts.admit(account, now) { Ok(()) } else { Err(refused("account", &key)) }
     }
 
     /// Counts a device's sign-out. Only for one in which everything was found right.

@@ -8,6 +8,7 @@
 //! its own address is the configured issuer, and the caller's is the connection's unless a configured proxy says more.
 
 mod address;
+mod admin;
 mod answer;
 mod body;
 mod bus;
@@ -86,6 +87,17 @@ impl LoginServer {
             .route(&at("/v1/devices/{device}"), delete(devices::revoke))
             .route(&at("/v1/enrolment-tickets"), post(tickets::issue))
             .route(&at("/v1/sign-outs"), post(sign_outs::sign_out))
+            .route(&at("/v1/accounts"), get(admin::accounts::list))
+            .route(
+                &at("/v1/accounts/{account}"),
+                get(admin::accounts::show).patch(admin::accounts::change).delete(admin::accounts::erase),
+            )
+            .route(&at("/v1/accounts/{account}/sign-out"), post(admin::accounts::sign_out))
+            .route(&at("/v1/accounts/{account}/devices"), get(admin::devices::list))
+            .route(&at("/v1/accounts/{account}/devices/{device}"), delete(admin::devices::revoke))
+            .route(&at("/v1/organisations/{organisation}/sign-out"), post(admin::organisations::sign_out))
+            .route(&at("/v1/challenge-keys"), post(admin::keys::rotate))
+            .route(&at("/v1/audit"), get(admin::audit::list))
             .route(&at("/healthz"), get(health::alive))
             .route(&at("/readyz"), get(health::ready))
             .route(&at("/sdk/{file}"), get(sdk::file))

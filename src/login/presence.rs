@@ -74,7 +74,8 @@ pub(super) async fn prove(
     let known = device.as_ref().map(DeviceRecord::for_verification);
     let proved = presented.verify(known.as_ref(), &expected).map_err(|fault| refused(device.as_ref(), fault))?;
     let Some(device) = device else { return Err(refused(None, Fault::UnknownKey)) };
-    server.limiter.sound_statement(presented.key_id(), proved.challenge, server.clock.now())?;
+    let (challenge, now) = (proved.challenge, server.clock.now());
+    server.limiter.sound_statement(presented.key_id(), &proved.subject, challenge, now)?;
     if proved.epoch > device.epoch {
         server.store.raise_epoch(&device.id, proved.epoch).await?;
     }

@@ -67,7 +67,8 @@ async fn verify(
     let id = device.as_ref().map(|device| device.id.as_str());
     let redeemable = presented.verify(known.as_ref(), &expected, &subject).map_err(|fault| refuse(id, &fault))?;
     // Before the mark: what is one too many now is still good in a moment.
-    server.limiter.sound_statement(presented.key_id(), *redeemable.mark(), server.clock.now())?;
+    let mark = *redeemable.mark();
+    server.limiter.sound_statement(presented.key_id(), &subject, mark, server.clock.now())?;
     Ok(redeemable)
 }
 

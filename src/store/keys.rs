@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::StoreError;
 use crate::crypto::{Algorithm, Signer, SoftwareKey};
@@ -73,16 +74,16 @@ pub(super) fn load(folder: &Path, algorithm: Algorithm, now: Timestamp) -> Resul
     keyfile::private_folder(folder).map_err(StoreError::new)?;
     let mut files = list(folder)?;
     if files.first().is_none_or(|newest| newest.algorithm != algorithm) {
-        files.insert(0, make(folder, algorithm, files.first())?);
+        files.insert(0, make(folder, algorithm, files.first(), now)?);
     }
     let keys = files.iter().take(READ_AT_MOST).map(read).collect::<Result<Vec<_>, _>>()?;
     Ok(ChallengeSigners::in_use(keys, now))
 }
 
 /// Makes a new challenge key in a folder.
-pub(super) fn rotate(folder: &Path, algorithm: Algorithm) -> Result<(), StoreError> {
+pub(super) fn rotate(folder: &Path, algorithm: Algorithm, now: Timestamp) -> Result<(), StoreError> {
     keyfile::private_folder(folder).map_err(StoreError::new)?;
-    make(folder, algorithm, list(folder)?.first()).map(drop)
+    make(folder, algorithm, list(folder)?.first(), now).map(drop)
 }
 
 /// The folder of the keys inside the store's.
@@ -125,11 +126,15 @@ fn list(folder: &Path) -> Result<Vec<KeyFile>, StoreError> {
     Ok(files)
 }
 
-fn make(folder: &Path, algorithm: Algorithm, newest: Option<&KeyFile>) -> Result<KeyFile, StoreError> {
+/// Makes a key file. Its age is told by the file's time, which is set by the clock that all else here goes by.
+fn make(folder: &Path, algorithm: Algorithm, newest: Option<&KeyFile>, now: Timestamp) -> Result<KeyFile, StoreError> {
     let number = newest.map_or(1, |file| file.number + 1);
     let path = folder.join(format!("challenge-{number:08}-{}.pk8", tag(algorithm)));
     let (_, document) = SoftwareKey::generate(algorithm).map_err(StoreError::new)?;
     keyfile::create(&path, document.expose()).map_err(StoreError::new)?;
+    let made_at = std::time::UNIX_EPOCH + Duration::from_secs(now.0);
+    let dated = std::fs::File::options().append(true).open(&path).and_then(|file| file.set_modified(made_at));
+    dated.map_err(|source| StoreError::new(KeyFileError::Io { path: path.clone(), source }))?;
     Ok(KeyFile { number, algorithm, path })
 }
 
@@ -158,7 +163,7 @@ mod tests {
         let load = |algorithm| load(&keys, algorithm, LATER).expect("loaded");
         let first = load(Algorithm::Es256).public();
         assert_eq!(load(Algorithm::Es256).public(), first);
-        rotate(&keys, Algorithm::Es256).expect("rotated");
+        rotate(&keys, Algorithm::Es256, Timestamp(1000)).expect("rotated");
         let second = load(Algorithm::Es256).public();
         assert_eq!(second.keys().len(), 2);
         assert_eq!(second.keys()[1], first.keys()[0]);

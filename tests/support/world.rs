@@ -66,6 +66,7 @@ impl Server {
         config.limits.address_per_minute = u32::MAX;
         config.limits.challenge_per_minute = u32::MAX;
         config.limits.device_per_minute = u32::MAX;
+        config.limits.account_per_minute = u32::MAX;
         let store = loopkey::store::open(&self.store, Arc::new(SystemClock)).await.expect("a store");
         let server = LoginServer::start(config, store, Arc::new(SystemClock)).await.expect("a login server");
         trace::note(SERVICE_KEY);

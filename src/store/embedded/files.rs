@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::EmbeddedError;
 use crate::keyfile::{self, KeyFileError};
 
-const DATABASE: &str = "loopkey.sqlite3";
+pub(super) const DATABASE: &str = "loopkey.sqlite3";
 
 /// Makes the folder where it is missing, and takes it for this process. The lock goes with the returned file.
 pub(super) fn lock(folder: &Path) -> Result<File, EmbeddedError> {

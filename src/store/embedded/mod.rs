@@ -5,6 +5,7 @@
 //! changes with each process (protocol section 6.9).
 
 mod accounts;
+pub mod backup;
 mod columns;
 mod devices;
 mod files;
@@ -209,8 +210,8 @@ impl Store for Embedded {
         let Keys::Folder(folder) = &self.keys else {
             return Err(StoreError::new("a store in memory keeps one challenge key as long as it lives"));
         };
-        let folder = folder.clone();
-        tokio::task::spawn_blocking(move || keys::rotate(&folder, algorithm)).await.map_err(StoreError::new)??;
+        let (folder, now) = (folder.clone(), self.clock.timestamp());
+        tokio::task::spawn_blocking(move || keys::rotate(&folder, algorithm, now)).await.map_err(StoreError::new)??;
         let record = |c: &Connection, now| columns::record(c, now, Audited::ChallengeKeyRotated, None, None, "");
         self.write(record).await
     }

@@ -90,6 +90,28 @@ async fn i144_429_for_enrolments_and_sign_outs_apart_from_pages() {
     ticket(&server, "ada").await;
 }
 
+/// Many devices of one account are one person, or one thief of all of them.
+#[tokio::test]
+async fn i144_429_per_account_whichever_device_it_is() {
+    let server = Server::start_limited(RateLimits { account_per_minute: 3, ..no_limits() }).await;
+    let devices = [Device::enrol(&server, "ada").await, Device::enrol(&server, "ada").await];
+    let mut browser = server.browser();
+    let prove = async |browser: &mut Browser, device: &Device| {
+        let challenge = browser.challenge().await;
+        let proof = device.proof(&challenge, PresenceState::SignedIn);
+        browser.post("/v1/presence", json!({"challenge": challenge, "proof": proof})).await
+    };
+    for round in 0..3 {
+        assert_eq!(prove(&mut browser, &devices[round % 2]).await.status, 200);
+    }
+    expect_429(&prove(&mut browser, &devices[0]).await);
+    expect_429(&prove(&mut browser, &devices[1]).await);
+    let sam = Device::enrol(&server, "sam").await;
+    assert_eq!(prove(&mut browser, &sam).await.status, 200, "nobody else is concerned");
+    server.clock.advance(Duration::from_secs(20));
+    assert_eq!(prove(&mut browser, &devices[1]).await.status, 200);
+}
+
 #[tokio::test]
 async fn i144_429_per_device_only_for_what_is_sound() {
     let server = Server::start_limited(RateLimits { device_per_minute: 3, ..no_limits() }).await;

@@ -1,5 +1,6 @@
 //! The login server over real sockets: one server a test, on a port of its own, with a clock that the test moves.
 
+mod admin;
 pub(crate) mod browser;
 mod challenge;
 pub(crate) mod device;
@@ -11,6 +12,7 @@ mod pages;
 mod presence;
 mod public;
 mod redeem;
+mod rotation;
 mod sessions;
 mod sign_outs;
 mod stopping;
@@ -64,6 +66,7 @@ pub(crate) fn no_limits() -> RateLimits {
     RateLimits {
         address_per_minute: u32::MAX,
         device_per_minute: u32::MAX,
+        account_per_minute: u32::MAX,
         challenge_per_minute: u32::MAX,
         wrong_keys_per_minute: u32::MAX,
         trusted_proxies: Vec::new(),
