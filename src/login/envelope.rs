@@ -19,6 +19,9 @@ pub(super) async fn wrap(State(server): State<Shared>, request: Request, next: N
     if let Some(origin) = &origin {
         span.record("origin", origin.origin().as_str());
     }
+    let (method, call) =
+        (method_name(request.method()), path.strip_prefix(server.config.issuer.path()).unwrap_or(path));
+    let (call, started) = (call.to_owned(), server.clock.now());
     async move {
         let mut response = match is_preflight(&request) {
             true if origin.is_some() => preflight(),
@@ -32,10 +35,24 @@ pub(super) async fn wrap(State(server): State<Shared>, request: Request, next: N
             allow(headers, origin.origin());
         }
         tracing::debug!(status = status.as_u16(), "answered");
+        server.metrics.answered(method, &call, status.as_u16(), server.clock.now().since(started));
         response
     }
     .instrument(span)
     .await
+}
+
+/// The method as it is counted: whatever callers make up is one.
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
 }
 
 fn is_preflight(request: &Request) -> bool {

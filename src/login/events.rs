@@ -13,6 +13,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use super::answer::Refusal;
 use super::bus::{Listener, News};
 use super::caller::SignedIn;
+use super::metrics::Counted;
 use super::serve::until_set;
 use super::state::Shared;
 use crate::protocol::state::PresenceState;
@@ -33,7 +34,8 @@ pub(super) async fn stream(State(server): State<Shared>, SignedIn(session): Sign
     let mut keep_alive = tokio::time::interval(KEEP_ALIVE);
     keep_alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let closing = server.closing.subscribe();
-    let feed = Feed { server, key, listener, closing, keep_alive, told: None, over: false };
+    let counted = Counted::new(&server.metrics.event_streams);
+    let feed = Feed { _counted: counted, server, key, listener, closing, keep_alive, told: None, over: false };
     let frames = futures::stream::unfold(feed, async |mut feed| {
         let frame = feed.next().await?;
         Some((Ok::<_, Infallible>(frame), feed))
@@ -43,6 +45,7 @@ pub(super) async fn stream(State(server): State<Shared>, SignedIn(session): Sign
 }
 
 struct Feed {
+    _counted: Counted,
     server: Shared,
     key: SessionKey,
     listener: Listener,

@@ -24,6 +24,8 @@ mod keys;
 mod limits;
 mod logout;
 mod metadata;
+mod metered;
+mod metrics;
 mod presence;
 mod redeem;
 mod same_site;
@@ -100,6 +102,7 @@ impl LoginServer {
             .route(&at("/v1/audit"), get(admin::audit::list))
             .route(&at("/healthz"), get(health::alive))
             .route(&at("/readyz"), get(health::ready))
+            .route(&at("/metrics"), get(metrics::show))
             .route(&at("/sdk/{file}"), get(sdk::file))
             .method_not_allowed_fallback(async || Refusal::MethodNotAllowed)
             .layer(axum::middleware::from_fn_with_state(Arc::clone(&self.0), envelope::wrap))

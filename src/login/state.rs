@@ -9,6 +9,8 @@ use super::bus::Bus;
 use super::config::{ConfigFault, LoginConfig};
 use super::keys::{self, CurrentKeys};
 use super::limits::Limiter;
+use super::metered::Metered;
+use super::metrics::Metrics;
 use super::tail;
 use crate::clock::Clock;
 use crate::crypto;
@@ -45,6 +47,7 @@ pub(super) struct State {
     pub(super) service_key: Option<[u8; 32]>,
     pub(super) limiter: Limiter,
     pub(super) bus: Arc<Bus>,
+    pub(super) metrics: Arc<Metrics>,
     /// True once the server stops: event streams end then.
     pub(super) closing: watch::Sender<bool>,
     /// What goes on in the background; it ends with the state, or when it is taken out and shut down.
@@ -64,6 +67,8 @@ impl State {
         if !faults.is_empty() {
             return Err(StartError::Config(faults));
         }
+        let metrics = Arc::new(Metrics::new(clock.timestamp().0));
+        let store: SharedStore = Arc::new(Metered::new(store, Arc::clone(&metrics), Arc::clone(&clock)));
         let signers = store.challenge_signers(config.algorithm).await.map_err(StartError::Keys)?;
         // Before anybody can listen: nothing that happens from now on is missed.
         let (hints, cursor) = (store.hints(), store.log_end().await?);
@@ -73,6 +78,7 @@ impl State {
             service_key: config.service_key.take().map(|key| crypto::sha256(&[key.expose().as_bytes()])),
             limiter: Limiter::new(&config.limits),
             bus: Arc::default(),
+            metrics,
             closing: watch::Sender::new(false),
             config,
             store,

@@ -43,11 +43,13 @@ pub(super) async fn follow(server: Weak<State>, mut cursor: Cursor, mut hints: b
             Hint::LogGrew => match read(&server, &mut cursor).await {
                 Ok(()) if !reachable => {
                     reachable = true;
+                    server.metrics.log_readable.set(1);
                     tracing::info!("the store answers again: sign-outs of other replicas are heard of");
                 }
                 Ok(()) => {}
                 Err(error) if reachable => {
                     reachable = false;
+                    server.metrics.log_readable.set(0);
                     tracing::error!("sign-outs of other replicas are not heard of until the store answers: {error}");
                 }
                 Err(_) => {}
@@ -64,11 +66,13 @@ async fn read(server: &State, cursor: &mut Cursor) -> Result<(), StoreError> {
             Tail::Entries(entries, end) => {
                 for withdrawal in &entries {
                     server.bus.withdraw(withdrawal);
+                    server.metrics.withdrawals.inc();
                 }
                 *cursor = end;
             }
             Tail::Lost(end) => {
                 tracing::warn!("entries of the log of withdrawals were lost: every open session is looked at anew");
+                server.metrics.log_losses.inc();
                 look_at_everything(server).await?;
                 *cursor = end;
             }

@@ -8,6 +8,7 @@ mod enrolment;
 pub(crate) mod failing;
 pub(crate) mod http;
 pub(crate) mod logs;
+mod metrics;
 mod pages;
 mod presence;
 mod public;

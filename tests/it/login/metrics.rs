@@ -1,0 +1,133 @@
+//! `GET /metrics`, and the dashboard that shows it.
+
+use std::collections::BTreeSet;
+
+use loopkey::store::StoreUrl;
+use serde_json::Value;
+
+use super::device::Device;
+use super::failing::FailingStore;
+use super::http::Call;
+use super::{Server, clock};
+
+async fn metrics(server: &Server) -> String {
+    let answer = Call::new("GET", "/metrics").send(server.address).await;
+    assert_eq!(answer.status, 200);
+    let kind = answer.header("content-type").expect("a type");
+    assert!(kind.starts_with("application/openmetrics-text; version=1.0.0"), "{kind}");
+    assert!(answer.body.ends_with("# EOF\n"), "the format wants an end");
+    answer.body
+}
+
+/// The value of a line that begins so.
+fn value(text: &str, line: &str) -> f64 {
+    let found = text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok());
+    found.unwrap_or_else(|| panic!("no {line:?} in\n{text}"))
+}
+
+#[tokio::test]
+async fn what_happens_is_counted_and_nobody_is_named() {
+    let server = Server::start().await;
+    let device = Device::enrol(&server, "grace@example.com").await;
+    let mut browser = server.browser();
+    let challenge = browser.challenge().await;
+    let token = device.token(&challenge);
+    let before = browser.cookies.clone();
+    assert_eq!(browser.login(&challenge, &token, device.subject.as_str()).await.status, 204);
+    let signed_in = browser.cookies.clone();
+    browser.cookies = before;
+    browser.login(&challenge, &token, device.subject.as_str()).await.expect_error(401, "invalid_token");
+    browser.cookies = signed_in;
+    let events = browser.events().await;
+    let text = metrics(&server).await;
+    let login = |status: u16| {
+        value(&text, &format!("loopkey_http_requests_total{{method=\"POST\",call=\"/v1/login\",status=\"{status}\"}}"))
+    };
+    assert_eq!((login(204), login(401)), (1.0, 1.0));
+    let mark = |outcome: &str| value(&text, &format!("loopkey_marks_total{{outcome=\"{outcome}\"}}"));
+    assert_eq!((mark("first"), mark("used")), (1.0, 1.0));
+    assert_eq!(value(&text, "loopkey_store_seconds_count{operation=\"mark\"}"), 2.0);
+    assert_eq!(value(&text, "loopkey_http_request_seconds_count{call=\"/v1/login\"}"), 2.0);
+    assert_eq!((value(&text, "loopkey_event_streams "), value(&text, "loopkey_log_readable ")), (1.0, 1.0));
+    for secret in ["grace", device.id(), device.subject.as_str(), "127.0.0.1", "example.com"] {
+        assert!(!text.contains(secret), "{secret} is in\n{text}");
+    }
+    drop(events);
+    device.signs_out(&server, 1).await;
+    // A page that left is noticed when something is written to it.
+    crate::commands::until("the page's end", || async {
+        let text = metrics(&server).await;
+        value(&text, "loopkey_event_streams ") == 0.0 && value(&text, "loopkey_withdrawals_total ") == 1.0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_store_that_breaks_shows() {
+    let clock = clock();
+    let inner = loopkey::store::open(&StoreUrl::Memory, clock.clone()).await.expect("store");
+    let store = FailingStore::over(inner);
+    let server = Server::start_with(store.clone(), clock).await;
+    let device = Device::enrol(&server, "ada").await;
+    store.fail("mark");
+    let mut browser = server.browser();
+    let challenge = browser.challenge().await;
+    let answer = browser.login(&challenge, &device.token(&challenge), device.subject.as_str()).await;
+    answer.expect_error(503, "unavailable");
+    let text = metrics(&server).await;
+    assert_eq!(value(&text, "loopkey_marks_total{outcome=\"unavailable\"}"), 1.0);
+    assert_eq!(value(&text, "loopkey_store_errors_total{operation=\"mark\"}"), 1.0);
+    store.fail("withdrawals");
+    crate::commands::until("a log that cannot be read", || async {
+        value(&metrics(&server).await, "loopkey_log_readable ") == 0.0
+    })
+    .await;
+    store.recover();
+    crate::commands::until("a log that can be read again", || async {
+        value(&metrics(&server).await, "loopkey_log_readable ") == 1.0
+    })
+    .await;
+}
+
+fn expressions(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value.as_str() {
+                    Some(text) if name == "expr" => found.push(text.to_owned()),
+                    _ => expressions(value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| expressions(item, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn the_dashboard_asks_for_what_is_there() {
+    let server = Server::start().await;
+    let device = Device::enrol(&server, "ada").await;
+    device.signs_in(&mut server.browser()).await;
+    let text = metrics(&server).await;
+    let known: BTreeSet<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .flat_map(|name| ["", "_total", "_bucket", "_sum", "_count", "_info"].map(|end| format!("{name}{end}")))
+        .collect();
+    let dashboard = include_str!("../../../packaging/grafana-dashboard.json");
+    let dashboard: Value = serde_json::from_str(dashboard).expect("JSON");
+    let mut asked = Vec::new();
+    expressions(&dashboard, &mut asked);
+    assert!(asked.len() >= 8, "{asked:?}");
+    for expression in asked {
+        let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        for name in words.filter(|word| word.starts_with("loopkey_")) {
+            assert!(known.contains(name), "{expression}: no {name}");
+        }
+    }
+    let mut ids: Vec<_> = dashboard["panels"].as_array().expect("panels").iter().map(|p| p["id"].as_i64()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), dashboard["panels"].as_array().map_or(0, Vec::len), "each panel has its own id");
+}
