@@ -14,4 +14,5 @@ mod house;
 #[cfg(unix)]
 mod install;
 mod login;
+mod store;
 mod vectors;
