@@ -57,7 +57,16 @@ pub enum KeyFileError {
 /// # Errors
 /// [`KeyFileError::Io`], also where the file exists already.
 pub fn create(path: &Path, secret: &[u8]) -> Result<(), KeyFileError> {
-    write_new(path, secret).and_then(|()| sync_folder(path)).map_err(io_error(path))
+    let make = || {
+        // The name is the caller's alone: drawn at random, or under the folder's lock.
+        if path.symlink_metadata().is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        // A power loss leaves the whole file under its name, or none.
+        std::fs::rename(write_beside(path, secret)?, path)?;
+        sync_folder(path)
+    };
+    make().map_err(io_error(path))
 }
 
 /// Replaces a secret file, or makes it: at every moment the old or the new content is there in full.
@@ -65,14 +74,8 @@ pub fn create(path: &Path, secret: &[u8]) -> Result<(), KeyFileError> {
 /// # Errors
 /// [`KeyFileError::Io`].
 pub fn replace(path: &Path, secret: &[u8]) -> Result<(), KeyFileError> {
-    let fresh = path.with_extension("new");
     let swap = || {
-        match std::fs::remove_file(&fresh) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        write_new(&fresh, secret)?;
-        std::fs::rename(&fresh, path)?;
+        std::fs::rename(write_beside(path, secret)?, path)?;
         sync_folder(path)
     };
     swap().map_err(io_error(path))
@@ -143,14 +146,21 @@ pub fn private_folder(path: &Path) -> Result<(), KeyFileError> {
     Ok(())
 }
 
-fn write_new(path: &Path, secret: &[u8]) -> io::Result<()> {
+/// Writes the file under another name, which is returned, in place of one that a power loss may have left there.
+fn write_beside(path: &Path, secret: &[u8]) -> io::Result<PathBuf> {
+    let fresh = path.with_extension("new");
+    match std::fs::remove_file(&fresh) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
+    let mut file = options.open(&fresh)?;
     file.write_all(secret)?;
-    file.sync_all()
+    file.sync_all()?;
+    Ok(fresh)
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
