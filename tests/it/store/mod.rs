@@ -1,3 +1,5 @@
 //! What stores promise, proven where it can be: single use by a model, durability by pulling the plug.
 
 mod model;
+#[cfg(target_os = "linux")]
+mod power_loss;
