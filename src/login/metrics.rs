@@ -94,9 +94,9 @@ impl Metrics {
         metrics.log_readable.set(1);
         // What has not happened yet is there all the same, so that an alert has something to look at.
         for outcome in ["first", "used", "stale", "unavailable"] {
-            metrics.marks.get_or_create(&Outcome { outcome });
+            drop(metrics.marks.get_or_create(&Outcome { outcome }));
         }
-        metrics.store_errors.get_or_create(&Operation { operation: "mark" });
+        drop(metrics.store_errors.get_or_create(&Operation { operation: "mark" }));
         metrics.started.set(started_at);
         metrics.register();
         metrics

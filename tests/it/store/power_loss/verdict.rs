@@ -59,9 +59,9 @@ impl Answers {
     /// Opens the store of a folder as a login server does after the power came back, and compares.
     pub(super) async fn verdict(&self, folder: &Path) -> Result<(), String> {
         let clock = clock();
-        let store = loopkey::store::open(&StoreUrl::Embedded(folder.to_owned()), clock.clone());
+        let store = loopkey::store::open(&StoreUrl::Embedded(folder.to_owned()), clock.clone()).await;
         let server = Server::start_with(store.map_err(|error| error.to_string())?, clock).await;
-        let audit = server.store.audit_tail(u32::MAX).await.map_err(|error| error.to_string())?;
+        let audit = server.store.audit_tail(None, u32::MAX).await.map_err(|error| error.to_string())?;
         let mut lost = Vec::new();
         for (number, person) in &self.0 {
             lost.extend(person.lost(*number, &server, &audit).await.into_iter().map(|what| format!("{what} {number}")));

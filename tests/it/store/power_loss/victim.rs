@@ -48,7 +48,7 @@ async fn a_login_server_is_busy() {
     let (from, to) = people.split_once(' ').expect("two numbers");
     let (from, to): (usize, usize) = (from.parse().expect("a number"), to.parse().expect("a number"));
     let clock = clock();
-    let store = loopkey::store::open(&StoreUrl::Embedded(folder), clock.clone()).expect("the store opens");
+    let store = loopkey::store::open(&StoreUrl::Embedded(folder), clock.clone()).await.expect("the store opens");
     let server = Arc::new(Server::start_with(store, clock).await);
     let lanes = (0..LANES).map(|lane| {
         let server = Arc::clone(&server);
@@ -77,7 +77,13 @@ async fn come_and_go(server: &Server, number: usize) {
         0 => {
             say(&format!("ending {number}"));
             let (account, id) = (account(number).parse().expect("a name"), device.id().parse().expect("an id"));
-            server.store.revoke_device(&account, &id).await.expect("the store").expect("revoked");
+            assert!(
+                server
+                    .store
+                    .revoke_device(&account, &id, loopkey::store::Actor::Administrator)
+                    .await
+                    .expect("the store")
+            );
             say(&format!("revoked {number}"));
         }
         1 => {
