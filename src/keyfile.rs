@@ -123,6 +123,31 @@ pub fn open_private(path: &Path) -> Result<File, KeyFileError> {
     Ok(file)
 }
 
+/// A folder that this process has for itself, by the lock on its file `lock`. Given back when this is dropped.
+#[derive(Debug)]
+pub struct FolderLock(File);
+
+/// Takes a folder for this process alone; nothing where another has it.
+///
+/// # Errors
+/// [`KeyFileError`] where the lock's file cannot be used.
+pub fn lock_folder(folder: &Path) -> Result<Option<FolderLock>, KeyFileError> {
+    let path = folder.join("lock");
+    let file = open_private(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(FolderLock(file))),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+        Err(std::fs::TryLockError::Error(source)) => Err(KeyFileError::Io { path, source }),
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing would not do: a program that is just being started elsewhere in this process still has the file open.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Makes a folder that only this user can enter, and its parents. One that is there already is left as it is, but must be
 /// this user's, and nobody else's to write in.
 ///

@@ -169,7 +169,9 @@ impl Builder {
             None => peer::system().ok_or(StartError::NoPeerCheck)?,
         };
         keyfile::private_folder(&settings.state_dir)?;
-        let lock = lock(&settings.state_dir)?;
+        // Two agents on one state folder would overwrite each other's epochs.
+        let lock = keyfile::lock_folder(&settings.state_dir)?;
+        let lock = lock.ok_or_else(|| StartError::InUse(settings.state_dir.clone()))?;
         let audit = Arc::new(Audit::open(&settings.state_dir, Arc::clone(&clock))?);
         settings.origins = settings.policy.apply(std::mem::take(&mut settings.origins));
         let keys = match keys {
@@ -208,18 +210,6 @@ impl Builder {
     }
 }
 
-/// Two agents on one state folder would overwrite each other's epochs.
-fn lock(folder: &std::path::Path) -> Result<std::fs::File, StartError> {
-    let path = folder.join("lock");
-    let fault = |source| StartError::Folder(KeyFileError::Io { path: path.clone(), source });
-    let file = keyfile::open_private(&path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(StartError::InUse(folder.to_owned())),
-        Err(std::fs::TryLockError::Error(source)) => Err(fault(source)),
-    }
-}
-
 pub(super) fn is_root() -> bool {
     #[cfg(unix)]
     return rustix::process::geteuid().is_root();
@@ -234,7 +224,7 @@ pub struct Agent {
     control: ControlServer,
     peers: Arc<dyn PeerCheck>,
     /// Held for as long as the agent is.
-    _lock: std::fs::File,
+    _lock: keyfile::FolderLock,
 }
 
 impl Agent {

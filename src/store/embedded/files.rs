@@ -1,27 +1,16 @@
 //! The store's folder and what lies in it.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::EmbeddedError;
-use crate::keyfile::{self, KeyFileError};
+use crate::keyfile::{self, FolderLock};
 
 pub(super) const DATABASE: &str = "loopkey.sqlite3";
 
-/// Makes the folder where it is missing, and takes it for this process. The lock goes with the returned file.
-pub(super) fn lock(folder: &Path) -> Result<File, EmbeddedError> {
+/// Makes the folder where it is missing, and takes it for this process. The folder is given back with the lock.
+pub(super) fn lock(folder: &Path) -> Result<FolderLock, EmbeddedError> {
     keyfile::private_folder(folder)?;
-    let path = folder.join("lock");
-    let file = keyfile::open_private(&path)?;
-    #[cfg(unix)]
-    rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
-        if errno == rustix::io::Errno::WOULDBLOCK {
-            EmbeddedError::InUse(folder.to_owned())
-        } else {
-            EmbeddedError::Files(KeyFileError::Io { path, source: errno.into() })
-        }
-    })?;
-    Ok(file)
+    keyfile::lock_folder(folder)?.ok_or_else(|| EmbeddedError::InUse(folder.to_owned()))
 }
 
 /// Makes the database file where it is missing, so that SQLite gives its own files the same mode.
@@ -39,6 +28,7 @@ mod tests {
     use super::super::Embedded;
     use super::*;
     use crate::clock::SystemClock;
+    use crate::keyfile::KeyFileError;
 
     fn mode(path: &Path) -> u32 {
         std::fs::metadata(path).expect("metadata").permissions().mode() & 0o777

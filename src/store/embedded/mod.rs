@@ -31,7 +31,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::crypto::{Algorithm, KeyId, PublicKey};
-use crate::keyfile::KeyFileError;
+use crate::keyfile::{FolderLock, KeyFileError};
 use crate::protocol::id::{ChallengeId, DeviceId, Epoch, Incarnation, Subject};
 use crate::protocol::time::Timestamp;
 use crate::verify::mark::{FirstUse, MarkError, Marks};
@@ -82,7 +82,7 @@ pub struct Embedded {
     clock: Arc<dyn Clock>,
     keys: Keys,
     hints: Hints,
-    _lock: Option<std::fs::File>,
+    _lock: Option<FolderLock>,
 }
 
 /// Where the challenge keys are.
