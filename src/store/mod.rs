@@ -61,6 +61,11 @@ impl StoreError {
     pub fn new(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self(source.into())
     }
+
+    /// What happened, without the words that every such error begins with: to be said to several callers.
+    fn reason(&self) -> String {
+        self.0.to_string()
+    }
 }
 
 /// The outcome of an operation that may also be refused for a reason of the domain.

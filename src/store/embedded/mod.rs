@@ -8,6 +8,7 @@ mod accounts;
 pub mod backup;
 mod columns;
 mod devices;
+mod fault;
 mod files;
 mod log;
 mod readers;

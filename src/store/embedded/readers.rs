@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
+use super::fault;
 use crate::store::StoreError;
 
 /// Reading connections that wait for work.
@@ -34,7 +35,7 @@ impl Readers {
             let connection = lock(&idle).pop().ok_or_else(|| StoreError::new("no reading connection is left"))?;
             let outcome = work(&connection);
             lock(&idle).push(connection);
-            outcome.map_err(StoreError::new)
+            outcome.map_err(fault::explain)
         });
         read.await.map_err(StoreError::new)?
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use super::fault;
 use crate::store::StoreError;
 
 /// Jobs that may wait. More means that the disk stands still, and the callers are better told so.
@@ -67,7 +68,7 @@ trait Job: Send {
     /// Does it; whether it is to be kept.
     fn run(&mut self, connection: &Connection) -> bool;
     /// Tells whoever waits.
-    fn answer(self: Box<Self>, committed: &rusqlite::Result<()>);
+    fn answer(self: Box<Self>, committed: &Result<(), String>);
 }
 
 struct Work<T, F> {
@@ -86,10 +87,10 @@ where
         matches!(self.outcome, Some(Ok(_)))
     }
 
-    fn answer(self: Box<Self>, committed: &rusqlite::Result<()>) {
+    fn answer(self: Box<Self>, committed: &Result<(), String>) {
         let outcome = match (self.outcome, committed) {
-            (Some(Err(error)), _) => Err(StoreError::new(error)),
-            (_, Err(error)) => Err(StoreError::new(error.to_string())),
+            (Some(Err(error)), _) => Err(fault::explain(error)),
+            (_, Err(why)) => Err(StoreError::new(why.clone())),
             (Some(Ok(value)), Ok(())) => Ok(value),
             (None, Ok(())) => Err(StoreError::new("the write was not tried")),
         };
@@ -106,7 +107,7 @@ fn run(connection: &Connection, mut waiting: mpsc::Receiver<Box<dyn Job>>) {
         {
             batch.push(job);
         }
-        let committed = commit(connection, &mut batch);
+        let committed = commit(connection, &mut batch).map_err(|error| fault::explain(error).reason());
         if let Err(error) = &committed {
             tracing::error!("a batch of {} writes was not committed: {error}", batch.len());
             if !connection.is_autocommit() {
