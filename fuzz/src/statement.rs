@@ -1,7 +1,7 @@
 //! Signed statements: as they are, and signed by the target so that the fuzzer reaches what lies behind the signature.
 //!
-//! The first letter says which statement is meant (`c`hallenge, `p`resence, `l`ogin, `s`ign-out, `e`nrolment; in upper case
-//! the rest is the statement itself, in lower case its header and its claims on a line each). The second says whose key:
+//! The first letter says which statement is meant (`c`hallenge, `p`resence, `l`ogin, `s`ign-out, `e`nrolment, lin`k`; in upper
+//! case the rest is the statement itself, in lower case its header and its claims on a line each). The second says whose key:
 //! `2` is the P-256 key, anything else the Ed25519 key. An empty header stands for the right one.
 
 use std::sync::OnceLock;
@@ -9,8 +9,8 @@ use std::sync::OnceLock;
 use loopkey::crypto::{Algorithm, PublicKey, Signer, SoftwareKey};
 use loopkey::protocol::base64url;
 use loopkey::protocol::statement::{
-    self, BadStatement, CHALLENGE_LIFE_SECONDS, Challenge, Enrolment, LOGIN_LIFE_SECONDS, Login, MAX_STATEMENT_LEN,
-    PRESENCE_LIFE_SECONDS, Presence, SignOut, Statement,
+    self, BadStatement, CHALLENGE_LIFE_SECONDS, Challenge, Enrolment, LOGIN_LIFE_SECONDS, Link, Login,
+    MAX_STATEMENT_LEN, PRESENCE_LIFE_SECONDS, Presence, SignOut, Statement,
 };
 use serde_json::{Map, Value, json};
 
@@ -44,6 +44,7 @@ pub fn run(data: &[u8]) -> bool {
         'p' => read::<Presence>(kind, rest.as_str(), key),
         'l' => read::<Login>(kind, rest.as_str(), key),
         's' => read::<SignOut>(kind, rest.as_str(), key),
+        'k' => read::<Link>(kind, rest.as_str(), key),
         'e' => read::<Enrolment>(kind, rest.as_str(), key),
         _ => false,
     }
@@ -136,6 +137,7 @@ fn assert_signed_alone<S: Statement + PartialEq + std::fmt::Debug>(compact: &str
         (Challenge::TYP, verify::<Challenge>(compact, key.public()).is_ok()),
         (Presence::TYP, verify::<Presence>(compact, key.public()).is_ok()),
         (Login::TYP, verify::<Login>(compact, key.public()).is_ok()),
+        (Link::TYP, verify::<Link>(compact, key.public()).is_ok()),
         (SignOut::TYP, verify::<SignOut>(compact, key.public()).is_ok()),
         (Enrolment::TYP, verify::<Enrolment>(compact, key.public()).is_ok()),
     ];

@@ -13,10 +13,12 @@ use super::doctor::Troubles;
 use super::hub::Hub;
 use super::open::Browser;
 use super::settings::OriginSettings;
+use super::status::AccountInfo;
 use super::ticket::Tickets;
 use crate::clock::Clock;
 use crate::protocol::gate::Refused;
 use crate::protocol::grant::Choice;
+use crate::protocol::id::Epoch;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::origin::Origin;
 
@@ -33,6 +35,7 @@ pub(super) struct Core {
     pub(super) hubs: HashMap<Issuer, Arc<Hub>>,
     pub(super) origins: HashMap<Origin, OriginSettings>,
     revoked: broadcast::Sender<Origin>,
+    revoked_accounts: broadcast::Sender<AccountInfo>,
     /// Counts how often every socket's peer had to be looked at again.
     lookings: watch::Sender<u64>,
     clients: watch::Sender<usize>,
@@ -48,7 +51,7 @@ impl Core {
         hubs: HashMap<Issuer, Arc<Hub>>,
         origins: HashMap<Origin, OriginSettings>,
     ) -> Self {
-        let revoked = broadcast::channel(16).0;
+        let (revoked, revoked_accounts) = (broadcast::channel(16).0, broadcast::channel(16).0);
         let (tickets, actions) = (Tickets::new(), Actions::new());
         let (lookings, clients) = (watch::Sender::new(0), watch::Sender::new(0));
         let troubles = Troubles::default();
@@ -64,6 +67,7 @@ impl Core {
             hubs,
             origins,
             revoked,
+            revoked_accounts,
             lookings,
             clients,
         }
@@ -88,6 +92,25 @@ impl Core {
     pub(super) fn revoke(&self, origin: &Origin) {
         // Nobody listening means that no socket is open.
         let _ = self.revoked.send(origin.clone());
+    }
+
+    /// Accounts whose login server takes this computer's key no more; they are removed by then.
+    pub(super) fn revoked_accounts(&self) -> broadcast::Receiver<AccountInfo> {
+        self.revoked_accounts.subscribe()
+    }
+
+    /// Tells that an account was removed because its login server said so.
+    pub(super) fn account_revoked(&self, account: AccountInfo) {
+        // Nobody listening means that no client is connected: it finds the account gone when it comes.
+        let _ = self.revoked_accounts.send(account);
+    }
+
+    /// Something was done that began at the given epoch. Another epoch means another person, or nobody: what the client
+    /// said of its actions was about the one before.
+    pub(super) fn after(&self, hub: &Hub, epoch: Epoch) {
+        if hub.published().state.epoch != epoch {
+            self.actions.person_changed();
+        }
     }
 
     /// Changes whenever each open socket's peer must be looked at again.

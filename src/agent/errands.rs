@@ -20,10 +20,15 @@ pub(super) async fn greet(hub: Arc<Hub>) {
     }
 }
 
-/// Delivers sign-outs until each is answered (protocol section 6.7). One that the issuer refuses holds up no other.
+/// How long the link has to deliver a sign-out before the issuer is called for it.
+const LINK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Delivers sign-outs until each is answered (protocol section 6.7). One that the issuer refuses holds up no other. Where
+/// the link is up they go over it; whichever way is answered first ends it.
 pub(super) async fn deliver_sign_outs(hub: Arc<Hub>) {
     let mut pause = *RETRY.start();
     loop {
+        hub.leave_it_to_the_link(LINK_PATIENCE).await;
         let mut longest = REFUSED_RETRY;
         for pending in hub.pending_sign_outs() {
             match hub.client.sign_out(&pending.statement).await {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use super::action::ActionOwner;
 use super::audit::{Act, AuditError, Reading};
@@ -155,7 +155,7 @@ impl Handle {
         let hub = self.hub_of(account)?;
         let before = hub.published().state.epoch;
         let seq = hub.set_presence(account, presence)?;
-        self.after(hub, before);
+        self.core.after(hub, before);
         Ok(seq)
     }
 
@@ -175,7 +175,7 @@ impl Handle {
         let hub = self.hub_of(account)?;
         let before = hub.published().state.epoch;
         let epoch = hub.sign_out(account)?;
-        self.after(hub, before);
+        self.core.after(hub, before);
         Ok(epoch)
     }
 
@@ -187,15 +187,15 @@ impl Handle {
         let hub = self.hub_of(account)?;
         let before = hub.published().state.epoch;
         hub.remove(account)?;
-        self.after(hub, before);
+        self.core.after(hub, before);
         Ok(())
     }
 
-    /// Another person, or nobody: what the client said of its actions was about the one before.
-    fn after(&self, hub: &Hub, epoch: Epoch) {
-        if hub.published().state.epoch != epoch {
-            self.core.actions.person_changed();
-        }
+    /// Accounts that were removed because their login server has revoked this computer's device key, as it happens. A
+    /// client hears of them as `account.revoked`.
+    #[must_use]
+    pub fn revoked_accounts(&self) -> broadcast::Receiver<AccountInfo> {
+        self.core.revoked_accounts()
     }
 
     /// The account that is meant where none is named: the only current one, else the only one.

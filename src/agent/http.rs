@@ -56,16 +56,25 @@ pub(super) struct Answer {
 /// # Errors
 /// [`NoClient`] where the extra root certificates cannot be read, or TLS not be set up.
 pub fn client(ca_file: Option<&Path>) -> Result<reqwest::Client, NoClient> {
+    client_over(tls(ca_file)?)
+}
+
+/// TLS as the agent speaks it with its login servers: the system's root certificates, and those in the file.
+pub(super) fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, NoClient> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier =
         rustls_platform_verifier::Verifier::new_with_extra_roots(extra_roots(ca_file)?, Arc::clone(&provider))
             .map_err(|error| NoClient::Tls(error.to_string()))?;
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
+    Ok(rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| NoClient::Tls(error.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
+        .with_no_client_auth())
+}
+
+/// As [`client`], over TLS that is set up already.
+pub(super) fn client_over(tls: rustls::ClientConfig) -> Result<reqwest::Client, NoClient> {
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())

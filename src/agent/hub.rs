@@ -3,6 +3,10 @@
 //! A state is numbered and encoded once and put into one slot; every socket reads the newest from there, so a slow page
 //! skips states and never gets a backlog (protocol sections 3.2 and 4.2).
 
+mod consents;
+mod link;
+mod signing;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,18 +16,15 @@ use super::audit::{Act, Audit, AuditError};
 use super::desktop::Standing;
 use super::issuer::{Enrolled, IssuerClient};
 use super::keystore::{KeyStore, KeyStoreError};
+use super::link::LinkState;
 use super::profile::{is_picture, plain_name};
-use super::record::{Account, Consent, PendingSignOut, Record, RecordError};
+use super::record::{Account, PendingSignOut, Record, RecordError};
 use crate::clock::Clock;
 use crate::crypto::{SignError, Signer};
-use crate::protocol::acceptance::AcceptedChallenge;
-use crate::protocol::consent::{ConsentRequest, Consented, SpentConsent};
-use crate::protocol::grant::Choice;
-use crate::protocol::id::{DeviceIssuer, Epoch, Seq, Subject, TokenId};
+use crate::protocol::id::{DeviceIssuer, Epoch, Seq, Subject};
 use crate::protocol::issuer::Issuer;
-use crate::protocol::origin::Origin;
 use crate::protocol::state::{PresenceState, Published, State};
-use crate::protocol::statement::{self, LOGIN_LIFE_SECONDS, Login, PRESENCE_LIFE_SECONDS, Presence, SignOut};
+use crate::protocol::statement::{self, SignOut};
 
 /// Why the hub could not do as it was told.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,9 @@ pub(super) struct Hub {
     slot: watch::Sender<Arc<Published>>,
     /// Rings when a sign-out waits for delivery.
     pub(super) bell: Notify,
+    /// Counts the changes of who is enrolled, who is signed in, and which sign-outs wait.
+    changes: watch::Sender<u64>,
+    link: watch::Sender<LinkState>,
 }
 
 struct Inner {
@@ -112,7 +116,8 @@ impl Hub {
         }
         let standing = Mutex::new(Standing::new(presence));
         let inner = Mutex::new(Inner { record, signer });
-        Ok(Self { client, issuer, folder, keys, clock, audit, inner, standing, slot, bell })
+        let (changes, link) = (watch::Sender::new(0), watch::Sender::default());
+        Ok(Self { client, issuer, folder, keys, clock, audit, inner, standing, slot, bell, changes, link })
     }
 
     pub(super) const fn issuer(&self) -> &Issuer {
@@ -194,16 +199,8 @@ impl Hub {
         if inner.record.current.as_ref() != Some(subject) {
             return Ok(inner.record.epoch);
         }
-        let mut next = inner.record.clone();
-        next.epoch = next.epoch.next();
-        if let Some(pending) = self.leave(&inner, next.epoch)? {
-            next.keep_sign_out(pending);
-        }
-        next.current = None;
-        let epoch = next.epoch;
-        self.settle(&mut inner, next, None)?;
-        self.publish(&inner, PresenceState::SignedOut);
-        self.bell.notify_one();
+        let epoch = inner.record.epoch.next();
+        self.sign_out_at(&mut inner, epoch)?;
         Ok(epoch)
     }
 
@@ -250,119 +247,9 @@ impl Hub {
         let mut next = inner.record.clone();
         next.accounts.retain(|old| old.subject != *subject);
         next.consents.retain(|consent| consent.subject != *subject);
-        next.save(&self.folder)?;
-        inner.record = next;
+        self.keep(&mut inner, next)?;
         self.audit.note(Act::Removed { issuer: self.issuer.clone(), account: account.subject.clone() });
         Ok(self.keys.remove(account.key)?)
-    }
-
-    /// Signs a presence proof, if the state is still the one that it is asked for.
-    pub(super) fn sign_proof(&self, challenge: &AcceptedChallenge, published: &Published) -> Result<String, HubError> {
-        let (account, signer) = self.signer_for(published.state.epoch)?;
-        let iat = challenge.timestamp(self.clock.now());
-        let claims = challenge.claims();
-        let proof = Presence {
-            iss: DeviceIssuer(account.device),
-            aud: self.issuer.clone(),
-            sub: account.subject,
-            org: claims.org.clone(),
-            nonce: claims.jti,
-            sid: claims.sid,
-            pst: published.state.presence,
-            seq: published.seq,
-            epo: published.state.epoch,
-            iat,
-            exp: iat.plus(PRESENCE_LIFE_SECONDS),
-        };
-        Ok(statement::sign(&proof, signer.as_ref())?)
-    }
-
-    /// Signs a login token for exactly what the person agreed to.
-    pub(super) fn sign_token(
-        &self,
-        challenge: &AcceptedChallenge,
-        consented: Consented,
-    ) -> Result<(String, SpentConsent), HubError> {
-        let agreed = consented.request();
-        let (account, signer) = self.signer_for(agreed.epoch)?;
-        let claims = challenge.claims();
-        if account.subject != agreed.subject || claims.org != agreed.origin || self.issuer != agreed.issuer {
-            return Err(HubError::Changed);
-        }
-        let now = self.clock.now();
-        let iat = challenge.timestamp(now);
-        let token = Login {
-            iss: DeviceIssuer(account.device),
-            aud: claims.rdm.clone(),
-            sub: account.subject,
-            org: claims.org.clone(),
-            nonce: claims.jti,
-            sid: claims.sid,
-            jti: TokenId::from_bytes(crate::crypto::random()),
-            epo: agreed.epoch,
-            uv: consented.how(),
-            iat,
-            exp: iat.plus(LOGIN_LIFE_SECONDS),
-        };
-        let signed = statement::sign(&token, signer.as_ref())?;
-        // What is not written down is not given out.
-        let issuer = self.issuer.clone();
-        self.audit.record(Act::Token { issuer, origin: token.org, account: token.sub, epoch: token.epo })?;
-        Ok((signed, consented.spend(claims, now)))
-    }
-
-    /// What the person is to be asked, if the epoch is still the one of the card.
-    pub(super) fn consent_request(&self, origin: &Origin, epoch: Epoch) -> Result<(ConsentRequest, Account), HubError> {
-        let (account, _) = self.signer_for(epoch)?;
-        let subject = account.subject.clone();
-        Ok((ConsentRequest { origin: origin.clone(), issuer: self.issuer.clone(), subject, epoch }, account))
-    }
-
-    pub(super) fn is_remembered(&self, request: &ConsentRequest) -> bool {
-        self.lock().record.consents.iter().any(|c| c.subject == request.subject && c.origin == request.origin)
-    }
-
-    pub(super) fn remember(&self, request: &ConsentRequest) -> Result<(), HubError> {
-        let mut inner = self.lock();
-        let mut next = inner.record.clone();
-        let (subject, origin) = (request.subject.clone(), request.origin.clone());
-        next.keep_consent(Consent { subject, origin, since: self.clock.wall() });
-        next.save(&self.folder)?;
-        inner.record = next;
-        Ok(())
-    }
-
-    pub(super) fn consents(&self) -> Vec<Consent> {
-        self.lock().record.consents.clone()
-    }
-
-    /// Forgets every consent for an origin; true where there was one.
-    pub(super) fn revoke_consents(&self, origin: &Origin) -> Result<bool, HubError> {
-        let mut inner = self.lock();
-        let mut next = inner.record.clone();
-        next.consents.retain(|consent| consent.origin != *origin);
-        let some = next.consents.len() != inner.record.consents.len();
-        next.save(&self.folder)?;
-        inner.record = next;
-        Ok(some)
-    }
-
-    /// What the person chose for an origin.
-    pub(super) fn choice(&self, origin: &Origin) -> Option<Choice> {
-        self.lock().record.choices.get(origin).copied()
-    }
-
-    /// Keeps what the person chooses for an origin; `None` is as configured.
-    pub(super) fn choose(&self, origin: &Origin, choice: Option<Choice>) -> Result<(), HubError> {
-        let mut inner = self.lock();
-        let mut next = inner.record.clone();
-        match choice {
-            Some(choice) => next.choices.insert(origin.clone(), choice),
-            None => next.choices.remove(origin),
-        };
-        next.save(&self.folder)?;
-        inner.record = next;
-        Ok(())
     }
 
     /// The sign-outs that the issuer has not answered yet.
@@ -375,8 +262,20 @@ impl Hub {
         let mut inner = self.lock();
         let mut next = inner.record.clone();
         next.sign_outs.retain(|pending| pending != sign_out);
-        next.save(&self.folder)?;
-        inner.record = next;
+        self.keep(&mut inner, next)
+    }
+
+    /// Signs out whoever is signed in; the epoch is a higher one than before.
+    fn sign_out_at(&self, inner: &mut Inner, epoch: Epoch) -> Result<(), HubError> {
+        let mut next = inner.record.clone();
+        next.epoch = epoch;
+        if let Some(pending) = self.leave(inner, epoch)? {
+            next.keep_sign_out(pending);
+        }
+        next.current = None;
+        self.settle(inner, next, None)?;
+        self.publish(inner, PresenceState::SignedOut);
+        self.bell.notify_one();
         Ok(())
     }
 
@@ -393,28 +292,24 @@ impl Hub {
         Ok(Some(PendingSignOut { key: account.key, statement: statement::sign(&statement, signer.as_ref())? }))
     }
 
-    /// Takes on a new record with its signer, once it is on the disk.
-    fn settle(&self, inner: &mut Inner, next: Record, signer: Option<Arc<dyn Signer>>) -> Result<(), HubError> {
+    /// Takes on a new record, once it is on the disk.
+    fn keep(&self, inner: &mut Inner, next: Record) -> Result<(), HubError> {
         next.save(&self.folder)?;
-        let left = inner.record.current.take().filter(|_| next.epoch != inner.record.epoch);
-        *inner = Inner { record: next, signer };
+        inner.record = next;
+        self.changes.send_modify(|count| *count += 1);
+        Ok(())
+    }
+
+    /// As [`Hub::keep`], for a record in which somebody else may be signed in, with that one's signer.
+    fn settle(&self, inner: &mut Inner, next: Record, signer: Option<Arc<dyn Signer>>) -> Result<(), HubError> {
+        let left = inner.record.current.clone().filter(|_| next.epoch != inner.record.epoch);
+        self.keep(inner, next)?;
+        inner.signer = signer;
         if let Some(account) = left {
             let (issuer, epoch) = (self.issuer.clone(), inner.record.epoch);
             self.audit.note(Act::SignedOut { issuer, account, epoch });
         }
         Ok(())
-    }
-
-    fn signer_for(&self, epoch: Epoch) -> Result<(Account, Arc<dyn Signer>), HubError> {
-        let inner = self.lock();
-        if inner.record.epoch != epoch {
-            return Err(HubError::Changed);
-        }
-        let account = inner.record.current.as_ref().and_then(|subject| inner.record.account(subject));
-        match (account, &inner.signer) {
-            (Some(account), Some(signer)) => Ok((account.clone(), Arc::clone(signer))),
-            _ => Err(HubError::SignedOut),
-        }
     }
 
     /// Takes in that the desktop has changed: the most that the presence can be, and whether a client is connected.

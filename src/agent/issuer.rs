@@ -1,6 +1,11 @@
 //! The agent's side of one login server: its keys, its clock, enrolment and sign-outs (protocol sections 4.1 and 6).
 
+mod link;
 mod selftest;
+
+#[cfg(test)]
+pub(super) use link::socket_config;
+pub(super) use link::{DialFault, LinkSocket};
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +19,7 @@ use crate::crypto::PublicKey;
 use crate::protocol::acceptance::{self, AcceptedChallenge, ChallengeFault, Expected, IssuerTime, SeenChallenges};
 use crate::protocol::connection::ChallengeRefusal;
 use crate::protocol::id::{DeviceId, Epoch, Subject};
-use crate::protocol::issuer::Issuer;
+use crate::protocol::issuer::{Issuer, LinkUrl};
 use crate::protocol::metadata::Metadata;
 use crate::protocol::origin::Origin;
 use crate::protocol::statement::jwk::JwkSet;
@@ -88,6 +93,8 @@ pub(super) struct Enrolled {
 pub(super) struct IssuerClient {
     issuer: Issuer,
     http: reqwest::Client,
+    /// For the link, which is no HTTP call.
+    tls: Arc<rustls::ClientConfig>,
     clock: Arc<dyn Clock>,
     known: Mutex<Known>,
     /// One fetch at a time: whoever comes second finds what the first one brought.
@@ -97,6 +104,7 @@ pub(super) struct IssuerClient {
 #[derive(Default)]
 struct Known {
     keys: Vec<PublicKey>,
+    link: Option<LinkUrl>,
     time: Option<IssuerTime>,
     fetched: Option<Moment>,
     /// When a key that is not published was last looked for, and when the time was last asked.
@@ -113,8 +121,10 @@ impl std::fmt::Debug for IssuerClient {
 
 impl IssuerClient {
     pub(super) fn new(issuer: Issuer, ca_file: Option<&Path>, clock: Arc<dyn Clock>) -> Result<Self, NoClient> {
-        let http = http::client(ca_file)?;
-        Ok(Self { issuer, http, clock, known: Mutex::default(), fetching: tokio::sync::Mutex::default() })
+        let tls = http::tls(ca_file)?;
+        let http = http::client_over(tls.clone())?;
+        let tls = Arc::new(tls);
+        Ok(Self { issuer, http, tls, clock, known: Mutex::default(), fetching: tokio::sync::Mutex::default() })
     }
 
     /// Accepts a challenge for a page of `origin`, asking the issuer anew where its keys or its time may be out of date.
@@ -181,6 +191,7 @@ impl IssuerClient {
         let now = self.clock.now();
         let mut known = self.lock();
         known.keys = keys;
+        known.link = metadata.link_endpoint;
         known.time = Some(IssuerTime { date, heard: now });
         known.fetched = Some(now);
         tracing::debug!(issuer = %self.issuer, keys = known.keys.len(), "fetched the issuer's keys");

@@ -21,6 +21,7 @@ mod http;
 mod hub;
 mod issuer;
 mod keystore;
+mod link;
 mod listener;
 mod open;
 mod pass;

@@ -20,6 +20,7 @@ use super::http::NoClient;
 use super::hub::{Hub, HubError};
 use super::issuer::IssuerClient;
 use super::keystore::{FileKeyStore, KeyStore, KeyStoreError};
+use super::link;
 use super::listener::{BadInherited, LoopbackListener, NoFreePort};
 use super::open::{Browser, DefaultBrowser};
 use super::peer::{self, PeerCheck};
@@ -267,6 +268,7 @@ impl Agent {
         for hub in handle.core.hubs.values() {
             background.spawn(greet(Arc::clone(hub)));
             background.spawn(deliver_sign_outs(Arc::clone(hub)));
+            background.spawn(link::keep(Arc::clone(hub), Arc::clone(&handle.core)));
         }
         #[cfg(target_os = "linux")]
         if handle.settings.desktop_presence {

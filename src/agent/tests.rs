@@ -54,14 +54,14 @@ impl Clock for PausedClock {
     }
 }
 
-struct House {
-    doorman: Arc<Doorman>,
+pub(super) struct House {
+    pub(super) doorman: Arc<Doorman>,
     _stop: watch::Sender<Stop>,
-    _folder: tempfile::TempDir,
+    pub(super) folder: tempfile::TempDir,
 }
 
 /// An agent without a network: pages of one origin may open sockets by their origin alone.
-fn house() -> House {
+pub(super) fn house() -> House {
     let folder = tempfile::tempdir().expect("a folder");
     let clock: Arc<dyn Clock> = Arc::new(PausedClock(Instant::now()));
     let issuer: Issuer = "https://login.example".parse().expect("an issuer");
@@ -92,7 +92,7 @@ fn house() -> House {
     ));
     let (stop, stopped) = watch::channel(Stop::No);
     let doorman = Arc::new(Doorman { core, gate, peers: Arc::new(peer::Off), stop: stopped });
-    House { doorman, _stop: stop, _folder: folder }
+    House { doorman, _stop: stop, folder }
 }
 
 impl House {

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Why the agent closes a socket: RFC 6455 section 7.4 and protocol section 4. The reason text is always empty.
+/// Why the agent closes a socket, or either side a link: RFC 6455 section 7.4 and protocol section 4. The reason text is
+/// always empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u16)]
 pub enum CloseCode {

@@ -60,8 +60,8 @@ impl Issuer {
 
     /// Where agents link up: the issuer with `ws` or `wss` (protocol section 6).
     #[must_use]
-    pub fn link_url(&self) -> String {
-        self.endpoint("/v1/link").replacen("http", "ws", 1)
+    pub fn link_url(&self) -> LinkUrl {
+        LinkUrl(self.endpoint("/v1/link").replacen("http", "ws", 1))
     }
 }
 
@@ -120,6 +120,32 @@ impl std::fmt::Display for LoginUrl {
     }
 }
 
+/// Where agents link up: the metadata's `link_endpoint`, the `aud` of L. Compared byte for byte.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LinkUrl(String);
+
+impl LinkUrl {
+    /// The address as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it is on the issuer's own origin, with `ws` for `http` and `wss` for `https`.
+    #[must_use]
+    pub fn is_of(&self, issuer: &Issuer) -> bool {
+        let origin = issuer.origin().as_str().replacen("http", "ws", 1);
+        self.0.strip_prefix(&origin).is_some_and(|path| path.starts_with('/'))
+    }
+}
+
+impl std::fmt::Display for LinkUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,12 +156,29 @@ mod tests {
         assert_eq!(issuer.origin().as_str(), "https://app.example.com");
         assert_eq!(issuer.path(), "/loopkey");
         assert_eq!(issuer.login_url().to_string(), "https://app.example.com/loopkey/v1/login");
-        assert_eq!(issuer.link_url(), "wss://app.example.com/loopkey/v1/link");
+        assert_eq!(issuer.link_url().as_str(), "wss://app.example.com/loopkey/v1/link");
         let local: Issuer = "http://localhost:28980".parse().expect("issuer");
         assert_eq!((local.path(), local.link_url().as_str()), ("", "ws://localhost:28980/v1/link"));
         let short: Issuer = "https://a.b/c/d".parse().expect("issuer");
         assert_eq!((short.origin().as_str(), short.path()), ("https://a.b", "/c/d"));
         assert_eq!((short.as_str(), short.to_string().as_str()), ("https://a.b/c/d", "https://a.b/c/d"));
+    }
+
+    #[test]
+    fn a_link_is_on_the_issuers_own_origin() {
+        let issuer: Issuer = "https://app.example.com/loopkey".parse().expect("issuer");
+        assert!(issuer.link_url().is_of(&issuer) && LinkUrl("wss://app.example.com/other".into()).is_of(&issuer));
+        for foreign in [
+            "ws://app.example.com/loopkey/v1/link",
+            "https://app.example.com/loopkey/v1/link",
+            "wss://app.example.com",
+            "wss://app.example.com.evil.test/v1/link",
+            "wss://app.example.com:444/v1/link",
+            "wss://app.example.com@evil.test/v1/link",
+            "",
+        ] {
+            assert!(!LinkUrl(foreign.to_owned()).is_of(&issuer), "{foreign}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::issuer::Issuer;
+use super::issuer::{Issuer, LinkUrl};
 use super::origin::Origin;
 
 /// The scheme that wakes an agent (protocol section 8).
@@ -23,7 +23,9 @@ pub struct Metadata {
     pub logout_endpoint: String,
     pub events_endpoint: String,
     pub enrolment_endpoint: String,
-    pub link_endpoint: String,
+    /// An issuer without a link has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_endpoint: Option<LinkUrl>,
     /// The ports where pages look for an agent, in order.
     pub ports: Vec<u16>,
     /// The origins whose pages may call this login server.
@@ -46,7 +48,7 @@ impl Metadata {
             logout_endpoint: issuer.endpoint("/v1/logout"),
             events_endpoint: issuer.endpoint("/v1/session/events"),
             enrolment_endpoint: issuer.endpoint("/v1/devices"),
-            link_endpoint: issuer.link_url(),
+            link_endpoint: Some(issuer.link_url()),
             ports,
             origins,
             scheme: WAKE_SCHEME.to_owned(),

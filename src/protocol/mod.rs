@@ -2,7 +2,7 @@
 //!
 //! Follow one connection through the modules:
 //! [`head`] takes the request head apart, [`gate`] admits it, [`connection`] speaks the agent's half of the messages in
-//! [`message`] (and [`page`] the page's), and the [`statement`]s are what gets signed on the way. [`limits`] and [`code`]
+//! [`message`] (and [`page`] the page's), [`link`] is what agent and login server say to each other, and the [`statement`]s are what gets signed on the way. [`limits`] and [`code`]
 //! hold every number and every code once.
 
 pub mod acceptance;
@@ -19,6 +19,7 @@ pub mod id;
 pub mod issuer;
 pub mod json;
 pub mod limits;
+pub mod link;
 pub mod message;
 pub mod metadata;
 pub mod news;

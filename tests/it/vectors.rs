@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use loopkey::crypto::{Algorithm, PublicKey, Signer, SoftwareKey};
 use loopkey::protocol::base64url;
+use loopkey::protocol::link::{ToAgent, ToServer};
 use loopkey::protocol::message::{AgentMessage, PageMessage};
 use loopkey::protocol::origin::Origin;
 use loopkey::protocol::statement::jwk::Jwk;
-use loopkey::protocol::statement::{self, Challenge, Login, Presence, SignOut};
+use loopkey::protocol::statement::{self, Challenge, Link, Login, Presence, SignOut};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -56,6 +57,27 @@ fn messages() {
 }
 
 #[test]
+fn link_frames() {
+    let vectors = read("link.json");
+    for text in list(&vectors, "agent_to_server").iter().map(|m| m.as_str().expect("text")) {
+        let frame = ToServer::parse(text).unwrap_or_else(|_| panic!("{text}"));
+        assert_eq!(serde_json::from_str::<Value>(&frame.encode()).ok(), serde_json::from_str(text).ok(), "{text}");
+    }
+    for text in list(&vectors, "agent_to_server_refused").iter().map(|m| m.as_str().expect("text")) {
+        assert!(ToServer::parse(text).is_err(), "{text}");
+    }
+    for text in list(&vectors, "server_to_agent").iter().map(|m| m.as_str().expect("text")) {
+        assert!(ToAgent::parse(text).is_ok_and(|frame| frame != ToAgent::Unknown), "{text}");
+    }
+    for text in list(&vectors, "server_to_agent_passed_over").iter().map(|m| m.as_str().expect("text")) {
+        assert_eq!(ToAgent::parse(text), Ok(ToAgent::Unknown), "{text}");
+    }
+    for text in list(&vectors, "server_to_agent_refused").iter().map(|m| m.as_str().expect("text")) {
+        assert!(ToAgent::parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn sids() {
     let vectors = read("sids.json");
     for pair in list(&vectors, "sids") {
@@ -78,6 +100,7 @@ fn accepts(signed: &Signed, key: &PublicKey) -> bool {
         "challenge" => statement::verify::<Challenge>(&signed.compact, key).is_ok(),
         "presence" => statement::verify::<Presence>(&signed.compact, key).is_ok(),
         "login" => statement::verify::<Login>(&signed.compact, key).is_ok(),
+        "link" => statement::verify::<Link>(&signed.compact, key).is_ok(),
         "sign_out" => statement::verify::<SignOut>(&signed.compact, key).is_ok(),
         "enrolment" => statement::verify_enrolment(&signed.compact).is_ok_and(|(_, own)| own == *key),
         other => panic!("no statement is called {other}"),
@@ -119,6 +142,7 @@ fn claims_of(typ: &str, jwk: &Jwk) -> Value {
             "sid": id(2, 32), "pst": "signed_in", "seq": 17, "epo": 4, "iat": 1_795_204_801, "exp": 1_795_204_861}),
         "login" => json!({"iss": device, "aud": rdm, "sub": "c3ViamVjdA", "org": origin, "nonce": id(1, 32),
             "sid": id(2, 32), "jti": id(3, 16), "epo": 4, "uv": "prompt", "iat": 1_795_204_802, "exp": 1_795_205_102}),
+        "link" => json!({"iss": device, "aud": "wss://app.example.com/loopkey/v1/link", "nonce": id(5, 32), "epo": 5}),
         "sign_out" => json!({"iss": device, "aud": issuer, "sub": "c3ViamVjdA", "epo": 5}),
         _ => json!({"aud": issuer, "nonce": id(4, 32), "jwk": jwk, "name": "Ada's laptop"}),
     }
@@ -137,6 +161,7 @@ fn write_statements() -> Value {
             ("presence", "loopkey-presence+jwt"),
             ("login", "loopkey-login+jwt"),
             ("sign_out", "loopkey-signout+jwt"),
+            ("link", "loopkey-link+jwt"),
             ("enrolment", "loopkey-enrolment+jwt"),
         ] {
             let header = json!({"alg": name, "typ": typ, "kid": kid});

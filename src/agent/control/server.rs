@@ -37,6 +37,7 @@ impl ControlServer {
     pub(in crate::agent) async fn run(self, agent: Handle) {
         let mut connections = JoinSet::new();
         let mut sockets = agent.open_sockets();
+        let mut revoked = agent.revoked_accounts();
         loop {
             tokio::select! {
                 () = agent.stopped() => break,
@@ -51,6 +52,10 @@ impl ControlServer {
                     let open = sockets.borrow_and_update().clone();
                     let origins: Vec<_> = open.iter().map(|(o, n)| json!({"origin": o, "sockets": n})).collect();
                     self.clients.tell("sockets.changed", &json!({ "origins": origins }));
+                }
+                Ok(account) = revoked.recv() => {
+                    let params = json!({ "account": account.account, "issuer": account.issuer });
+                    self.clients.tell("account.revoked", &params);
                 }
                 Some(_) = connections.join_next() => {}
             }

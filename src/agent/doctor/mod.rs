@@ -5,6 +5,7 @@
 mod finding;
 mod gate;
 mod issuers;
+mod link;
 mod state;
 mod troubles;
 
@@ -38,6 +39,7 @@ impl Handle {
         let looks = hubs.iter().map(|hub| issuers::examine_hub(hub, &*self.core.clock));
         for (hub, findings) in hubs.iter().zip(join_all(looks).await) {
             examination.add(hub.issuer().to_string(), findings);
+            examination.add(hub.issuer().to_string(), link::examine_link(hub));
             let waiting = hub.pending_sign_outs().len();
             let waits = (waiting > 0).then(|| {
                 Finding::warning(

@@ -6,12 +6,14 @@
 //! | [`Presence`] P | device key | "the enrolled agent is here, and its state is …" |
 //! | [`Login`] T | device key | "the person agreed; let this browser in" |
 //! | [`SignOut`] S | device key | "everything before this epoch is over" |
+//! | [`Link`] L | device key | "the enrolled agent opens this link" |
 //! | [`Enrolment`] E | the new device key | "this key belongs to whoever holds the ticket" |
 
 mod challenge;
 mod enrolment;
 pub mod jwk;
 mod jws;
+mod link;
 mod login;
 mod presence;
 mod sign_out;
@@ -21,6 +23,7 @@ mod tests;
 pub use challenge::{AGENT_AUDIENCE, Audience, CHALLENGE_LIFE_SECONDS, Challenge, sid};
 pub use enrolment::{DEVICE_NAME_MAX_LEN, Enrolment, verify_enrolment};
 pub use jws::{BadStatement, MAX_STATEMENT_LEN, Statement, Unverified, sign, verify};
+pub use link::Link;
 pub use login::{LOGIN_LIFE_SECONDS, Login, UserVerification};
 pub use presence::{PRESENCE_LIFE_SECONDS, Presence};
 pub use sign_out::SignOut;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Statement;
+use super::{Statement, Unverified};
 use crate::protocol::id::{DeviceIssuer, Epoch, Subject};
 use crate::protocol::issuer::Issuer;
 
@@ -22,4 +22,12 @@ pub struct SignOut {
 
 impl Statement for SignOut {
     const TYP: &'static str = "loopkey-signout+jwt";
+}
+
+impl SignOut {
+    /// The epoch that a statement of one's own names, to know its answer by. Nothing is verified.
+    #[must_use]
+    pub fn epoch_of(compact: &str) -> Option<Epoch> {
+        Unverified::<Self>::parse(compact).ok()?.claims().ok().map(|claims| claims.epo)
+    }
 }
