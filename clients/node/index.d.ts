@@ -160,7 +160,7 @@ export interface LoopkeyClientEvents {
   disconnected: [reason: LoopkeyError];
   /** Open sockets of pages, by origin. */
   sockets: [origins: { origin: string; sockets: number }[]];
-  /** The login server knows this computer's key no more. Not sent by this version of the agent. */
+  /** The login server has revoked this computer's key: the account is removed, and can only be enrolled anew. */
   accountRevoked: [revoked: { account: string; issuer: string }];
   /** For the log: a {@link LoopkeyError}, or what `onConsent` or an action threw. */
   fault: [error: Error, during: During];

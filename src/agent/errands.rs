@@ -15,7 +15,7 @@ const RETRY: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Durat
 
 /// Fetches the issuer's keys and time before the first page asks.
 pub(super) async fn greet(hub: Arc<Hub>) {
-    if let Err(error) = hub.client.fetch().await {
+    if let Err(error) = hub.client.refresh().await {
         tracing::warn!(%error, "the login server does not answer yet; it is asked again when a page needs it");
     }
 }

@@ -129,9 +129,7 @@ impl IssuerClient {
 
     /// Accepts a challenge for a page of `origin`, asking the issuer anew where its keys or its time may be out of date.
     pub(super) async fn accept(&self, compact: &str, origin: &Origin) -> Result<AcceptedChallenge, RefusedChallenge> {
-        if self.lock().fetched.is_none_or(|at| self.clock.now().since(at) > KEYS_MAX_AGE) {
-            self.fetch().await?;
-        }
+        self.refresh().await?;
         let fault = match self.try_accept(compact, origin) {
             Err(fault @ (ChallengeFault::UnknownKey(_) | ChallengeFault::Time)) => fault,
             other => return Ok(other?),
@@ -168,13 +166,24 @@ impl IssuerClient {
         acceptance::accept(compact, keys, Expected { issuer: &self.issuer, origin, time }, seen, now)
     }
 
+    /// Fetches what was never fetched, or a day ago.
+    pub(super) async fn refresh(&self) -> Result<(), IssuerFault> {
+        let is_old = || self.lock().fetched.is_none_or(|at| self.clock.now().since(at) > KEYS_MAX_AGE);
+        if !is_old() {
+            return Ok(());
+        }
+        let _one = self.fetching.lock().await;
+        if is_old() { self.fetch_now().await } else { Ok(()) }
+    }
+
     /// Fetches metadata and keys, and with them the issuer's time.
     pub(super) async fn fetch(&self) -> Result<(), IssuerFault> {
         let asked = self.clock.now();
         let _one = self.fetching.lock().await;
-        if self.lock().fetched.is_some_and(|at| at > asked) {
-            return Ok(());
-        }
+        if self.lock().fetched.is_some_and(|at| at > asked) { Ok(()) } else { self.fetch_now().await }
+    }
+
+    async fn fetch_now(&self) -> Result<(), IssuerFault> {
         let (_, metadata): (_, Metadata) = self.get(&self.issuer.endpoint("/.well-known/loopkey.json")).await?;
         if metadata.issuer != self.issuer {
             return Err(self.misbehaved(format!("its metadata names another issuer: {}", metadata.issuer)));

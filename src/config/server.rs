@@ -27,6 +27,8 @@ const KEYS: [&str; 10] = [
 const REPLICAS: RangeInclusive<usize> = 0..=8;
 /// What one address may ask for in a minute. Below the least, one person with a few tabs is one too many.
 const ADDRESS_PER_MINUTE: RangeInclusive<usize> = 60..=1_000_000;
+/// Agents that may be linked at once. With none of them nobody hears of a revocation in time.
+const LINKS: RangeInclusive<usize> = 1..=1_000_000;
 
 /// Everything that `server.toml` says, files read.
 #[derive(Debug, Clone)]
@@ -151,8 +153,12 @@ fn read_limits(mut section: Section<'_>) -> RateLimits {
     if let Some(number) = section.number("address_per_minute", least, most) {
         limits.address_per_minute = u32::try_from(number).unwrap_or(u32::MAX);
     }
+    let (least, most) = LINKS.into_inner();
+    if let Some(number) = section.number("links", least, most) {
+        limits.links = u32::try_from(number).unwrap_or(u32::MAX);
+    }
     limits.trusted_proxies = section.list_of("trusted_proxies").unwrap_or_default();
-    section.end(&["address_per_minute", "trusted_proxies"]);
+    section.end(&["address_per_minute", "links", "trusted_proxies"]);
     limits
 }
 

@@ -60,6 +60,8 @@ refusals! {
     StaleChallenge = CONFLICT "stale_challenge",
     /// The key is enrolled already: make another.
     DuplicateKey = CONFLICT "duplicate_key",
+    /// Not an agent that wants to link: the call is an upgrade to a WebSocket.
+    UpgradeRequired = UPGRADE_REQUIRED "upgrade_required",
     /// The body is larger than the call takes.
     TooLarge = PAYLOAD_TOO_LARGE "too_large",
     /// The body is not `application/json`, or compressed.
@@ -80,6 +82,8 @@ impl IntoResponse for Refusal {
             Self::Unavailable | Self::TooMany => Some((header::RETRY_AFTER, "1")),
             // Whatever was exceeded and by how much: the answer says nothing about anybody else's calls.
             Self::TooManyRequests => Some((header::RETRY_AFTER, "5")),
+            // RFC 9110 section 15.5.22.
+            Self::UpgradeRequired => Some((header::UPGRADE, "websocket")),
             Self::Unauthorized => Some((header::WWW_AUTHENTICATE, "Bearer")),
             Self::TooLarge | Self::Timeout => Some((header::CONNECTION, "close")),
             _ => None,

@@ -35,6 +35,8 @@ pub struct RateLimits {
     pub challenge_per_minute: u32,
     /// Wrong service keys from one address that are told so.
     pub wrong_keys_per_minute: u32,
+    /// Agents that are linked at once, those that are opening their link among them.
+    pub links: u32,
     /// Proxies in front, which say for whom they call. Without them everybody behind a proxy shares one address.
     pub trusted_proxies: Vec<TrustedProxies>,
 }
@@ -47,6 +49,7 @@ impl Default for RateLimits {
             account_per_minute: 240,
             challenge_per_minute: 12,
             wrong_keys_per_minute: 30,
+            links: 16_384,
             trusted_proxies: Vec::new(),
         }
     }

@@ -22,6 +22,8 @@ mod events;
 mod health;
 mod keys;
 mod limits;
+mod link;
+mod links;
 mod logout;
 mod metadata;
 mod metered;
@@ -38,6 +40,7 @@ mod tail;
 mod tickets;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{delete, get, post};
@@ -53,6 +56,9 @@ use crate::clock::Clock;
 use crate::store::SharedStore;
 use answer::Refusal;
 use state::{Shared, State};
+
+/// How long links have to say goodbye once no HTTP connection is left.
+const LINK_GRACE: Duration = Duration::from_secs(2);
 
 /// A login server: configured, with its store and its keys, listening on nothing yet.
 #[derive(Debug, Clone)]
@@ -89,6 +95,7 @@ impl LoginServer {
             .route(&at("/v1/devices/{device}"), delete(devices::revoke))
             .route(&at("/v1/enrolment-tickets"), post(tickets::issue))
             .route(&at("/v1/sign-outs"), post(sign_outs::sign_out))
+            .route(&at("/v1/link"), get(link::link))
             .route(&at("/v1/accounts"), get(admin::accounts::list))
             .route(
                 &at("/v1/accounts/{account}"),
@@ -109,7 +116,7 @@ impl LoginServer {
             .with_state(Arc::clone(&self.0))
     }
 
-    /// Ends the event streams, which would otherwise keep a stopping server from draining. [`LoginServer::run`] does it
+    /// Ends the event streams and the links, which would otherwise keep a stopping server from draining. [`LoginServer::run`] does it
     /// by itself; who serves the [`LoginServer::router`] otherwise calls it when it stops.
     pub fn close(&self) {
         self.0.closing.send_replace(true);
@@ -135,6 +142,8 @@ impl LoginServer {
             self.close();
         };
         let served = serve::serve(router, listeners, tls, stop).await;
+        // Their connections are not HTTP's any more.
+        self.0.links.drained(LINK_GRACE).await;
         self.0.end_background().await;
         served
     }

@@ -2,19 +2,25 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::ConnectInfo;
 use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::conn::auto::upgrade::downcast;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower_layer::Layer as _;
 
 /// How long open requests may go on after the shutdown.
@@ -132,39 +138,65 @@ impl Server {
     }
 }
 
+/// A connection that is not HTTP's any more.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// The connection below an upgrade, as it was accepted, and what was read of it already: hyper's own layers and buffers
+/// are not kept for as long as a link is open. Where somebody else serves the router, theirs stay.
+pub(super) fn stream_below(upgraded: Upgraded) -> (Box<dyn Stream>, Bytes) {
+    match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => (Box::new(parts.io.into_inner()), parts.read_buf),
+        Err(upgraded) => match downcast::<TokioIo<TlsStream<TcpStream>>>(upgraded) {
+            Ok(parts) => (Box::new(parts.io.into_inner()), parts.read_buf),
+            Err(upgraded) => (Box::new(TokioIo::new(upgraded)), Bytes::new()),
+        },
+    }
+}
+
 async fn answer(
     router: Router,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: SocketAddr,
     secured: bool,
-    mut stopping: watch::Receiver<bool>,
+    stopping: watch::Receiver<bool>,
 ) {
-    let mut builder = Builder::new(TokioExecutor::new());
-    if !secured {
-        // HTTP/2 is for connections whose TLS ends here.
-        builder = builder.http1_only();
-    }
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_MAX_LEN);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_header_list_size(HEAD_MAX_LEN as u32)
-        .keep_alive_interval(HEAD_TIMEOUT)
-        .max_concurrent_streams(100);
     // Each request says whom it came from: the limits of the login server go by it.
     let service = TowerToHyperService::new(Extension(ConnectInfo(peer)).layer(router));
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = until_set(&mut stopping) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+    let io = TokioIo::new(stream);
+    let ended = if secured {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_MAX_LEN);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_header_list_size(HEAD_MAX_LEN as u32)
+            .keep_alive_interval(HEAD_TIMEOUT)
+            .max_concurrent_streams(100);
+        drive(builder.serve_connection_with_upgrades(io, service), |c| c.graceful_shutdown(), stopping).await
+    } else {
+        // HTTP/2 is for connections whose TLS ends here; the builder of both would speak it in clear too.
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_MAX_LEN);
+        let connection = builder.serve_connection(io, service).with_upgrades();
+        drive(connection, |c| c.graceful_shutdown(), stopping).await.map_err(Into::into)
     };
     if let Err(error) = ended {
         // Browsers break connections off all the time.
         tracing::debug!("a connection ended: {error}");
+    }
+}
+
+/// Answers on a connection until it ends; once the server stops, only what was asked already.
+async fn drive<C: Future>(connection: C, finish: fn(Pin<&mut C>), mut stopping: watch::Receiver<bool>) -> C::Output {
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = until_set(&mut stopping) => {
+            finish(connection.as_mut());
+            connection.await
+        }
     }
 }
 

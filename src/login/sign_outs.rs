@@ -9,6 +9,7 @@ use super::answer::Refusal;
 use super::body::JsonBody;
 use super::caller::AgentCall;
 use super::state::Shared;
+use crate::protocol::id::Epoch;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::statement::{BadStatement, SignOut, Unverified};
 use crate::store::DeviceRecord;
@@ -35,24 +36,30 @@ enum Fault {
     Subject,
 }
 
-/// Raises the device's epoch and ends its sessions below it. Also for a revoked device or a disabled account: signing
-/// out is always allowed, and the agent goes on asking until it is answered 204.
+/// Takes a sign-out in by itself; the link brings them too.
 pub(super) async fn sign_out(
     State(server): State<Shared>,
     _: AgentCall,
     JsonBody(posted): JsonBody<Posted>,
 ) -> Result<Response, Refusal> {
+    take(&posted.statement, &server).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Raises the device's epoch, which it gives, and ends its sessions below it. Also for a revoked device or a disabled
+/// account: signing out is always allowed, and the agent goes on asking until it is answered.
+pub(super) async fn take(statement: &str, server: &Shared) -> Result<Epoch, Refusal> {
     let refuse = |fault: Fault| {
         tracing::warn!("refused a sign-out: {fault}");
         Refusal::InvalidStatement
     };
-    let unverified = Unverified::<SignOut>::parse(&posted.statement).map_err(|fault| refuse(fault.into()))?;
+    let unverified = Unverified::<SignOut>::parse(statement).map_err(|fault| refuse(fault.into()))?;
     let device = server.store.device(unverified.key_id()).await?;
     let (statement, device) = verify(&unverified, device.as_ref(), &server.config.issuer).map_err(refuse)?;
     server.limiter.sound_sign_out(unverified.key_id(), server.clock.now())?;
     server.store.raise_epoch(&device.id, statement.epo).await?;
     tracing::info!(device = device.id.as_str(), epoch = statement.epo.0, "signed out");
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(statement.epo)
 }
 
 fn verify<'d>(

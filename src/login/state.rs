@@ -9,6 +9,7 @@ use super::bus::Bus;
 use super::config::{ConfigFault, LoginConfig};
 use super::keys::{self, CurrentKeys};
 use super::limits::Limiter;
+use super::links::Links;
 use super::metered::Metered;
 use super::metrics::Metrics;
 use super::tail;
@@ -48,7 +49,8 @@ pub(super) struct State {
     pub(super) limiter: Limiter,
     pub(super) bus: Arc<Bus>,
     pub(super) metrics: Arc<Metrics>,
-    /// True once the server stops: event streams end then.
+    pub(super) links: Arc<Links>,
+    /// True once the server stops: event streams and links end then.
     pub(super) closing: watch::Sender<bool>,
     /// What goes on in the background; it ends with the state, or when it is taken out and shut down.
     background: Mutex<JoinSet<()>>,
@@ -79,6 +81,7 @@ impl State {
             limiter: Limiter::new(&config.limits),
             bus: Arc::default(),
             metrics,
+            links: Arc::new(Links::new(config.limits.links)),
             closing: watch::Sender::new(false),
             config,
             store,

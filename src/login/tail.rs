@@ -39,7 +39,7 @@ pub(super) async fn follow(server: Weak<State>, mut cursor: Cursor, mut hints: b
         let Some(server) = server.upgrade() else { return };
         match hint {
             Hint::Presence { subject, presence } => server.bus.tell_presence(&subject, presence),
-            Hint::ProfileChanged { .. } => {}
+            Hint::ProfileChanged { subject } => server.links.look_at(&subject),
             Hint::LogGrew => match read(&server, &mut cursor).await {
                 Ok(()) if !reachable => {
                     reachable = true;
@@ -67,12 +67,14 @@ async fn read(server: &State, cursor: &mut Cursor) -> Result<(), StoreError> {
                 for withdrawal in &entries {
                     server.bus.withdraw(withdrawal);
                     server.metrics.withdrawals.inc();
+                    server.links.withdraw(withdrawal);
                 }
                 *cursor = end;
             }
             Tail::Lost(end) => {
                 tracing::warn!("entries of the log of withdrawals were lost: every open session is looked at anew");
                 server.metrics.log_losses.inc();
+                server.links.look();
                 look_at_everything(server).await?;
                 *cursor = end;
             }

@@ -13,7 +13,7 @@ use crate::crypto;
 use crate::protocol::id::{EnrolmentTicket, Subject};
 use crate::protocol::json;
 use crate::protocol::time::Timestamp;
-use crate::store::{AccountId, Avatar, DisplayName, Profile, TicketHash};
+use crate::store::{AccountId, Avatar, DisplayName, Hint, Profile, TicketHash};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,6 +49,8 @@ pub(super) async fn issue(
     let ticket = EnrolmentTicket::from_bytes(crypto::random());
     let ticketed = server.store.issue_ticket(TicketHash::of(&ticket), profile).await?;
     let ticketed = ticketed.ok_or(Refusal::AccountDisabled)?;
+    // With the ticket came the person's name and picture as they are now.
+    server.store.hint(Hint::ProfileChanged { subject: ticketed.subject.clone() }).await;
     let issued = Issued { ticket: &ticket, expires_at: ticketed.expires_at, subject: &ticketed.subject };
     Ok(json(StatusCode::CREATED, &issued))
 }

@@ -34,6 +34,8 @@ pub(crate) struct Server {
     pub(crate) issuer: Issuer,
     port: u16,
     store: StoreUrl,
+    /// How many agents may be linked, from its next start on.
+    pub(crate) links: u32,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     _folder: tempfile::TempDir,
 }
@@ -46,7 +48,7 @@ impl Server {
         let port = listener.local_addr().expect("an address").port();
         let issuer = format!("http://127.0.0.1:{port}").parse().expect("an issuer");
         let store = StoreUrl::Embedded(folder.path().join("login"));
-        let mut server = Self { issuer, port, store, running: None, _folder: folder };
+        let mut server = Self { issuer, port, store, links: 1024, running: None, _folder: folder };
         server.serve_on(listener).await;
         server
     }
@@ -67,6 +69,7 @@ impl Server {
         config.limits.challenge_per_minute = u32::MAX;
         config.limits.device_per_minute = u32::MAX;
         config.limits.account_per_minute = u32::MAX;
+        config.limits.links = self.links;
         let store = loopkey::store::open(&self.store, Arc::new(SystemClock)).await.expect("a store");
         let server = LoginServer::start(config, store, Arc::new(SystemClock)).await.expect("a login server");
         trace::note(SERVICE_KEY);

@@ -7,7 +7,8 @@ use crate::agent::link::LinkState;
 /// What is wrong with the link, as far as it will not mend by itself.
 pub(super) fn examine_link(hub: &Hub) -> Option<Finding> {
     let finding = match hub.link_state() {
-        LinkState::Up | LinkState::Down => return None,
+        // What becomes of a device key that does not count is found out as a page would.
+        LinkState::Up | LinkState::Down | LinkState::NotAccepted => return None,
         LinkState::Absent => Finding::note(
             "no_link",
             format!("{} has no link: what is done there reaches this computer only when a page asks", hub.issuer()),
@@ -17,7 +18,7 @@ pub(super) fn examine_link(hub: &Hub) -> Option<Finding> {
             "link_refused",
             format!("{reason}: sign-outs and revocations there reach this computer late"),
             "if a proxy is in front of the login server, let `/v1/link` through with its upgrade to WebSocket; if not, the \
-             server's log says why, and enrolling anew with `loopkey enrol` makes a new device key",
+             server's log says why",
         ),
     };
     Some(finding.with("issuer", hub.issuer().as_str()))

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, Uri};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use super::{IssuerClient, IssuerFault, KEYS_MAX_AGE};
+use super::{IssuerClient, IssuerFault};
 use crate::protocol::issuer::{Issuer, LinkUrl};
 use crate::protocol::limits::MESSAGE_MAX_LEN;
 use crate::protocol::link::{SUBPROTOCOL, TO_AGENT_MAX_LEN};
@@ -65,9 +65,7 @@ pub(in crate::agent) fn socket_config() -> WebSocketConfig {
 impl IssuerClient {
     /// Opens a link; L is still to be shown. The metadata is fetched anew where it is old.
     pub(in crate::agent) async fn dial(&self) -> Result<(LinkSocket, LinkUrl), DialFault> {
-        if self.lock().fetched.is_none_or(|at| self.clock.now().since(at) > KEYS_MAX_AGE) {
-            self.fetch().await?;
-        }
+        self.refresh().await?;
         let Some(link) = self.lock().link.clone() else { return Err(DialFault::NoLink(self.issuer.clone())) };
         if !link.is_of(&self.issuer) {
             return Err(DialFault::Foreign { issuer: self.issuer.clone(), link });

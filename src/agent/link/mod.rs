@@ -30,6 +30,8 @@ pub(super) enum LinkState {
     Up,
     /// The issuer has none.
     Absent,
+    /// The issuer has one, but not for this device key or its account.
+    NotAccepted,
     /// The issuer has one, but not for this agent, for this reason.
     Refused(String),
 }

@@ -205,9 +205,14 @@ impl Talk<'_> {
     fn closed(&self, frame: Option<&CloseFrame>) -> Ended {
         match frame.map(|frame| u16::from(frame.code)) {
             Some(1001 | 1013) => Ended::Crowded,
+            Some(4401) => {
+                let fault =
+                    format!("{} does not take this computer's device key, or its account, any more", self.hub.issuer());
+                refused_once(self.hub, LinkState::NotAccepted, &fault);
+                Ended::Refused
+            }
             Some(code @ 4400..=4499) => {
                 let why = match code {
-                    4401 => "the device key, or the account, does not count there",
                     4429 => "too much was sent, or another computer uses the same device key",
                     _ => "something was not as it should be",
                 };

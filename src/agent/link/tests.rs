@@ -372,7 +372,7 @@ async fn how_the_server_closes_says_how_soon_to_come_again() {
         let closed = Instant::now();
         let (_, at) = stage.connection().await;
         assert!(at - closed <= Duration::from_millis(longest * 1000 + 2), "{code}: {:?}", at - closed);
-        let refused = matches!(stage.hub().link_state(), LinkState::Refused(_));
+        let refused = matches!(stage.hub().link_state(), LinkState::NotAccepted | LinkState::Refused(_));
         assert_eq!(refused, longest == 60, "{code}");
     }
 }

@@ -9,6 +9,7 @@ mod desktop;
 mod dialog;
 mod gate;
 mod grants;
+mod link;
 mod login;
 mod node;
 mod opened;

@@ -302,11 +302,18 @@ async fn everything_that_the_agent_says_fits_the_schema() {
     page.send(&json!({ "type": "cancel", "id": id }).to_string()).await;
     witness.hears("consent.withdrawn").await;
     while !matches!(page.next().await, Ok(AgentMessage::Refused { .. })) {}
-    let (_, login) = page.machine.login(browser.challenge().await);
+    let challenge = browser.challenge().await;
+    let (_, login) = page.machine.login(challenge.clone());
     page.send(&login.encode()).await;
     let request = witness.hears("consent.request").await;
     witness.answers(&request, Ok(json!({ "allow": true, "remember": true }))).await;
-    while !matches!(page.next().await, Ok(AgentMessage::Token { .. })) {}
+    let token = loop {
+        if let Ok(AgentMessage::Token { token, .. }) = page.next().await {
+            break token;
+        }
+    };
+    let subject = enrolled["account"].as_str().expect("a subject").parse().expect("a subject");
+    assert_eq!(browser.redeem(&challenge, &token, &subject).await, 204);
     let action = |id| json!({ "type": "action", "id": id, "name": "open", "params": null }).to_string();
     page.send(&action(7)).await;
     let request = witness.hears("action.invoke").await;
@@ -327,6 +334,12 @@ async fn everything_that_the_agent_says_fits_the_schema() {
     witness.fails("presence.set", json!({ "presence": "signed_out" }), -32000).await;
     witness.fails("presence.set", json!({}), INVALID_PARAMS).await;
     witness.fails("presence.get", json!({}), -32601).await;
+    let log = witness.call(Method::Tail, json!({})).await;
+    let device = log["entries"].as_array().into_iter().flatten().find_map(|entry| entry["device"].as_str());
+    assert_eq!(browser.revoke_device(device.expect("a device")).await, 204);
+    witness.hears("account.revoked").await;
+    let ticket = witness.stage.server.ticket("ada").await;
+    let enrolled = witness.call(Method::Enrol, json!({ "issuer": issuer, "ticket": ticket })).await;
     witness.call(Method::SignOut, json!({ "account": enrolled["account"] })).await;
     witness.call(Method::Status, json!({})).await;
     witness.call(Method::Remove, json!({})).await;

@@ -7,6 +7,9 @@ pub(crate) mod device;
 mod enrolment;
 pub(crate) mod failing;
 pub(crate) mod http;
+mod link;
+#[cfg(target_os = "linux")]
+mod link_memory;
 pub(crate) mod logs;
 mod metrics;
 mod pages;
@@ -70,6 +73,7 @@ pub(crate) fn no_limits() -> RateLimits {
         account_per_minute: u32::MAX,
         challenge_per_minute: u32::MAX,
         wrong_keys_per_minute: u32::MAX,
+        links: u32::MAX,
         trusted_proxies: Vec::new(),
     }
 }
