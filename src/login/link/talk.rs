@@ -13,6 +13,7 @@ use super::upgrade::LinkSocket;
 use crate::crypto::{self, KeyId};
 use crate::login::answer::Refusal;
 use crate::login::links::{Orders, Registered};
+use crate::login::metrics::Counted;
 use crate::login::serve::until_set;
 use crate::login::sign_outs;
 use crate::login::state::Shared;
@@ -60,6 +61,7 @@ struct Talk {
 
 /// An open link: whose it is, and what its agent knows.
 struct Live {
+    _counted: Counted,
     key: KeyId,
     subject: Subject,
     registered: Registered,
@@ -96,6 +98,7 @@ impl Talk {
         }
         let profile = profile_of(&device.account);
         let live = Live {
+            _counted: Counted::new(&self.server.metrics.links),
             key: device.key.id(),
             subject: device.account.subject.clone(),
             registered,

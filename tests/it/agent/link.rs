@@ -1,12 +1,22 @@
 //! What happens at the login server reaches the agent over the link.
 
+use std::sync::Arc;
+
+use loopkey::agent::IssuerSettings;
 use loopkey::agent::audit::Act;
-use loopkey::protocol::id::Epoch;
+use loopkey::clock::SystemClock;
+use loopkey::login::{LoginConfig, LoginServer};
+use loopkey::protocol::id::{EnrolmentTicket, Epoch};
+use loopkey::protocol::issuer::Issuer;
 use loopkey::protocol::message::AgentMessage;
 use loopkey::protocol::state::PresenceState;
+use loopkey::store::{DisplayName, Profile, StoreUrl, TicketHash};
+use rustls::pki_types::PrivateKeyDer;
 use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
-use crate::support::world::{RunningAgent, TestBrowser, TestClient, TestPage, World, enrol};
+use crate::support::world::{RunningAgent, TestAsker, TestBrowser, TestClient, TestPage, World, enrol, settings};
 
 /// A browser that is signed in, with the page that it did it on.
 async fn signed_in(world: &World) -> (TestBrowser, TestPage) {
@@ -134,4 +144,47 @@ async fn a_link_that_was_lost_comes_back() {
     client.next("account.revoked").await;
     assert!(world.agent.handle.accounts().is_empty());
     world.agent.stop().await;
+}
+
+/// TLS with a certificate of one's own authority, which `ca_file` names.
+fn tls(ca_file: &std::path::Path) -> Arc<rustls::ServerConfig> {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    std::fs::write(ca_file, made.cert.pem()).expect("written");
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+    let tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key);
+    Arc::new(tls.expect("certificate and key"))
+}
+
+#[tokio::test]
+async fn over_tls_the_issuers_own_root_certificate_counts_for_the_link_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ca_file = folder.path().join("root.pem");
+    let tls = tls(&ca_file);
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let issuer: Issuer = format!("https://localhost:{port}").parse().expect("an issuer");
+    let store = loopkey::store::open(&StoreUrl::Memory, Arc::new(SystemClock)).await.expect("a store");
+    let config = LoginConfig::new(issuer.clone());
+    let server = LoginServer::start(config, Arc::clone(&store), Arc::new(SystemClock)).await.expect("a login server");
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(server.run(vec![listener], Some(tls), async { drop(stopped.await) }));
+
+    let mut settings = settings(folder.path(), &issuer);
+    settings.issuers = vec![IssuerSettings { url: issuer.clone(), ca_file: Some(ca_file) }];
+    let agent = RunningAgent::start(settings, TestAsker::new(None)).await;
+    let (ticket, account) =
+        (EnrolmentTicket::from_bytes(loopkey::crypto::random()), "ada".parse().expect("an account"));
+    let profile = Profile { account, name: DisplayName::clean("Ada").expect("a name"), avatar: None };
+    let account = profile.account.clone();
+    store.issue_ticket(TicketHash::of(&ticket), profile).await.expect("the store").expect("a ticket");
+    agent.handle.enrol(&issuer, ticket).await.expect("enrolled");
+    assert!(store.sign_out_account(&account, None).await.expect("the store"));
+    signed_out_at(&agent, Epoch(1)).await;
+    drop(stop);
+    serving.await.expect("joined").expect("served");
+    agent.stop().await;
 }

@@ -449,3 +449,18 @@ async fn while_the_store_does_not_answer_links_are_put_off() {
     assert_eq!(epoch, Epoch(0), "nothing was done");
     link.is_alive(&device).await;
 }
+
+#[tokio::test]
+async fn open_links_are_counted() {
+    let server = Server::start().await;
+    let device = Device::enrol(&server, "ada").await;
+    let metrics = async || Call::new("GET", "/metrics").send(server.address).await.body;
+    assert!(metrics().await.contains("\nloopkey_links 0\n"));
+    let not_yet = TestLink::connect(&server).await;
+    let (link, ..) = TestLink::open(&server, &device).await;
+    assert!(metrics().await.contains("\nloopkey_links 1\n"));
+    drop((link, not_yet));
+    while !metrics().await.contains("\nloopkey_links 0\n") {
+        tokio::task::yield_now().await;
+    }
+}
