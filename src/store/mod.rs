@@ -7,7 +7,7 @@
 //! Secrets (session ids, enrolment tickets) reach the store as SHA-256 digests only: who reads the database can sign in
 //! as nobody.
 //!
-//! Engines: [`embedded`] (SQLite in a folder, or in memory). Every engine must pass the same suite, `suite.rs`.
+//! Engines: [`embedded`] (SQLite in a folder, or in memory), and with the feature `redis` Redis or Valkey. Every engine must pass the same suite, `suite.rs`.
 
 mod account;
 mod audit;
@@ -19,11 +19,17 @@ mod keys;
 mod open;
 mod organisation;
 mod picture;
+#[cfg(feature = "redis")]
+pub mod redis;
+#[cfg(feature = "redis")]
+mod sealed;
 mod session;
 mod shared;
 #[cfg(test)]
 mod suite;
 mod text;
+#[cfg(feature = "redis")]
+mod tls;
 mod withdrawal;
 
 use std::sync::Arc;

@@ -17,6 +17,10 @@ pub enum OpenError {
     /// The embedded engine's own reason.
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
+    /// The Redis engine's own reason.
+    #[cfg(feature = "redis")]
+    #[error(transparent)]
+    Redis(#[from] super::redis::RedisRefused),
     /// This program was built without the engine.
     #[error("this loopkey was built without {0}: build it with --features {0}")]
     NotBuilt(&'static str),
@@ -73,6 +77,9 @@ pub async fn open(url: &StoreUrl, clock: Arc<dyn Clock>) -> Result<SharedStore, 
     let store = match url {
         StoreUrl::Memory => Embedded::in_memory(clock)?,
         StoreUrl::Embedded(folder) => Embedded::open(folder, clock)?,
+        #[cfg(feature = "redis")]
+        StoreUrl::Redis(shared) => return Ok(Arc::new(super::redis::Redis::open(shared, clock).await?)),
+        #[cfg(not(feature = "redis"))]
         StoreUrl::Redis(_) => return Err(OpenError::NotBuilt("redis")),
         StoreUrl::Postgres(_) => return Err(OpenError::NotBuilt("postgres")),
     };

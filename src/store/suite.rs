@@ -236,12 +236,15 @@ async fn organisations_are_signed_out_together(bench: &Bench) {
     assert_eq!(bench.fate(a).await, Some(EndReason::LoggedOutEverywhere));
     assert_eq!(bench.fate(l).await, Some(EndReason::LoggedOutEverywhere));
     assert_eq!(bench.fate(s).await, None, "not in it");
+    let asked = async |person: &Person| store.device(person.key.id()).await.expect("store").expect("device").asked_epoch;
+    assert_eq!((asked(&ada).await, asked(&sam).await), (Epoch(1), Epoch(0)), "their devices are asked too");
     let again = bench.open(&ada, 0).await.expect("opened");
     assert_eq!(bench.fate(again).await, None);
     let leave = AccountChange { organisation: Some(None), ..AccountChange::default() };
     let left = store.change_account(&ada.account.profile.account, leave).await.expect("store").expect("ada");
     assert_eq!(left.organisation, None);
     assert!(bench.fate(again).await.is_some(), "whoever moves signs in anew");
+    assert_eq!(asked(&ada).await, Epoch(1), "what was asked stays asked");
 }
 
 async fn accounts_are_listed_changed_and_erased(bench: &Bench) {
@@ -520,6 +523,14 @@ async fn memory_passes() {
 async fn embedded_passes() {
     let (folder, clock) = (tempfile::tempdir().expect("folder"), clock());
     let store = open(&StoreUrl::Embedded(folder.path().join("store")), clock.clone()).await.expect("store");
+    suite(&Bench { store, clock }).await;
+}
+
+#[cfg(all(feature = "redis", unix))]
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_passes() {
+    let clock = clock();
+    let store = super::redis::tests::empty(clock.clone()).await;
     suite(&Bench { store, clock }).await;
 }
 

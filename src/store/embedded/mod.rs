@@ -25,6 +25,7 @@ use tokio::sync::broadcast;
 
 use super::hint::Hints;
 use super::keys;
+use super::session::USE_GRANULARITY_SECONDS;
 use super::{
     Account, AccountChange, AccountId, Actor, AuditEntry, AuditRecord, Audited, ChallengeSigners, Cursor, DeviceRecord,
     DisplayName, EnrolRefusal, Enrolled, Hint, NewSession, OpenRefusal, OrganisationId, Profile, Refusable, Session,
@@ -281,7 +282,7 @@ impl Store for Embedded {
 
     async fn use_session(&self, session: SessionKey) -> Result<SessionLookup, StoreError> {
         let found = self.find(session).await?;
-        let due = self.clock.timestamp().seconds_since(found.last_used) >= sessions::USE_GRANULARITY_SECONDS;
+        let due = self.clock.timestamp().seconds_since(found.last_used) >= USE_GRANULARITY_SECONDS;
         if due && matches!(found.lookup, SessionLookup::Open(_)) {
             self.write(move |c, now| sessions::note_use(c, now, session)).await?;
         }

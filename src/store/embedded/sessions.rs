@@ -4,17 +4,14 @@ use rusqlite::{Connection, Row, params};
 
 use super::columns::{ACCOUNT, account_at, all, epoch_at, first, generation_at, integer, record, text_at, time_at};
 use super::{devices, log};
-use crate::protocol::id::{DeviceId, Epoch, Subject};
+use crate::protocol::id::{DeviceId, Subject};
 use crate::protocol::origin::Origin;
 use crate::protocol::time::Timestamp;
+use crate::store::session::Measure;
 use crate::store::{
-    Account, AccountId, Audited, DisplayName, EndReason, Generation, NewSession, OpenRefusal, Session, SessionKey,
+    Account, AccountId, Audited, DisplayName, EndReason, NewSession, OpenRefusal, Session, SessionKey,
     SessionLookup, Withdrawn,
 };
-
-/// How much later a use must be than the noted one to be noted, in seconds: a page that asks each second costs no write
-/// each second.
-pub(super) const USE_GRANULARITY_SECONDS: u64 = 60;
 
 pub(super) fn open(
     connection: &Connection,
@@ -93,8 +90,6 @@ pub(super) struct SessionFound {
     pub(super) last_used: Timestamp,
 }
 
-/// Whether a session still counts. Decided on each use, so that no order in which sign-outs and sign-ins arrive lets one
-/// survive.
 fn judge(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<SessionFound> {
     let last_used = time_at(row, 8)?;
     let session = Session {
@@ -112,23 +107,14 @@ fn judge(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<SessionFound> {
         browser: row.get::<_, Option<String>>(15)?.map(DisplayName::stored),
         account: account_at(row, 16)?,
     };
-    let idle_end = last_used.plus(time_at(row, 9)?.0);
-    let (current, revoked): (Epoch, bool) = (epoch_at(row, 10)?, row.get(11)?);
-    let organisation: Generation = generation_at(row, 14)?;
-    let over = if revoked {
-        Some(EndReason::Revoked)
-    } else if current > session.epoch {
-        Some(EndReason::SignedOut)
-    } else if session.account.disabled {
-        Some(EndReason::Disabled)
-    } else if session.account.generation > session.generation || organisation > session.organisation_generation {
-        Some(EndReason::LoggedOutEverywhere)
-    } else if now >= session.expires_at || now >= idle_end {
-        Some(EndReason::Expired)
-    } else {
-        None
+    let measure = Measure {
+        now,
+        device_revoked: row.get(11)?,
+        device_epoch: epoch_at(row, 10)?,
+        organisation_generation: generation_at(row, 14)?,
+        idle_seconds: time_at(row, 9)?.0,
     };
-    let lookup = over.map_or_else(|| SessionLookup::Open(Box::new(session)), SessionLookup::Over);
+    let lookup = session.judge(&measure);
     Ok(SessionFound { lookup, last_used })
 }
 

@@ -1,0 +1,1 @@
+return life() or life(ARGV[1])

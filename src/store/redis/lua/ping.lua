@@ -1,0 +1,2 @@
+redis.call('SET', PREFIX .. 'ping', NOW)
+return 1

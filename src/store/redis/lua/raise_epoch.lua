@@ -1,0 +1,1 @@
+return raise_epoch(told.device, told.epoch) and 1 or 0

@@ -1,0 +1,1 @@
+return session_record(told.session)

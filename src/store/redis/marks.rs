@@ -1,0 +1,98 @@
+//! Single-use marks (protocol section 6.9).
+//!
+//! The mark is taken by one script that also compares the incarnation. It is sent once: a second try of a mark that did get
+//! through would find it used, and a guess is worse than a refusal. Nothing deletes a mark but its time.
+
+use std::time::Duration;
+
+use redis::{ScriptInvocation, FromRedisValue};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::link::{Fault, Link};
+use super::scripts::{INCARNATION, MARK, PREFIX};
+use crate::crypto;
+use crate::protocol::base64url;
+use crate::protocol::id::{ChallengeId, Incarnation};
+use crate::protocol::time::Timestamp;
+use crate::store::StoreError;
+use crate::verify::mark::{FirstUse, MarkError, Outcome, settle};
+
+/// Longest time for a mark.
+pub(super) const MARK_DEADLINE: Duration = Duration::from_millis(250);
+/// For how long the incarnation may be told without a look. Challenges of one that is over are refused, not accepted.
+const REMEMBERED: Duration = Duration::from_secs(1);
+/// How much longer than asked a mark is kept, in seconds. The clocks of the login servers may differ by as much: what one
+/// of them marked must not be gone while another still takes the token for valid.
+const MARGIN_SECONDS: u64 = 120;
+
+/// The marks in the server, and what is remembered of them here.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    incarnation: Mutex<Option<(Instant, Incarnation)>>,
+}
+
+impl Marks {
+    pub(super) async fn incarnation(&self, link: &Link, deadline: Duration) -> Result<Incarnation, StoreError> {
+        // One looks, the others wait for it.
+        let mut known = self.incarnation.lock().await;
+        match known.as_ref() {
+            Some((at, incarnation)) if at.elapsed() < REMEMBERED => return Ok(incarnation.clone()),
+            _ => {}
+        }
+        let mut call = INCARNATION.prepare_invoke();
+        call.key(PREFIX).arg(fresh_life());
+        // As old as the question, not as the answer.
+        let asked = Instant::now();
+        let incarnation: String = invoke(link, deadline, &call).await?;
+        let incarnation: Incarnation = incarnation.parse().map_err(StoreError::new)?;
+        *known = Some((asked, incarnation.clone()));
+        Ok(incarnation)
+    }
+
+    pub(super) async fn mark(
+        &self,
+        link: &Link,
+        challenge: &ChallengeId,
+        incarnation: &Incarnation,
+        (now, until): (Timestamp, Timestamp),
+    ) -> Result<FirstUse, MarkError> {
+        // Half a `jti` is 128 random bits of our own, which no two challenges share.
+        let mark = challenge.as_bytes().first_chunk::<16>().expect("a jti has 32 bytes");
+        let kept = until.seconds_since(now).saturating_add(MARGIN_SECONDS).saturating_mul(1000);
+        let mut call = MARK.prepare_invoke();
+        call.key(PREFIX).arg(incarnation.as_str()).arg(mark.as_slice()).arg(kept);
+        let outcome = match invoke(link, MARK_DEADLINE, &call).await {
+            Ok(1_i8) => Outcome::Inserted,
+            Ok(0) => Outcome::Present,
+            Ok(-1) => Outcome::OtherIncarnation,
+            Ok(other) => {
+                tracing::error!("the mark script answered {other}; the token is refused");
+                return Err(MarkError::Unavailable);
+            }
+            Err(fault) => {
+                tracing::warn!("a single-use mark was not taken, or nobody knows; the token is refused: {fault}");
+                return Err(MarkError::Unavailable);
+            }
+        };
+        if outcome == Outcome::OtherIncarnation {
+            // The next challenge must name the new one.
+            *self.incarnation.lock().await = None;
+        }
+        settle(challenge, outcome)
+    }
+}
+
+/// The random half of a new life.
+pub(super) fn fresh_life() -> String {
+    base64url::encode(crypto::random::<16>())
+}
+
+/// Calls a script once.
+pub(super) async fn invoke<T: FromRedisValue + Send>(
+    link: &Link,
+    deadline: Duration,
+    call: &ScriptInvocation<'_>,
+) -> Result<T, Fault> {
+    link.call(deadline, async |live| Ok(call.invoke_async(&mut live.connection()).await?)).await
+}
