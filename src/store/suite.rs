@@ -236,7 +236,8 @@ async fn organisations_are_signed_out_together(bench: &Bench) {
     assert_eq!(bench.fate(a).await, Some(EndReason::LoggedOutEverywhere));
     assert_eq!(bench.fate(l).await, Some(EndReason::LoggedOutEverywhere));
     assert_eq!(bench.fate(s).await, None, "not in it");
-    let asked = async |person: &Person| store.device(person.key.id()).await.expect("store").expect("device").asked_epoch;
+    let asked =
+        async |person: &Person| store.device(person.key.id()).await.expect("store").expect("device").asked_epoch;
     assert_eq!((asked(&ada).await, asked(&sam).await), (Epoch(1), Epoch(0)), "their devices are asked too");
     let again = bench.open(&ada, 0).await.expect("opened");
     assert_eq!(bench.fate(again).await, None);
@@ -278,6 +279,8 @@ async fn accounts_are_listed_changed_and_erased(bench: &Bench) {
     assert_eq!((changed.profile.name.as_str(), changed.profile.avatar), ("Zoë", None));
 
     let bystander = bench.open(&second, 0).await.expect("opened");
+    let ticket = fresh_ticket();
+    store.issue_ticket(ticket, profile("zz-list-1")).await.expect("store").expect("ticket");
     let before = bench.log_end().await;
     assert!(store.erase_account(name).await.expect("store"));
     assert!(!store.erase_account(name).await.expect("store"), "once");
@@ -294,6 +297,8 @@ async fn accounts_are_listed_changed_and_erased(bench: &Bench) {
     assert_eq!(erased.subject.as_deref(), Some(first.account.subject.as_str()));
     let anew = bench.enrol("zz-list-1").await;
     assert_ne!(anew.account.subject, first.account.subject, "a new life");
+    let late = store.enrol(ticket, fresh_key(), DisplayName::clean("laptop").expect("name")).await.expect("store");
+    assert_eq!(late.err(), Some(EnrolRefusal::Ticket), "and no ticket of the old one is good in it");
     assert_eq!(store.audit_tail(Some(name), 50).await.expect("store").len(), 2, "that has nothing of the old one");
 }
 

@@ -7,5 +7,7 @@ pub(crate) mod harbor;
 #[cfg(unix)]
 pub(crate) mod home;
 pub(crate) mod places;
+#[cfg(unix)]
+pub(crate) mod redis;
 pub(crate) mod trace;
 pub(crate) mod world;

@@ -33,14 +33,16 @@ impl RedisServer {
     pub(crate) fn start(settings: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let settings: Vec<_> = settings.iter().map(|&setting| setting.to_owned()).collect();
+        let mut said = Vec::new();
         // Somebody else may take the port meanwhile.
         for _ in 0..5 {
             let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
-            if let Some((keeper, pid)) = launch(folder.path(), port, &settings) {
-                return Self { keeper, pid, port, settings, folder };
+            match launch(folder.path(), port, &settings) {
+                Ok((keeper, pid)) => return Self { keeper, pid, port, settings, folder },
+                Err(output) => said = output,
             }
         }
-        panic!("no server starts with {settings:?}");
+        panic!("no server starts with {settings:?}: {said:#?}");
     }
 
     /// The address of an empty database of the server that all tests of this process share.
@@ -66,7 +68,8 @@ impl RedisServer {
 
     /// Starts a replica of this server and waits until it is one.
     pub(crate) fn replica(&self) -> Self {
-        let replica = Self::start(&["--replicaof", &format!("127.0.0.1 {}", self.port), "--repl-diskless-sync-delay", "0"]);
+        let replica =
+            Self::start(&["--replicaof", &format!("127.0.0.1 {}", self.port), "--repl-diskless-sync-delay", "0"]);
         assert_eq!(self.say("WAIT 1 30000"), "1", "the replica is connected");
         replica
     }
@@ -128,8 +131,8 @@ fn program() -> &'static str {
     &PROGRAM
 }
 
-/// Nothing where the server ends before it takes connections.
-fn launch(folder: &Path, port: u16, settings: &[String]) -> Option<(Child, u32)> {
+/// Starts a server; what it said where it ends before it takes connections.
+fn launch(folder: &Path, port: u16, settings: &[String]) -> Result<(Child, u32), Vec<String>> {
     let mut command = Command::new("sh");
     command.args(["-c", KEEPER, "sh", program()]);
     // Without TLS the port is this one; with it a setting says so.
@@ -148,7 +151,7 @@ fn launch(folder: &Path, port: u16, settings: &[String]) -> Option<(Child, u32)>
         if line.contains("Ready to accept connections") {
             // It goes on talking, and must not wait for somebody to listen.
             std::thread::spawn(move || lines.for_each(drop));
-            return Some((keeper, pid));
+            return Ok((keeper, pid));
         }
         said.push(line);
         if said.last().is_some_and(|line| line.contains("Failed listening") || line.contains("FATAL")) {
@@ -157,6 +160,5 @@ fn launch(folder: &Path, port: u16, settings: &[String]) -> Option<(Child, u32)>
     }
     drop(keeper.stdin.take());
     keeper.wait().expect("ended");
-    eprintln!("the server did not start: {said:#?}");
-    None
+    Err(said)
 }

@@ -9,8 +9,8 @@ use crate::protocol::origin::Origin;
 use crate::protocol::time::Timestamp;
 use crate::store::session::Measure;
 use crate::store::{
-    Account, AccountId, Audited, DisplayName, EndReason, NewSession, OpenRefusal, Session, SessionKey,
-    SessionLookup, Withdrawn,
+    Account, AccountId, Audited, DisplayName, EndReason, NewSession, OpenRefusal, Session, SessionKey, SessionLookup,
+    Withdrawn,
 };
 
 pub(super) fn open(

@@ -33,10 +33,14 @@ pub enum RedisRefused {
         reason: String,
     },
     /// There is nothing to seal the challenge keys with.
-    #[error("shared_store.secret_file is missing: the challenge keys in the store are sealed with it; make one of 32 random bytes as text and give it to every replica")]
+    #[error(
+        "shared_store.secret_file is missing: the challenge keys in the store are sealed with it; make one of 32 random bytes as text and give it to every replica"
+    )]
     NoSecret,
     /// The keys in the store were sealed with another secret.
-    #[error("shared_store.secret_file is not the one that challenge key {number} in the store was sealed with: give every replica the same")]
+    #[error(
+        "shared_store.secret_file is not the one that challenge key {number} in the store was sealed with: give every replica the same"
+    )]
     WrongSecret {
         /// The key's number.
         number: u64,
@@ -44,13 +48,17 @@ pub enum RedisRefused {
         source: BrokenSeal,
     },
     /// The server may not, or cannot, say how it is set up.
-    #[error("the Redis user may not call INFO, here or in scripts ({0}): single use rests on it. Allow it (ACL SETUSER … +info); a managed service that forbids it cannot be used")]
+    #[error(
+        "the Redis user may not call INFO, here or in scripts ({0}): single use rests on it. Allow it (ACL SETUSER … +info); a managed service that forbids it cannot be used"
+    )]
     NoInfo(String),
     /// The server is too old.
     #[error("the server calls itself Redis {0}: 7.0 or later is needed, or Valkey")]
     TooOld(String),
     /// The server takes writes that others write too.
-    #[error("the server is in active-replica mode: two primaries can accept one token. Use Redis or Valkey with one primary (active-replica no)")]
+    #[error(
+        "the server is in active-replica mode: two primaries can accept one token. Use Redis or Valkey with one primary (active-replica no)"
+    )]
     ActiveReplica,
     /// The server is a replica.
     #[error("the server is a replica (role:{0}): give the address of the primary, or one that always leads to it")]
@@ -59,13 +67,19 @@ pub enum RedisRefused {
     #[error("the server runs in {0} mode: use a single primary, with replicas where you like (cluster-enabled no)")]
     Mode(String),
     /// The server may throw marks away.
-    #[error("maxmemory-policy is {0:?}: the server may throw single-use marks away, and a token could be used twice. Set maxmemory-policy noeviction")]
+    #[error(
+        "maxmemory-policy is {0:?}: the server may throw single-use marks away, and a token could be used twice. Set maxmemory-policy noeviction"
+    )]
     Eviction(String),
     /// Nobody knows whether the server may throw marks away.
-    #[error("the server does not tell its maxmemory-policy, in INFO memory or CONFIG GET: allow one of them to the Redis user (ACL SETUSER … +info +config|get)")]
+    #[error(
+        "the server does not tell its maxmemory-policy, in INFO memory or CONFIG GET: allow one of them to the Redis user (ACL SETUSER … +info +config|get)"
+    )]
     EvictionUnknown,
     /// The server has fewer replicas than are to have each write.
-    #[error("shared_store.replicas is {wanted}, and {connected} replicas are connected to the server: connect more, or promise less")]
+    #[error(
+        "shared_store.replicas is {wanted}, and {connected} replicas are connected to the server: connect more, or promise less"
+    )]
     Replicas {
         /// Those that are connected.
         connected: u32,
@@ -73,7 +87,9 @@ pub enum RedisRefused {
         wanted: u8,
     },
     /// A later version of Loopkey wrote the store, or something else did.
-    #[error("the store has schema version {found:?} and this program knows up to {known}: start a newer Loopkey, or choose another database")]
+    #[error(
+        "the store has schema version {found:?} and this program knows up to {known}: start a newer Loopkey, or choose another database"
+    )]
     Schema {
         /// Version of the store.
         found: String,
@@ -179,8 +195,9 @@ mod tests {
         assert!(judged(&[], None, 1).is_ok());
         assert!(judged(&[("redis_version", "7.2.4"), ("valkey_version", "8.0.1")], None, 0).is_ok());
         assert!(judged(&[("redis_version", "1.2.4"), ("valkey_version", "8.0.1")], None, 0).is_ok());
-        type Expected = fn(&RedisRefused) -> bool;
-        let refused: [(&[(&str, &str)], Option<&str>, u8, Expected); 9] = [
+        type Lines = &'static [(&'static str, &'static str)];
+        type Case = (Lines, Option<&'static str>, u8, fn(&RedisRefused) -> bool);
+        let refused: [Case; 9] = [
             (&[("redis_version", "6.2.14")], None, 0, |e| matches!(e, RedisRefused::TooOld(v) if v == "6.2.14")),
             (&[("redis_version", "")], None, 0, |e| matches!(e, RedisRefused::TooOld(_))),
             (&[("role", "slave")], None, 0, |e| matches!(e, RedisRefused::NotPrimary(_))),

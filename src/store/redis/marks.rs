@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use redis::{ScriptInvocation, FromRedisValue};
+use redis::{FromRedisValue, ScriptInvocation};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 

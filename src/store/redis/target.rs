@@ -74,8 +74,7 @@ impl Target {
     /// A connection for calls, and the task that moves its bytes; it ends when the connection is lost.
     pub(super) async fn connect(&self) -> Result<(MultiplexedConnection, AbortHandle), String> {
         // How long a call may take is its caller's to say.
-        let config =
-            AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(WAITING_CALLS);
+        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(WAITING_CALLS);
         let connecting = async {
             let stream = self.dial().await?;
             let connection = MultiplexedConnection::new_with_config(&self.settings, stream, config).await;
