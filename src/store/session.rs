@@ -189,41 +189,6 @@ pub struct Session {
     pub last_used: Timestamp,
 }
 
-/// How long after the noted use another one is noted, in seconds: a page that asks each second costs no write each second.
-pub(super) const USE_GRANULARITY_SECONDS: u64 = 60;
-
-/// What a session is measured by: how things stand when it is looked up.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Measure {
-    pub(super) now: Timestamp,
-    pub(super) device_revoked: bool,
-    pub(super) device_epoch: Epoch,
-    pub(super) organisation_generation: Generation,
-    pub(super) idle_seconds: u64,
-}
-
-impl Session {
-    /// Whether it still counts. Decided on each use, so that no order in which sign-outs and sign-ins arrive lets one
-    /// survive.
-    pub(super) fn judge(self, by: &Measure) -> SessionLookup {
-        let over = if by.device_revoked {
-            EndReason::Revoked
-        } else if by.device_epoch > self.epoch {
-            EndReason::SignedOut
-        } else if self.account.disabled {
-            EndReason::Disabled
-        } else if self.account.generation > self.generation || by.organisation_generation > self.organisation_generation
-        {
-            EndReason::LoggedOutEverywhere
-        } else if by.now >= self.expires_at || by.now >= self.last_used.plus(by.idle_seconds) {
-            EndReason::Expired
-        } else {
-            return SessionLookup::Open(Box::new(self));
-        };
-        SessionLookup::Over(over)
-    }
-}
-
 /// What became of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SessionLookup {
@@ -243,3 +208,44 @@ impl SessionLookup {
         }
     }
 }
+
+/// A session as an engine keeps it, with what it is judged by.
+pub(super) struct KeptSession {
+    pub(super) session: Session,
+    /// How long it may go unused.
+    pub(super) idle_seconds: u64,
+    /// The device's epoch now.
+    pub(super) device_epoch: Epoch,
+    pub(super) device_revoked: bool,
+    /// The organisation's generation now.
+    pub(super) organisation_generation: Generation,
+}
+
+impl KeptSession {
+    /// Whether the session still counts. Decided on each use, so that no order in which sign-outs and sign-ins arrive lets
+    /// one survive.
+    pub(super) fn judge(self, now: Timestamp) -> SessionLookup {
+        let session = self.session;
+        let idle_end = session.last_used.plus(self.idle_seconds);
+        let over = if self.device_revoked {
+            Some(EndReason::Revoked)
+        } else if self.device_epoch > session.epoch {
+            Some(EndReason::SignedOut)
+        } else if session.account.disabled {
+            Some(EndReason::Disabled)
+        } else if session.account.generation > session.generation
+            || self.organisation_generation > session.organisation_generation
+        {
+            Some(EndReason::LoggedOutEverywhere)
+        } else if now >= session.expires_at || now >= idle_end {
+            Some(EndReason::Expired)
+        } else {
+            None
+        };
+        over.map_or_else(|| SessionLookup::Open(Box::new(session)), SessionLookup::Over)
+    }
+}
+
+/// How much later a use must be than the noted one to be noted, in seconds: a page that asks each second costs no write
+/// each second.
+pub(super) const USE_GRANULARITY_SECONDS: u64 = 60;

@@ -7,7 +7,7 @@ use super::{devices, log};
 use crate::protocol::id::{DeviceId, Subject};
 use crate::protocol::origin::Origin;
 use crate::protocol::time::Timestamp;
-use crate::store::session::Measure;
+use crate::store::session::KeptSession;
 use crate::store::{
     Account, AccountId, Audited, DisplayName, EndReason, NewSession, OpenRefusal, Session, SessionKey, SessionLookup,
     Withdrawn,
@@ -107,15 +107,14 @@ fn judge(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<SessionFound> {
         browser: row.get::<_, Option<String>>(15)?.map(DisplayName::stored),
         account: account_at(row, 16)?,
     };
-    let measure = Measure {
-        now,
-        device_revoked: row.get(11)?,
-        device_epoch: epoch_at(row, 10)?,
-        organisation_generation: generation_at(row, 14)?,
+    let kept = KeptSession {
+        session,
         idle_seconds: time_at(row, 9)?.0,
+        device_epoch: epoch_at(row, 10)?,
+        device_revoked: row.get(11)?,
+        organisation_generation: generation_at(row, 14)?,
     };
-    let lookup = session.judge(&measure);
-    Ok(SessionFound { lookup, last_used })
+    Ok(SessionFound { lookup: kept.judge(now), last_used })
 }
 
 pub(super) fn note_use(connection: &Connection, now: Timestamp, key: SessionKey) -> rusqlite::Result<()> {

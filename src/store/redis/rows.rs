@@ -7,7 +7,7 @@ use crate::protocol::id::Epoch;
 use crate::protocol::statement::UserVerification;
 use crate::protocol::statement::jwk::Jwk;
 use crate::protocol::time::Timestamp;
-use crate::store::session::Measure;
+use crate::store::session::KeptSession;
 use crate::store::{
     Account, AuditEntry, Avatar, DeviceRecord, DisplayName, Generation, Profile, Session, SessionLookup, StoreError,
 };
@@ -123,13 +123,14 @@ pub(super) fn session(found: &SessionRow, now: Timestamp) -> Result<SessionLooku
         expires_at: time(row, "expires_at")?,
         last_used: time(row, "last_used")?,
     };
-    Ok(session.judge(&Measure {
-        now,
-        device_revoked: present(device, "revoked_at")?.is_some(),
-        device_epoch: Epoch(number(device, "epoch")?),
-        organisation_generation: Generation(*organisation),
+    let kept = KeptSession {
+        session,
         idle_seconds: number(row, "idle_seconds")?,
-    }))
+        device_epoch: Epoch(number(device, "epoch")?),
+        device_revoked: present(device, "revoked_at")?.is_some(),
+        organisation_generation: Generation(*organisation),
+    };
+    Ok(kept.judge(now))
 }
 
 /// An entry of the audit record, and the account of its subject unless that was erased.
