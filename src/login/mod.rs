@@ -7,10 +7,12 @@
 //! It never logs a body, a query, a cookie or a token, and never trusts a header that a proxy might or might not set:
 //! its own address is the configured issuer, and the caller's is the connection's unless a configured proxy says more.
 
+mod account_page;
 mod address;
 mod admin;
 mod answer;
 mod body;
+mod browser;
 mod bus;
 mod caller;
 mod challenge;
@@ -34,6 +36,7 @@ mod same_site;
 pub mod sdk;
 pub mod serve;
 mod session;
+mod sessions;
 mod sign_outs;
 mod state;
 mod tail;
@@ -90,6 +93,8 @@ impl LoginServer {
             .route(&at("/v1/login"), post(redeem::redeem))
             .route(&at("/v1/session"), get(session::show))
             .route(&at("/v1/session/events"), get(events::stream))
+            .route(&at("/v1/sessions"), get(sessions::list))
+            .route(&at("/v1/sessions/{session}"), delete(sessions::end))
             .route(&at("/v1/logout"), post(logout::log_out))
             .route(&at("/v1/devices"), get(devices::list).post(devices::enrol))
             .route(&at("/v1/devices/{device}"), delete(devices::revoke))
@@ -111,6 +116,8 @@ impl LoginServer {
             .route(&at("/readyz"), get(health::ready))
             .route(&at("/metrics"), get(metrics::show))
             .route(&at("/sdk/{file}"), get(sdk::file))
+            .route(&at("/account"), get(account_page::page))
+            .route(&at("/sdk/account/{file}"), get(account_page::file))
             .method_not_allowed_fallback(async || Refusal::MethodNotAllowed)
             .layer(axum::middleware::from_fn_with_state(Arc::clone(&self.0), envelope::wrap))
             .with_state(Arc::clone(&self.0))

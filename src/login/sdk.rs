@@ -24,9 +24,14 @@ files! {
     "loopkey.js" "name.js" "opened.js" "permission.js" "session-events.js" "session.js" "socket.js" "verdict.js" "waking.js" "words.js"
 }
 
-/// Answers one of [`FILES`]. Browsers keep it and ask each time whether it is still the same.
+/// Answers one of [`FILES`].
 pub(super) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Refusal> {
-    let (_, content) = FILES.iter().find(|(file, _)| *file == name).ok_or(Refusal::NotFound)?;
+    answer(FILES, &name, &headers)
+}
+
+/// Answers one of some files. Browsers keep it and ask each time whether it is still the same.
+pub(super) fn answer(files: &[(&str, &'static str)], name: &str, headers: &HeaderMap) -> Result<Response, Refusal> {
+    let (_, content) = files.iter().find(|(file, _)| *file == name).ok_or(Refusal::NotFound)?;
     let digest = crypto::sha256(&[content.as_bytes()]);
     let tag =
         HeaderValue::try_from(format!("\"{}\"", base64url::encode(&digest[..16]))).expect("base64url is a header");
@@ -35,8 +40,25 @@ pub(super) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result
     if same {
         return Ok((StatusCode::NOT_MODIFIED, fixed).into_response());
     }
-    let kind = if name.ends_with(".js") { "text/javascript; charset=utf-8" } else { "text/plain; charset=utf-8" };
+    let kind = match name.rsplit('.').next() {
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("html") => "text/html; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        _ => "text/plain; charset=utf-8",
+    };
     Ok((fixed, [(header::CONTENT_TYPE, kind)], *content).into_response())
+}
+
+/// The files of a folder below `web/`, in order.
+#[cfg(test)]
+pub(super) fn listed(folder: &str, counts: impl Fn(&str) -> bool) -> Vec<String> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("web").join(folder);
+    let entries = std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry"));
+    let files = entries.filter(|entry| entry.path().is_file());
+    let mut names: Vec<_> = files.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.retain(|name| counts(name));
+    names.sort();
+    names
 }
 
 #[cfg(test)]
@@ -45,13 +67,7 @@ mod tests {
 
     #[test]
     fn every_module_of_the_sdk_is_there() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/web");
-        let mut expected: Vec<String> = std::fs::read_dir(folder)
-            .expect("web")
-            .filter_map(|entry| entry.expect("entry").file_name().into_string().ok())
-            .filter(|name| (name.ends_with(".js") && !name.contains(".test.")) || name == "loopkey.d.ts")
-            .collect();
-        expected.sort();
+        let expected = listed("", |name| name.ends_with(".js") || name == "loopkey.d.ts");
         assert_eq!(FILES.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>(), expected);
     }
 }

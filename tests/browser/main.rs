@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod account;
 mod actions;
 mod agent_comes_and_goes;
 mod consent;

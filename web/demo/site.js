@@ -15,6 +15,7 @@ const WORDS = {
     wayClient: "Open Harbor’s window",
     recent: "Recent documents", coverTitle: "Harbor is locked", coverText: "Your documents come back when you unlock it.",
     device: "Device", method: "Signed in with", since: "Since", until: "Until",
+    accountLink: "Your devices and sessions",
     logout: "Log out", logoutEverywhere: "Log out everywhere",
     everywhereHint: "Everywhere ends your sessions in all browsers.",
     footer: "A demonstration of Loopkey.", clientLink: "Open the simulated desktop client",
@@ -44,6 +45,7 @@ const WORDS = {
     wayClient: "打开 Harbor 窗口",
     recent: "最近的文档", coverTitle: "Harbor 已锁定", coverText: "解锁后即可继续查看文档。",
     device: "设备", method: "登录方式", since: "登录时间", until: "有效期至",
+    accountLink: "您的设备与会话",
     logout: "退出登录", logoutEverywhere: "全部退出",
     everywhereHint: "“全部退出”会结束您在所有浏览器中的会话。",
     footer: "Loopkey 演示。", clientLink: "打开模拟桌面客户端",
@@ -144,6 +146,7 @@ function speak(chosen) {
   }
   document.documentElement.lang = lang;
   $("card").setAttribute("lang", lang);
+  $("account-link").href = `/account?lang=${lang}`;
   for (const each of ["en", "zh"]) $(`lang-${each}`).setAttribute("aria-pressed", String(each === lang));
   for (const place of document.querySelectorAll("[data-words]")) place.textContent = WORDS[lang][place.dataset.words];
   draw();

@@ -11,6 +11,8 @@ use super::http::{Answer, Call, Stream};
 pub(crate) struct Browser {
     address: SocketAddr,
     pub(crate) origin: String,
+    /// What it says of itself; nothing where empty.
+    pub(crate) user_agent: &'static str,
     pub(crate) cookies: BTreeMap<String, String>,
 }
 
@@ -19,12 +21,13 @@ pub(crate) const SESSION: &str = "__Host-loopkey_session";
 
 impl Browser {
     pub(crate) fn new(address: SocketAddr, origin: &str) -> Self {
-        Self { address, origin: origin.into(), cookies: BTreeMap::new() }
+        Self { address, origin: origin.into(), user_agent: "", cookies: BTreeMap::new() }
     }
 
     /// A page's call, to be changed before it is sent.
     pub(crate) fn call(&self, method: &str, path: &str) -> Call {
         let call = Call::new(method, path).header("Origin", &self.origin).header("Sec-Fetch-Site", "same-origin");
+        let call = if self.user_agent.is_empty() { call } else { call.header("User-Agent", self.user_agent) };
         if self.cookies.is_empty() {
             return call;
         }

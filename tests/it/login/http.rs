@@ -26,7 +26,12 @@ pub(crate) struct Call {
 impl Call {
     /// A call below the issuer's path.
     pub(crate) fn new(method: &str, path: &str) -> Self {
-        Self { method: method.into(), target: format!("{BASE}{path}"), headers: Vec::new(), body: None }
+        Self::at(method, &format!("{BASE}{path}"))
+    }
+
+    /// A call of any target.
+    pub(crate) fn at(method: &str, target: &str) -> Self {
+        Self { method: method.into(), target: target.into(), headers: Vec::new(), body: None }
     }
 
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {

@@ -12,6 +12,7 @@ mod link;
 mod link_memory;
 pub(crate) mod logs;
 mod metrics;
+mod own_sessions;
 mod pages;
 mod presence;
 mod public;

@@ -13,6 +13,7 @@ fn page_calls() -> Vec<(&'static str, &'static str, serde_json::Value)> {
         ("POST", "/v1/login", json!({"challenge": "", "token": "", "subject": "s"})),
         ("POST", "/v1/logout", json!({"everywhere": false})),
         ("DELETE", "/v1/devices/x", json!({})),
+        ("DELETE", "/v1/sessions/x", json!({})),
     ]
 }
 

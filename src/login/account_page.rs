@@ -1,0 +1,65 @@
+//! `GET /account`: the page "Your devices and sessions", and its files. It is static and knows nobody: what it shows it asks
+//! for with the visitor's own session.
+
+use axum::extract::Path;
+use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::Response;
+
+use super::answer::Refusal;
+use super::sdk;
+
+/// The page's own modules and nothing else: no script from text, no other host but for the person's picture, no frame.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: https:; \
+                      connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'; \
+                      frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+/// Puts the named files of `web/account/` into the program.
+macro_rules! files {
+    ($($name:literal)*) => {
+        const FILES: &[(&str, &str)] = &[
+            $(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/web/account/", $name))),)*
+        ];
+    };
+}
+
+files! {
+    "account.css" "api.js" "draw.js" "index.html" "main.js" "page.js" "time.js" "view.js" "words.js"
+}
+
+/// The page.
+pub(super) async fn page(headers: HeaderMap) -> Result<Response, Refusal> {
+    answer("index.html", &headers)
+}
+
+/// One of its files.
+pub(super) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Refusal> {
+    // Its relative addresses are right at the one place.
+    if name == "index.html" { Err(Refusal::NotFound) } else { answer(&name, &headers) }
+}
+
+fn answer(name: &str, headers: &HeaderMap) -> Result<Response, Refusal> {
+    let mut response = sdk::answer(FILES, name, headers)?;
+    for (name, value) in [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("x-frame-options"), "DENY"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_page_is_there() {
+        assert_eq!(
+            FILES.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>(),
+            sdk::listed("account", |_| true)
+        );
+    }
+}
