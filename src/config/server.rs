@@ -11,7 +11,7 @@ use crate::crypto::Secret;
 use crate::login::{ConfigFault, LoginConfig, RateLimits};
 use crate::store::{SEALING_SECRET_MIN_LEN, SharedOptions, StoreUrl};
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "issuer",
     "listen",
     "origins",
@@ -19,6 +19,7 @@ const KEYS: [&str; 10] = [
     "store",
     "shared_store",
     "service_key_file",
+    "token_audience",
     "development",
     "limits",
     "tls",
@@ -68,6 +69,7 @@ fn read(notes: &Notes<'_>, mut root: Section<'_>) -> Option<ServerConfig> {
         place_options(notes, store, options);
     }
     let service_key = root.parsed("service_key_file").map(|AbsolutePath(path)| read_service_key(notes, &path));
+    let token_audience = root.parsed("token_audience");
     let development = root.boolean("development").unwrap_or(false);
     let limits = root.section("limits").map(read_limits);
     let tls = root.section("tls").map(|section| read_tls(notes, section));
@@ -75,6 +77,7 @@ fn read(notes: &Notes<'_>, mut root: Section<'_>) -> Option<ServerConfig> {
     let mut login = LoginConfig::new(issuer?);
     login.development = development;
     login.service_key = service_key.flatten();
+    login.token_audience = token_audience.unwrap_or(login.token_audience);
     login.origins = origins.unwrap_or(login.origins);
     login.ports = ports.unwrap_or(login.ports);
     login.limits = limits.unwrap_or(login.limits);
@@ -204,6 +207,7 @@ fn entry_of(fault: &ConfigFault, config: &LoginConfig) -> String {
         ConfigFault::PortCount(_) => "ports".to_owned(),
         ConfigFault::Port(port) => item("ports", at_port(port)),
         ConfigFault::ShortServiceKey => "service_key_file".to_owned(),
+        ConfigFault::TokenAudience => "token_audience".to_owned(),
         ConfigFault::Lifetime => String::new(),
     }
 }

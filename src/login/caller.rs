@@ -70,7 +70,7 @@ pub(super) fn listed_origin(headers: &HeaderMap, list: &AllowedOrigins) -> Optio
 }
 
 /// Agents and backends send no origin: pages may not make their calls, whatever origin they have.
-fn require_no_page(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(super) fn require_no_page(headers: &HeaderMap) -> Result<(), Refusal> {
     if headers.contains_key(header::ORIGIN) {
         tracing::warn!("refused: a page made an agent's or backend's call");
         return Err(Refusal::Forbidden);
@@ -106,21 +106,29 @@ impl FromRequestParts<Shared> for ServiceCall {
             (Some(value), None) => bearer(value.as_bytes()),
             _ => None,
         };
-        // Digests of both: their comparison takes the same time whatever their lengths.
-        let agrees = given
-            .zip(server.service_key)
-            .is_some_and(|(given, own)| crypto::equal_digests(&crypto::sha256(&[given]), &own));
-        if agrees {
+        if given.is_some_and(|given| is_service_key(server, given)) {
             return Ok(Self);
         }
-        server.limiter.wrong_service_key(parts, server.clock.now())?;
-        tracing::warn!("refused: not the service key");
-        Err(Refusal::Unauthorized)
+        Err(refuse_service_key(parts, server))
     }
 }
 
+/// Whether somebody has the service key. Digests of both: their comparison takes the same time whatever their lengths.
+pub(super) fn is_service_key(server: &Shared, given: &[u8]) -> bool {
+    server.service_key.is_some_and(|own| crypto::equal_digests(&crypto::sha256(&[given]), &own))
+}
+
+/// Counts and logs a wrong service key.
+pub(super) fn refuse_service_key(parts: &Parts, server: &Shared) -> Refusal {
+    if let Err(refusal) = server.limiter.wrong_service_key(parts, server.clock.now()) {
+        return refusal;
+    }
+    tracing::warn!("refused: not the service key");
+    Refusal::Unauthorized
+}
+
 /// RFC 6750 section 2.1; the scheme's case does not matter (RFC 9110 section 11.1).
-fn bearer(value: &[u8]) -> Option<&[u8]> {
+pub(super) fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
 }

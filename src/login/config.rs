@@ -6,10 +6,14 @@ use crate::crypto::{Algorithm, Secret};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::limits::{DEFAULT_PORTS, MAX_PORTS, PORT_RANGE};
 use crate::protocol::origin::Origin;
+use crate::protocol::statement::AGENT_AUDIENCE;
 use crate::store::Lifetimes;
 
 /// Shortest accepted service key in bytes.
 pub const SERVICE_KEY_MIN_LEN: usize = 16;
+
+/// Longest `aud` of access tokens in bytes.
+const AUDIENCE_MAX_LEN: usize = 256;
 
 /// A login server's configuration.
 #[derive(Debug, Clone)]
@@ -22,6 +26,8 @@ pub struct LoginConfig {
     pub ports: Vec<u16>,
     /// The bearer secret of the application's own backend. Without one nobody gets enrolment tickets.
     pub service_key: Option<Secret<String>>,
+    /// The `aud` of access tokens (`POST /v1/token`): what the application's backends call themselves.
+    pub token_audience: String,
     /// Whether the issuer and the origins may be `http://` on loopback.
     pub development: bool,
     /// How long sessions live.
@@ -38,6 +44,7 @@ impl LoginConfig {
     pub fn new(issuer: Issuer) -> Self {
         Self {
             origins: vec![issuer.origin()],
+            token_audience: issuer.origin().as_str().to_owned(),
             issuer,
             ports: DEFAULT_PORTS.to_vec(),
             service_key: None,
@@ -72,6 +79,13 @@ impl LoginConfig {
         faults.extend(self.ports.iter().filter(|port| !PORT_RANGE.contains(port)).map(|port| ConfigFault::Port(*port)));
         if self.service_key.as_ref().is_some_and(|key| key.expose().len() < SERVICE_KEY_MIN_LEN) {
             faults.push(ConfigFault::ShortServiceKey);
+        }
+        let visible = self.token_audience.bytes().all(|byte| byte.is_ascii_graphic());
+        if !visible
+            || !(1..=AUDIENCE_MAX_LEN).contains(&self.token_audience.len())
+            || self.token_audience == AGENT_AUDIENCE
+        {
+            faults.push(ConfigFault::TokenAudience);
         }
         if self.lifetimes.absolute.as_secs() == 0 || self.lifetimes.idle.as_secs() == 0 {
             faults.push(ConfigFault::Lifetime);
@@ -112,6 +126,11 @@ pub enum ConfigFault {
     /// The service key can be guessed.
     #[error("service key: use at least {SERVICE_KEY_MIN_LEN} bytes; openssl rand -hex 32 makes a good one")]
     ShortServiceKey,
+    /// The audience of access tokens is none, or the agents'.
+    #[error(
+        "token audience: use 1 to {AUDIENCE_MAX_LEN} visible letters, such as \"https://app.example.com\", and not \"{AGENT_AUDIENCE}\""
+    )]
+    TokenAudience,
     /// Sessions would end as they begin.
     #[error("session lifetimes: use at least one second")]
     Lifetime,
@@ -138,6 +157,7 @@ mod tests {
         wrong.origins.push("https://evil.example.com".parse().expect("origin"));
         wrong.ports = vec![80, 28970, 28971, 28972];
         wrong.service_key = Some(Secret::new("hunter2".into()));
+        wrong.token_audience = AGENT_AUDIENCE.to_owned();
         wrong.lifetimes.idle = Duration::ZERO;
         let faults = wrong.faults();
         let count = |is: fn(&ConfigFault) -> bool| faults.iter().filter(|fault| is(fault)).count();
@@ -148,6 +168,7 @@ mod tests {
         assert_eq!(count(|f| matches!(f, ConfigFault::Port(80))), 1);
         assert_eq!(count(|f| matches!(f, ConfigFault::ShortServiceKey)), 1);
         assert_eq!(count(|f| matches!(f, ConfigFault::Lifetime)), 1);
+        assert_eq!(count(|f| matches!(f, ConfigFault::TokenAudience)), 1);
         assert!(!format!("{wrong:?} {faults:?}").contains("hunter2"));
         wrong.origins.clear();
         assert!(wrong.faults().contains(&ConfigFault::NoOrigins));

@@ -30,6 +30,7 @@ mod logout;
 mod metadata;
 mod metered;
 mod metrics;
+mod oauth;
 mod presence;
 mod redeem;
 mod same_site;
@@ -41,6 +42,7 @@ mod sign_outs;
 mod state;
 mod tail;
 mod tickets;
+mod token;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,7 +87,13 @@ impl LoginServer {
     pub fn router(&self) -> Router {
         let base = self.0.config.issuer.path();
         let at = |path: &str| format!("{base}{path}");
-        Router::new()
+        // RFC 8414 section 3.1 puts the well-known part before the issuer's path; some clients put it behind.
+        let discovery =
+            [format!("/.well-known/oauth-authorization-server{base}"), at("/.well-known/oauth-authorization-server")];
+        let twice = if base.is_empty() { &discovery[..1] } else { &discovery[..] };
+        let router =
+            twice.iter().fold(Router::new(), |router, path| router.route(path, get(metadata::authorization_server)));
+        router
             .route(&at("/.well-known/loopkey.json"), get(metadata::metadata))
             .route(&at("/.well-known/jwks.json"), get(metadata::jwks))
             .route(&at("/v1/challenge"), post(challenge::issue))
@@ -95,6 +103,7 @@ impl LoginServer {
             .route(&at("/v1/session/events"), get(events::stream))
             .route(&at("/v1/sessions"), get(sessions::list))
             .route(&at("/v1/sessions/{session}"), delete(sessions::end))
+            .route(&at("/v1/token"), post(token::exchange))
             .route(&at("/v1/logout"), post(logout::log_out))
             .route(&at("/v1/devices"), get(devices::list).post(devices::enrol))
             .route(&at("/v1/devices/{device}"), delete(devices::revoke))

@@ -54,6 +54,8 @@ audited! {
     DeviceRevoked = "device_revoked",
     /// A session was opened.
     SignedIn = "signed_in",
+    /// A login token was exchanged for an access token of the application's backend.
+    TokenExchanged = "token_exchanged",
     /// A session was ended by its person.
     LoggedOut = "logged_out",
     /// All sessions of an account were ended by its person.

@@ -99,6 +99,12 @@ impl Redeemed {
         self.login.uv
     }
 
+    /// When the person agreed, by the issuer's clock.
+    #[must_use]
+    pub const fn agreed_at(&self) -> Timestamp {
+        self.login.iat
+    }
+
     /// The origin of the page that signs in.
     #[must_use]
     pub const fn origin(&self) -> &Origin {

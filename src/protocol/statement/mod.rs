@@ -8,7 +8,9 @@
 //! | [`SignOut`] S | device key | "everything before this epoch is over" |
 //! | [`Link`] L | device key | "the enrolled agent opens this link" |
 //! | [`Enrolment`] E | the new device key | "this key belongs to whoever holds the ticket" |
+//! | [`AccessToken`] | issuer | "a backend redeemed a T of this person" |
 
+mod access;
 mod challenge;
 mod enrolment;
 pub mod jwk;
@@ -20,6 +22,7 @@ mod sign_out;
 #[cfg(test)]
 mod tests;
 
+pub use access::{ACCESS_LIFE_SECONDS, AccessToken};
 pub use challenge::{AGENT_AUDIENCE, Audience, CHALLENGE_LIFE_SECONDS, Challenge, sid};
 pub use enrolment::{DEVICE_NAME_MAX_LEN, Enrolment, verify_enrolment};
 pub use jws::{BadStatement, MAX_STATEMENT_LEN, Statement, Unverified, sign, verify};

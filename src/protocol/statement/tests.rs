@@ -76,6 +76,21 @@ fn enrolment(key: &SoftwareKey, name: &str) -> Enrolment {
     Enrolment { aud: issuer(), nonce, jwk: key.public().to_jwk(), name: name.to_owned() }
 }
 
+fn access(exp: Timestamp) -> AccessToken {
+    AccessToken {
+        iss: issuer(),
+        sub: "someone".parse().expect("subject"),
+        aud: "https://app.example.com".to_owned(),
+        account: "ada".to_owned(),
+        client_id: "backend".to_owned(),
+        jti: TokenId::from_bytes([3; 16]),
+        auth_time: NOW,
+        amr: vec!["pop".to_owned()],
+        iat: NOW,
+        exp,
+    }
+}
+
 fn passes<S: Statement>(statement: &S) -> bool {
     let key = key(Algorithm::Ed25519);
     verify::<S>(&sign(statement, &key).expect("signed"), key.public()).is_ok()
@@ -110,6 +125,10 @@ fn no_statement_lives_longer_than_it_may() {
     for (seconds, sound) in [(0, true), (300, true), (301, false)] {
         assert_eq!(passes(&login(NOW.plus(seconds))), sound, "a token of {seconds} s");
     }
+    for (seconds, sound) in [(0, true), (300, true), (301, false)] {
+        assert_eq!(passes(&access(NOW.plus(seconds))), sound, "an access token of {seconds} s");
+    }
+    assert!(!passes(&access(back)));
     assert!(!passes(&challenge(back)) && !passes(&presence(back)) && !passes(&login(back)), "ends before it begins");
 }
 
@@ -128,4 +147,17 @@ fn a_statement_is_looked_at_up_to_its_longest_length() {
     assert_eq!(fault(MAX_STATEMENT_LEN), Some(BadStatement::Form));
     assert_eq!(fault(MAX_STATEMENT_LEN + 1), Some(BadStatement::TooLong));
     assert_eq!(fault(2 * MAX_STATEMENT_LEN), Some(BadStatement::TooLong));
+}
+
+/// Both are signed with the same keys: neither may ever be taken for the other.
+#[test]
+fn an_access_token_is_no_challenge_and_a_challenge_no_access_token() {
+    let key = key(Algorithm::Es256);
+    let token = sign(&access(NOW.plus(60)), &key).expect("signed");
+    assert_eq!(verify::<Challenge>(&token, key.public()), Err(BadStatement::Type));
+    assert_eq!(verify::<Login>(&token, key.public()), Err(BadStatement::Type));
+    let challenge = sign(&challenge(NOW.plus(60)), &key).expect("signed");
+    assert_eq!(verify::<AccessToken>(&challenge, key.public()), Err(BadStatement::Type));
+    // A verifier that forgets to look at `typ` is left with the audience.
+    assert!(!passes(&AccessToken { aud: AGENT_AUDIENCE.to_owned(), ..access(NOW.plus(60)) }));
 }

@@ -22,6 +22,7 @@ mod sessions;
 mod sign_outs;
 mod stopping;
 mod tls;
+mod token;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

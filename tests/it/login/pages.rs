@@ -22,6 +22,7 @@ fn machine_calls() -> Vec<(&'static str, serde_json::Value)> {
         ("/v1/devices", json!({"enrolment": ""})),
         ("/v1/sign-outs", json!({"statement": ""})),
         ("/v1/enrolment-tickets", json!({"account": "a", "name": "a"})),
+        ("/v1/token", json!({})),
     ]
 }
 
