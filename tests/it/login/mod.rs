@@ -12,6 +12,8 @@ mod link;
 mod link_memory;
 pub(crate) mod logs;
 mod metrics;
+#[cfg(unix)]
+mod nginx;
 mod own_sessions;
 mod pages;
 mod presence;
