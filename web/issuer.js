@@ -14,16 +14,22 @@ const PAUSE = { usual: 5, longest: 60 };
 
 export class Issuer {
   #environment;
+  #redeemAt;
   /** No call that is counted goes out before this. */
   #pausedUntil = 0;
   #learning = null;
   /** @type {string | undefined} how its clients' agents are started, where it has said so */
   scheme;
 
-  /** @param {import("./environment.js").Environment} environment @param {string} url without a trailing slash */
-  constructor(environment, url) {
+  /**
+   * @param {import("./environment.js").Environment} environment
+   * @param {string} url without a trailing slash
+   * @param {string} [redeemAt] where login tokens are posted, if not to the login server
+   */
+  constructor(environment, url, redeemAt) {
     this.#environment = environment;
     this.url = url.replace(/\/+$/, "");
+    this.#redeemAt = redeemAt ?? `${this.url}/v1/login`;
   }
 
   get eventsUrl() {
@@ -32,7 +38,7 @@ export class Issuer {
 
   /** Asks once what the login server says of itself, and keeps of it the scheme. Settles either way. */
   learn() {
-    return (this.#learning ??= this.#call("GET", "/.well-known/loopkey.json").then(({ status, body }) => {
+    return (this.#learning ??= this.#call("GET", `${this.url}/.well-known/loopkey.json`).then(({ status, body }) => {
       if (status === 200) this.scheme = body?.scheme;
       else this.#learning = null;
     }).catch(() => {
@@ -42,14 +48,14 @@ export class Issuer {
 
   /** A fresh challenge, for one page load or one click. @returns {Promise<{challenge: string, ports: number[]}>} */
   async challenge() {
-    const { status, body } = await this.#counted("/v1/challenge", {});
+    const { status, body } = await this.#counted(`${this.url}/v1/challenge`, {});
     if (status === 200 && typeof body?.challenge === "string") return body;
     throw refusal(status, body);
   }
 
   /** The person behind a presence proof. @returns {Promise<{subject: string, name: string, avatar: string | null}>} */
   async identify(challenge, proof) {
-    const { status, body } = await this.#counted("/v1/presence", { challenge, proof });
+    const { status, body } = await this.#counted(`${this.url}/v1/presence`, { challenge, proof });
     const account = body?.account;
     if (status === 200 && typeof account?.subject === "string") {
       return { subject: account.subject, name: shownName(account.name), avatar: account.avatar ?? null };
@@ -57,17 +63,17 @@ export class Issuer {
     throw refusal(status, body);
   }
 
-  /** Redeems a login token. `subject` is the one on the card that was clicked. */
+  /** Redeems a login token. `subject` is the one on the card that was clicked. A backend of the site may say who it is. */
   async redeem(challenge, token, subject) {
-    const { status, body } = await this.#counted("/v1/login", { challenge, token, subject });
+    const { status, body } = await this.#counted(this.#redeemAt, { challenge, token, subject });
     // Whether that token was redeemed is unknown: a code of its own, because it must not be posted again.
     if (status === 503) throw new LoopkeyError("unavailable");
-    if (status !== 204) throw refusal(status, body);
+    if (status !== 204 && status !== 200) throw refusal(status, body);
   }
 
   /** The page's session, or null where there is none. */
   async session() {
-    const { status, body } = await this.#call("GET", "/v1/session");
+    const { status, body } = await this.#call("GET", `${this.url}/v1/session`);
     if (status === 200 && body) {
       const device = body.device_name ?? null;
       const [name, method] = [body.name, body.method].map(shownName);
@@ -78,7 +84,7 @@ export class Issuer {
   }
 
   async logout(everywhere) {
-    const { status, body } = await this.#call("POST", "/v1/logout", { everywhere });
+    const { status, body } = await this.#call("POST", `${this.url}/v1/logout`, { everywhere });
     // 401: the session ended before we asked. That is what was wanted.
     if (status !== 204 && status !== 401) throw refusal(status, body);
   }
@@ -97,22 +103,22 @@ export class Issuer {
    * A call that the login server counts. One too many pauses all of them for as long as it asks and up to as long
    * again, so that the tabs of a computer do not come back together. What was refused so was not looked at.
    */
-  async #counted(path, body) {
+  async #counted(address, body) {
     const { now, random } = this.#environment;
     if (this.#pause() > 0) throw new LoopkeyError("too_many_requests");
-    const answer = await this.#call("POST", path, body);
+    const answer = await this.#call("POST", address, body);
     if (answer.status !== 429) return answer;
     const seconds = Math.min(Number(answer.retryAfter) || PAUSE.usual, PAUSE.longest);
     this.#pausedUntil = now() + seconds * 1_000 * (1 + random());
     throw new LoopkeyError("too_many_requests");
   }
 
-  async #call(method, path, body) {
+  async #call(method, address, body) {
     const { fetch, setTimeout, clearTimeout } = this.#environment;
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), CALL_TIMEOUT);
     try {
-      const response = await fetch(this.url + path, {
+      const response = await fetch(address, {
         method,
         credentials: "include",
         cache: "no-store",

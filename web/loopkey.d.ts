@@ -109,6 +109,11 @@ export class LoopkeyError extends Error {
 export interface LoopkeyOptions {
   /** The login server's public base URL, same-site with the page, e.g. `https://app.example.com/loopkey`. */
   issuer: string;
+  /**
+   * Where login tokens are posted in place of the login server's `/v1/login`: an address of the site's own backend, of
+   * the page's origin, which exchanges them at `/v1/token` and keeps a session of its own. `session` stays `null` then.
+   */
+  redeemAt?: string;
   /** Language of the card: `en` or `zh`. Default: the page's, then the browser's. */
   lang?: string;
   /** Candidate ports, three at most. Default: the protocol's until the issuer names its own. */

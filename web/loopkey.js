@@ -64,7 +64,7 @@ class Loopkey extends EventTarget {
     this.lang = options.lang;
     this.#environment = environment;
     this.#mark = takeMark(environment);
-    this.#issuer = new Issuer(environment, options.issuer);
+    this.#issuer = new Issuer(environment, options.issuer, options.redeemAt);
     this.#agent = new Agent(environment, this.#issuer, options, {
       state: (name, reason) => this.#setState(name, reason),
       ready: (connection, ready, challenge) => this.#onReady(connection, ready, challenge),

@@ -196,3 +196,21 @@ test("the agent goes away, stays silent, or was never there", async () => {
   assert.equal(await lost, "disconnected");
   assert.equal(await code(loopkey.login()), "not_connected");
 });
+
+test("a site's own backend gets the token in place of the login server, and may ask for another", async () => {
+  const here = world();
+  const { issuer, clock } = here;
+  const loopkey = createLoopkey({ issuer: "https://app.example.com", redeemAt: "https://app.example.com/sign-in", environment: here.environment });
+  issuer.scripted["/sign-in"] = [[401, { error: "stale_challenge" }], [200, { account: "ada" }]];
+  loopkey.start();
+  await clock.advance(50);
+  const done = code(loopkey.login());
+  await clock.advance(50);
+  assert.equal(await done, "204");
+  const posted = issuer.calls.filter(([path]) => path === "/sign-in").map(([, body]) => body);
+  assert.deepEqual(posted.map(({ subject }) => subject), ["s-ada", "s-ada"]);
+  assert.notEqual(posted[0].challenge, posted[1].challenge);
+  assert.equal(issuer.count("/v1/login"), 0);
+  assert.equal(loopkey.session, null);
+  assert.equal(await code(loopkey.login()), "issuer_refused", "what the backend does not know is no sign-in");
+});
