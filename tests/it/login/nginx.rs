@@ -15,10 +15,13 @@ use super::device::Device;
 use super::http::{Answer, Call};
 use crate::support::nginx::Nginx;
 
+/// A call's path and the headers in it that name a person.
+type Heard = (String, Vec<String>);
+
 /// A backend that believes the headers, and keeps what it was called with.
 struct Backend {
     address: SocketAddr,
-    calls: Arc<Mutex<Vec<(String, Vec<String>)>>>,
+    calls: Arc<Mutex<Vec<Heard>>>,
     task: JoinHandle<()>,
 }
 
@@ -41,7 +44,7 @@ impl Backend {
         Self { address, calls, task }
     }
 
-    fn take_calls(&self) -> Vec<(String, Vec<String>)> {
+    fn take_calls(&self) -> Vec<Heard> {
         std::mem::take(&mut self.calls.lock().expect("unpoisoned"))
     }
 }
