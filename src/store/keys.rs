@@ -108,7 +108,8 @@ impl KeyFile {
     }
 }
 
-const fn tag(algorithm: Algorithm) -> &'static str {
+/// An algorithm's name where keys are kept.
+pub(super) const fn tag(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::Es256 => "es256",
         Algorithm::Ed25519 => "ed25519",

@@ -7,7 +7,8 @@
 //! Secrets (session ids, enrolment tickets) reach the store as SHA-256 digests only: who reads the database can sign in
 //! as nobody.
 //!
-//! Engines: [`embedded`] (SQLite in a folder, or in memory), and with the feature `redis` Redis or Valkey. Every engine must pass the same suite, `suite.rs`.
+//! Engines: [`embedded`] (SQLite in a folder, or in memory) and, each with the feature of its name, `postgres` and `redis`
+//! (or Valkey). Every engine must pass the same suite, `suite.rs`.
 
 mod account;
 mod audit;
@@ -19,6 +20,8 @@ mod keys;
 mod open;
 mod organisation;
 mod picture;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "redis")]

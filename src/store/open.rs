@@ -21,6 +21,10 @@ pub enum OpenError {
     #[cfg(feature = "redis")]
     #[error(transparent)]
     Redis(#[from] super::redis::RedisRefused),
+    /// PostgreSQL's own reason.
+    #[cfg(feature = "postgres")]
+    #[error(transparent)]
+    Postgres(#[from] super::postgres::PostgresError),
     /// This program was built without the engine.
     #[error("this loopkey was built without {0}: build it with --features {0}")]
     NotBuilt(&'static str),
@@ -81,6 +85,9 @@ pub async fn open(url: &StoreUrl, clock: Arc<dyn Clock>) -> Result<SharedStore, 
         StoreUrl::Redis(shared) => return Ok(Arc::new(super::redis::Redis::open(shared, clock).await?)),
         #[cfg(not(feature = "redis"))]
         StoreUrl::Redis(_) => return Err(OpenError::NotBuilt("redis")),
+        #[cfg(feature = "postgres")]
+        StoreUrl::Postgres(shared) => return Ok(Arc::new(super::postgres::Postgres::open(shared, clock).await?)),
+        #[cfg(not(feature = "postgres"))]
         StoreUrl::Postgres(_) => return Err(OpenError::NotBuilt("postgres")),
     };
     Ok(Arc::new(store) as Arc<dyn Store>)

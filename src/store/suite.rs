@@ -539,6 +539,14 @@ async fn redis_passes() {
     suite(&Bench { store, clock }).await;
 }
 
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_passes() {
+    let (database, clock) = (postgres::testing::Database::fresh(), postgres::testing::clock());
+    let store = open(&database.url(), clock.clone()).await.expect("store");
+    suite(&Bench { store, clock }).await;
+}
+
 #[tokio::test]
 async fn embedded_remembers_all_but_the_marks() {
     let (folder, clock) = (tempfile::tempdir().expect("folder"), clock());

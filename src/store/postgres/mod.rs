@@ -1,0 +1,319 @@
+//! The PostgreSQL engine: one database for several replicas of the login server.
+//!
+//! What is acknowledged is as durable as the configuration says: each session sets `synchronous_commit`, and a server that
+//! would lose acknowledged writes is refused, at the start and on each new connection ([`Unfit`]). Every operation has a
+//! deadline; what is not known to have happened is an error.
+//!
+//! Not through a pooler that shares connections between transactions: there are prepared statements, and LISTEN.
+
+mod accounts;
+mod bell;
+mod columns;
+mod connection;
+mod devices;
+mod fault;
+mod fitness;
+mod keys;
+mod log;
+mod marks;
+mod pool;
+mod schema;
+mod sessions;
+mod sweep;
+mod target;
+#[cfg(test)]
+pub(super) mod testing;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::broadcast;
+use tokio::task::JoinSet;
+
+use super::session::USE_GRANULARITY_SECONDS;
+use super::{
+    Account, AccountChange, AccountId, Actor, AuditEntry, AuditRecord, Audited, ChallengeSigners, Cursor, DeviceRecord,
+    DisplayName, EnrolRefusal, Enrolled, Hint, NewSession, OpenRefusal, OrganisationId, Profile, Refusable, Session,
+    SessionKey, SessionLookup, Shared, Store, StoreError, Tail, TicketHash, Ticketed,
+};
+use crate::clock::Clock;
+use crate::crypto::{Algorithm, KeyId, PublicKey, SealingKey};
+use crate::protocol::id::{ChallengeId, DeviceId, Epoch, Incarnation, Subject};
+use crate::protocol::time::{Moment, Timestamp};
+use crate::verify::mark::{FirstUse, MarkError};
+use bell::Bell;
+pub use fault::PostgresError;
+pub use fitness::Unfit;
+use marks::Marks;
+use pool::{Pool, Transaction};
+use target::{Purpose, SharedTarget, Target};
+
+/// After this long the answer is "unknown", which is an error.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// How long the incarnation is believed for new challenges. An old one costs a sign-in a second try, and nothing else.
+const INCARNATION_KNOWN: Duration = Duration::from_secs(1);
+
+/// The PostgreSQL engine. Its tasks end when it is dropped.
+#[derive(Debug)]
+pub struct Postgres {
+    target: SharedTarget,
+    pool: Arc<Pool>,
+    marks: Marks,
+    bell: Bell,
+    clock: Arc<dyn Clock>,
+    seal: SealingKey,
+    incarnation: Mutex<Option<(Moment, Incarnation)>>,
+    _tasks: JoinSet<()>,
+}
+
+/// Waits for an operation as long as callers do.
+async fn within<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(DEADLINE, work).await.map_err(|_| StoreError::new("no answer in 5 s"))?
+}
+
+/// Does something with a transaction, as `transact!(self, |tx| work)`, and commits it whatever the outcome in the domain;
+/// an error leaves nothing behind.
+macro_rules! transact {
+    ($self:ident, |$tx:ident| $work:expr) => {
+        within(async {
+            let mut transaction = $self.pool.begin($self.clock.timestamp()).await?;
+            let $tx = &mut transaction;
+            let outcome = $work.await?;
+            $self.commit(transaction).await?;
+            Ok(outcome)
+        })
+        .await
+    };
+}
+
+/// Reads, as `read!(self, |connection| work)`.
+macro_rules! read {
+    ($self:ident, |$connection:ident| $work:expr) => {
+        within(async {
+            let connection = $self.pool.get().await?;
+            let $connection = &connection;
+            $work.await
+        })
+        .await
+    };
+}
+
+impl Postgres {
+    /// Opens the store of a database, and makes its tables where they are missing.
+    ///
+    /// # Errors
+    /// [`PostgresError`] where it is out of reach, or must not be used as it is.
+    pub async fn open(shared: &Shared, clock: Arc<dyn Clock>) -> Result<Self, PostgresError> {
+        let secret = shared.options.sealing_secret.as_ref().ok_or(PostgresError::NoSecret)?;
+        let seal = SealingKey::derive(secret, keys::PURPOSE);
+        let target = Arc::new(Target::new(shared)?);
+        let mut connection = target.connect(Purpose::Migration).await?;
+        schema::migrate(connection.client_mut()).await?;
+        // Now that the tables are there.
+        target.look_again(&connection, clock.wall()).await?;
+        within(async { Ok(keys::prove(&connection, &seal).await) }).await??;
+        drop(connection);
+
+        let pool = Arc::new(Pool::new(Arc::clone(&target)));
+        let mut tasks = JoinSet::new();
+        let marks = Marks::start(&target, &mut tasks);
+        let (bell, ringing) = Bell::new(Arc::clone(&target));
+        tasks.spawn(ringing);
+        tasks.spawn(sweep::run(Arc::clone(&pool), Arc::clone(&clock)));
+        Ok(Self { target, pool, marks, bell, clock, seal, incarnation: Mutex::default(), _tasks: tasks })
+    }
+
+    async fn commit(&self, transaction: Transaction<'_>) -> Result<(), StoreError> {
+        if transaction.commit().await? {
+            self.bell.send(Hint::LogGrew);
+        }
+        Ok(())
+    }
+
+    async fn find(&self, session: SessionKey, now: Timestamp) -> Result<sessions::SessionFound, StoreError> {
+        read!(self, |connection| sessions::find(connection, now, session))
+    }
+}
+
+#[async_trait]
+impl Store for Postgres {
+    async fn ping(&self) -> Result<(), StoreError> {
+        // A server that was fit at the start may have been configured anew.
+        read!(self, |connection| async { Ok(self.target.look_again(connection, self.clock.wall()).await?) })
+    }
+
+    async fn challenge_signers(&self, algorithm: Algorithm) -> Result<ChallengeSigners, StoreError> {
+        let now = self.clock.timestamp();
+        let load = async || read!(self, |connection| keys::load(connection, &self.seal, algorithm, now));
+        if let Some(signers) = load().await? {
+            return Ok(signers);
+        }
+        transact!(self, |tx| keys::make(tx, &self.seal, algorithm, true))?;
+        load().await?.ok_or_else(|| StoreError::new("another replica makes challenge keys of another algorithm"))
+    }
+
+    async fn rotate_challenge_key(&self, algorithm: Algorithm) -> Result<(), StoreError> {
+        transact!(self, |tx| async {
+            keys::make(tx, &self.seal, algorithm, false).await?;
+            tx.record(Audited::ChallengeKeyRotated, None, None, "").await
+        })
+    }
+
+    async fn issue_ticket(&self, ticket: TicketHash, profile: Profile) -> Result<Option<Ticketed>, StoreError> {
+        transact!(self, |tx| accounts::issue_ticket(tx, ticket, &profile))
+    }
+
+    async fn account(&self, account: &AccountId) -> Result<Option<Account>, StoreError> {
+        read!(self, |connection| accounts::by_id(connection, account.as_str()))
+    }
+
+    async fn account_of(&self, subject: &Subject) -> Result<Option<Account>, StoreError> {
+        read!(self, |connection| accounts::by_subject(connection, subject))
+    }
+
+    async fn accounts(&self, after: Option<&AccountId>, limit: u32) -> Result<Vec<Account>, StoreError> {
+        read!(self, |connection| accounts::page(connection, after, limit))
+    }
+
+    async fn change_account(&self, account: &AccountId, change: AccountChange) -> Result<Option<Account>, StoreError> {
+        let of_profile = change.name.is_some() || change.avatar.is_some();
+        let changed = transact!(self, |tx| accounts::change(tx, account, &change))?;
+        if let Some(account) = changed.as_ref().filter(|_| of_profile) {
+            self.bell.send(Hint::ProfileChanged { subject: account.subject.clone() });
+        }
+        Ok(changed)
+    }
+
+    async fn erase_account(&self, account: &AccountId) -> Result<bool, StoreError> {
+        transact!(self, |tx| accounts::erase(tx, account))
+    }
+
+    async fn enrol(&self, ticket: TicketHash, key: PublicKey, name: DisplayName) -> Refusable<Enrolled, EnrolRefusal> {
+        transact!(self, |tx| devices::enrol(tx, ticket, &key, &name))
+    }
+
+    async fn device(&self, key: KeyId) -> Result<Option<DeviceRecord>, StoreError> {
+        read!(self, |connection| devices::by_key(connection, key))
+    }
+
+    async fn devices(&self, account: &AccountId) -> Result<Vec<DeviceRecord>, StoreError> {
+        read!(self, |connection| devices::of_account(connection, account))
+    }
+
+    async fn revoke_device(&self, account: &AccountId, device: &DeviceId, by: Actor) -> Result<bool, StoreError> {
+        transact!(self, |tx| devices::revoke(tx, account, device, by))
+    }
+
+    async fn raise_epoch(&self, device: &DeviceId, epoch: Epoch) -> Result<bool, StoreError> {
+        transact!(self, |tx| devices::raise_epoch(tx, device, epoch))
+    }
+
+    async fn open_session(&self, session: NewSession) -> Refusable<Account, OpenRefusal> {
+        transact!(self, |tx| sessions::open(tx, &session))
+    }
+
+    async fn use_session(&self, session: SessionKey) -> Result<SessionLookup, StoreError> {
+        let now = self.clock.timestamp();
+        let found = self.find(session, now).await?;
+        let due = now.seconds_since(found.last_used) >= USE_GRANULARITY_SECONDS;
+        if due && matches!(found.lookup, SessionLookup::Open(_)) {
+            read!(self, |connection| sessions::note_use(connection, now, session))?;
+        }
+        Ok(found.lookup)
+    }
+
+    async fn look_at_session(&self, session: SessionKey) -> Result<SessionLookup, StoreError> {
+        self.find(session, self.clock.timestamp()).await.map(|found| found.lookup)
+    }
+
+    async fn sessions(&self, account: &AccountId) -> Result<Vec<Session>, StoreError> {
+        read!(self, |connection| sessions::of_account(connection, self.clock.timestamp(), account))
+    }
+
+    async fn end_session(&self, account: &AccountId, session: SessionKey) -> Result<bool, StoreError> {
+        transact!(self, |tx| sessions::log_out(tx, account, session))
+    }
+
+    async fn sign_out_account(&self, account: &AccountId, from: Option<SessionKey>) -> Result<bool, StoreError> {
+        transact!(self, |tx| accounts::sign_out(tx, account, from))
+    }
+
+    async fn sign_out_organisation(&self, organisation: &OrganisationId) -> Result<bool, StoreError> {
+        transact!(self, |tx| accounts::sign_out_organisation(tx, organisation))
+    }
+
+    async fn record(&self, record: AuditRecord) -> Result<(), StoreError> {
+        transact!(self, |tx| async {
+            let account = match &record.account {
+                Some(account) => accounts::by_id(tx, account.as_str()).await?,
+                None => None,
+            };
+            let subject = account.map(|account| account.subject);
+            tx.record(record.what, subject.as_ref(), record.device.as_ref().map(DeviceId::as_str), &record.detail).await
+        })
+    }
+
+    async fn audit_tail(&self, of: Option<&AccountId>, entries: u32) -> Result<Vec<AuditEntry>, StoreError> {
+        let sql = "SELECT e.at, e.what, e.subject, a.account, e.device, e.detail
+                   FROM audit e LEFT JOIN accounts a ON a.subject = e.subject
+                   WHERE $1::text IS NULL OR e.subject = (SELECT subject FROM accounts WHERE account = $1)
+                   ORDER BY e.entry DESC LIMIT $2";
+        let (of, entries) = (of.map(AccountId::as_str), i64::from(entries));
+        let rows = read!(self, |connection| connection.all(sql, &[&of, &entries]))?;
+        let entry = |row: &tokio_postgres::Row| {
+            Ok(AuditEntry {
+                at: Timestamp(columns::number_at(row, 0)?),
+                what: row.try_get(1)?,
+                subject: row.try_get(2)?,
+                account: row.try_get(3)?,
+                device: row.try_get(4)?,
+                detail: row.try_get(5)?,
+            })
+        };
+        rows.iter().map(entry).collect()
+    }
+
+    async fn log_end(&self) -> Result<Cursor, StoreError> {
+        read!(self, |connection| log::last(connection))
+    }
+
+    async fn withdrawals(&self, after: &Cursor) -> Result<Tail, StoreError> {
+        read!(self, |connection| log::after(connection, after))
+    }
+
+    fn hints(&self) -> broadcast::Receiver<Hint> {
+        self.bell.listen()
+    }
+
+    async fn hint(&self, hint: Hint) {
+        self.bell.send(hint);
+    }
+
+    async fn incarnation(&self) -> Result<Incarnation, StoreError> {
+        let now = self.clock.now();
+        let known = self.incarnation.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((at, incarnation)) = known
+            && now.since(at) < INCARNATION_KNOWN
+        {
+            return Ok(incarnation);
+        }
+        let sql = format!("SELECT {}", schema::LIFE);
+        let row = read!(self, |connection| connection.one(&sql, &[]))?;
+        let incarnation: Incarnation = columns::text_at(&row, 0)?;
+        *self.incarnation.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, incarnation.clone()));
+        Ok(incarnation)
+    }
+
+    async fn mark(
+        &self,
+        challenge: &ChallengeId,
+        incarnation: &Incarnation,
+        until: Timestamp,
+    ) -> Result<FirstUse, MarkError> {
+        self.marks.mark(challenge, incarnation, until).await
+    }
+}

@@ -1,0 +1,221 @@
+//! The tables and their versions, in a schema of their own.
+
+use tokio_postgres::Client;
+
+use super::PostgresError;
+use super::fault::explained;
+use crate::crypto;
+use crate::protocol::base64url;
+use crate::store::StoreError;
+
+/// One script a version. A released script is never changed; a later one is added.
+///
+/// Names are compared and sorted as bytes (`COLLATE "C"`), as every other engine does.
+const MIGRATIONS: &[&str] = &[
+    // 1
+    r#"
+    CREATE TABLE organisations (
+        organisation text COLLATE "C" PRIMARY KEY,
+        generation   bigint NOT NULL DEFAULT 0
+    );
+    CREATE TABLE accounts (
+        account      text COLLATE "C" PRIMARY KEY,
+        subject      text COLLATE "C" NOT NULL UNIQUE,
+        name         text NOT NULL,
+        avatar       text,
+        disabled     boolean NOT NULL DEFAULT false,
+        minimum_uv   smallint NOT NULL DEFAULT 0 CHECK (minimum_uv BETWEEN 0 AND 2),
+        organisation text COLLATE "C" REFERENCES organisations,
+        generation   bigint NOT NULL DEFAULT 0,
+        created_at   bigint NOT NULL,
+        updated_at   bigint NOT NULL
+    );
+    CREATE INDEX accounts_by_organisation ON accounts (organisation);
+    CREATE TABLE tickets (
+        hash       bytea PRIMARY KEY CHECK (octet_length(hash) = 32),
+        account    text COLLATE "C" NOT NULL REFERENCES accounts ON DELETE CASCADE,
+        expires_at bigint NOT NULL
+    );
+    CREATE INDEX tickets_by_end ON tickets (expires_at);
+    CREATE INDEX tickets_by_account ON tickets (account);
+    CREATE TABLE devices (
+        device      text COLLATE "C" PRIMARY KEY,
+        number      bigint GENERATED ALWAYS AS IDENTITY,
+        key_id      bytea NOT NULL UNIQUE CHECK (octet_length(key_id) = 32),
+        jwk         text NOT NULL,
+        account     text COLLATE "C" NOT NULL REFERENCES accounts ON DELETE CASCADE,
+        name        text NOT NULL,
+        epoch       bigint NOT NULL DEFAULT 0,
+        asked_epoch bigint NOT NULL DEFAULT 0,
+        enrolled_at bigint NOT NULL,
+        revoked_at  bigint
+    );
+    CREATE INDEX devices_by_account ON devices (account);
+    CREATE TABLE sessions (
+        hash                    bytea PRIMARY KEY CHECK (octet_length(hash) = 32),
+        account                 text COLLATE "C" NOT NULL REFERENCES accounts ON DELETE CASCADE,
+        device                  text COLLATE "C" NOT NULL REFERENCES devices ON DELETE CASCADE,
+        epoch                   bigint NOT NULL,
+        generation              bigint NOT NULL,
+        organisation_generation bigint NOT NULL,
+        origin                  text NOT NULL,
+        method                  text NOT NULL,
+        browser                 text,
+        signed_in_at            bigint NOT NULL,
+        expires_at              bigint NOT NULL,
+        idle_seconds            bigint NOT NULL,
+        last_used               bigint NOT NULL
+    ) WITH (fillfactor = 80);
+    CREATE INDEX sessions_by_account ON sessions (account);
+    CREATE INDEX sessions_by_device ON sessions (device, epoch);
+    CREATE INDEX sessions_by_end ON sessions (expires_at);
+    CREATE TABLE audit (
+        entry   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        at      bigint NOT NULL,
+        what    text NOT NULL,
+        subject text COLLATE "C",
+        device  text COLLATE "C",
+        detail  text NOT NULL
+    );
+    CREATE INDEX audit_by_subject ON audit (subject, entry);
+    CREATE TABLE log (
+        seq     bigint NOT NULL,
+        trimmed bigint NOT NULL
+    ) WITH (fillfactor = 10);
+    INSERT INTO log VALUES (0, 0);
+    CREATE TABLE withdrawals (
+        seq        bigint PRIMARY KEY,
+        at         bigint NOT NULL,
+        withdrawal text NOT NULL
+    );
+    CREATE INDEX withdrawals_by_time ON withdrawals (at);
+    CREATE TABLE challenge_keys (
+        number    integer PRIMARY KEY,
+        algorithm text NOT NULL,
+        made_at   bigint NOT NULL,
+        sealed    bytea NOT NULL
+    );
+    CREATE TABLE marks (
+        challenge bytea PRIMARY KEY,
+        until     bigint NOT NULL
+    );
+    CREATE INDEX marks_by_end ON marks (until);
+    CREATE TABLE life (
+        nonce text NOT NULL
+    );
+    "#,
+];
+
+/// Replicas that start at once take turns. `lpky` and a number of ours.
+const LOCK: i64 = 0x6c70_6b79_0000_0001;
+
+/// This life of the store, over the table `life`: the timeline, which changes where a standby is promoted or a backup is
+/// brought back, and a random value, which changes where the tables are made anew. The timeline is the one of the file that
+/// is written now: the last checkpoint may still name the one before (protocol section 6.9).
+pub(super) const LIFE: &str = "(SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || '-' || nonce FROM life)";
+
+/// Brings the tables to this version.
+pub(super) async fn migrate(client: &mut Client) -> Result<(), PostgresError> {
+    migrate_to(client, MIGRATIONS).await
+}
+
+async fn migrate_to(client: &mut Client, migrations: &[&str]) -> Result<(), PostgresError> {
+    let failed = |error: tokio_postgres::Error| {
+        PostgresError::Store(StoreError::new(format!("the tables cannot be made: {}", explained(&error))))
+    };
+    let transaction = client.transaction().await.map_err(failed)?;
+    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(failed)?;
+    let sql = "SELECT to_regnamespace('loopkey') IS NOT NULL, to_regclass('loopkey.schema_version') IS NOT NULL,
+                      EXISTS (SELECT FROM pg_class WHERE relnamespace = to_regnamespace('loopkey'))";
+    let row = transaction.query_one(sql, &[]).await.map_err(failed)?;
+    let (schema, versioned, tables) = (row.get::<_, bool>(0), row.get::<_, bool>(1), row.get::<_, bool>(2));
+    if tables && !versioned {
+        return Err(PostgresError::NotOurs);
+    }
+    if !schema {
+        transaction.batch_execute("CREATE SCHEMA loopkey").await.map_err(failed)?;
+    }
+    if !versioned {
+        let sql = "CREATE TABLE schema_version (version integer NOT NULL); INSERT INTO schema_version VALUES (0)";
+        transaction.batch_execute(sql).await.map_err(failed)?;
+    }
+    let version = transaction.query_one("SELECT version FROM schema_version", &[]).await.map_err(failed)?;
+    let found: i32 = version.get(0);
+    let known = i32::try_from(migrations.len()).expect("there are few versions");
+    if found > known {
+        return Err(PostgresError::Newer { found, known });
+    }
+    for script in migrations.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.batch_execute(script).await.map_err(failed)?;
+    }
+    if found < known {
+        transaction.execute("UPDATE schema_version SET version = $1", &[&known]).await.map_err(failed)?;
+    }
+    // Drawn here, once for as long as the tables live.
+    let nonce = base64url::encode(crypto::random::<16>());
+    let sql = "INSERT INTO life SELECT $1 WHERE NOT EXISTS (SELECT FROM life)";
+    transaction.execute(sql, &[&nonce]).await.map_err(failed)?;
+    transaction.commit().await.map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::connection::Connection;
+    use super::super::target::{Purpose, Target};
+    use super::super::testing::Database;
+    use super::*;
+
+    async fn connect(database: &Database) -> Connection {
+        let target = Target::new(&database.shared()).expect("target");
+        target.connect(Purpose::Migration).await.expect("connected")
+    }
+
+    #[tokio::test]
+    async fn tables_move_forward_keep_what_they_hold_and_never_go_back() {
+        let database = Database::fresh();
+        let mut connection = connect(&database).await;
+        let client = connection.client_mut();
+        migrate_to(client, MIGRATIONS).await.expect("from nothing");
+        migrate_to(client, MIGRATIONS).await.expect("nothing to do");
+        let life = database.sql("SELECT nonce FROM loopkey.life");
+        client.batch_execute("INSERT INTO organisations VALUES ('acme', 7)").await.expect("row");
+        let next = [MIGRATIONS, &["ALTER TABLE organisations ADD COLUMN colour text NOT NULL DEFAULT 'red'"]].concat();
+        migrate_to(client, &next).await.expect("forward");
+        assert_eq!(database.sql("SELECT * FROM loopkey.organisations"), "acme|7|red");
+        assert_eq!(database.sql("SELECT nonce FROM loopkey.life"), life, "the same life");
+        let error = migrate_to(client, MIGRATIONS).await.expect_err("never back");
+        assert!(matches!(error, PostgresError::Newer { found: 2, known: 1 }), "{error}");
+        let broken = [next.as_slice(), &["CREATE TABLE half (); SELECT no_such_thing"]].concat();
+        migrate_to(client, &broken).await.expect_err("a script that fails");
+        assert_eq!(
+            database.sql("SELECT version, to_regclass('loopkey.half') FROM loopkey.schema_version"),
+            "2|",
+            "changes nothing"
+        );
+    }
+
+    #[tokio::test]
+    async fn replicas_that_start_at_once_make_the_tables_once() {
+        let database = Database::fresh();
+        let starting = (0..3).map(|_| async {
+            let mut connection = connect(&database).await;
+            let client = connection.client_mut();
+            migrate(client).await
+        });
+        for one in futures::future::join_all(starting).await {
+            one.expect("made, or found");
+        }
+        assert_eq!(database.sql("SELECT count(*) FROM loopkey.life"), "1");
+    }
+
+    #[tokio::test]
+    async fn another_programs_schema_is_left_alone() {
+        let database = Database::fresh();
+        database.sql("CREATE SCHEMA loopkey; CREATE TABLE loopkey.theirs (x int)");
+        let mut connection = connect(&database).await;
+        let client = connection.client_mut();
+        assert!(matches!(migrate(client).await, Err(PostgresError::NotOurs)));
+        database.sql("DROP TABLE loopkey.theirs");
+        migrate(client).await.expect("an empty schema that an administrator made for us");
+    }
+}

@@ -1,0 +1,103 @@
+//! Sessions in SQL.
+
+use super::columns::{ACCOUNT, SESSION, SESSIONS, integer, session_at, text_at};
+use super::connection::Connection;
+use super::devices;
+use super::pool::Transaction;
+use crate::protocol::id::Subject;
+use crate::protocol::time::Timestamp;
+use crate::store::{
+    Account, AccountId, Audited, DeviceRecord, DisplayName, EndReason, NewSession, OpenRefusal, OrganisationId,
+    Session, SessionKey, SessionLookup, StoreError, Withdrawn,
+};
+
+pub(super) async fn open(
+    tx: &mut Transaction<'_>,
+    session: &NewSession,
+) -> Result<Result<Account, OpenRefusal>, StoreError> {
+    let device = devices::held(tx, &session.device).await?;
+    let entitled = |d: &DeviceRecord| {
+        d.revoked_at.is_none() && !d.account.disabled && integer(d.epoch.0) <= integer(session.epoch.0)
+    };
+    let Some(device) = device.filter(entitled) else { return Ok(Err(OpenRefusal::Withdrawn)) };
+    devices::raise_epoch(tx, &session.device, session.epoch).await?;
+    if let Some(former) = session.replaces
+        && tx.execute("DELETE FROM sessions WHERE hash = $1", &[&former.0.as_slice()]).await? > 0
+    {
+        tx.withdraw(Withdrawn::Session { session: former }, EndReason::LoggedOut);
+    }
+    let account = device.account;
+    let sql = "INSERT INTO sessions
+               (hash, account, device, epoch, origin, method, signed_in_at, expires_at, idle_seconds, last_used,
+                generation, organisation_generation, browser)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $7, $10,
+                coalesce((SELECT generation FROM organisations WHERE organisation = $11), 0), $12)";
+    tx.execute(
+        sql,
+        &[
+            &session.key.0.as_slice(),
+            &account.profile.account.as_str(),
+            &session.device.as_str(),
+            &integer(session.epoch.0),
+            &session.origin.as_str(),
+            &session.method,
+            &integer(tx.now.0),
+            &integer(tx.now.plus(session.lifetimes.absolute.as_secs()).0),
+            &integer(session.lifetimes.idle.as_secs()),
+            &integer(account.generation.0),
+            &account.organisation.as_ref().map(OrganisationId::as_str),
+            &session.browser.as_ref().map(DisplayName::as_str),
+        ],
+    )
+    .await?;
+    let detail = format!("origin={} method={} token={}", session.origin, session.method, session.token);
+    tx.record(Audited::SignedIn, Some(&account.subject), Some(session.device.as_str()), &detail).await?;
+    Ok(Ok(account))
+}
+
+/// A session as it was looked up, and when its last use was noted.
+pub(super) struct SessionFound {
+    pub(super) lookup: SessionLookup,
+    pub(super) last_used: Timestamp,
+}
+
+pub(super) async fn find(connection: &Connection, now: Timestamp, key: SessionKey) -> Result<SessionFound, StoreError> {
+    let sql = format!("SELECT {SESSION}, {ACCOUNT} FROM {SESSIONS} WHERE s.hash = $1");
+    let Some(row) = connection.first(&sql, &[&key.0.as_slice()]).await? else {
+        return Ok(SessionFound { lookup: SessionLookup::Over(EndReason::Ended), last_used: now });
+    };
+    let kept = session_at(&row)?;
+    Ok(SessionFound { last_used: kept.session.last_used, lookup: kept.judge(now) })
+}
+
+pub(super) async fn of_account(
+    connection: &Connection,
+    now: Timestamp,
+    account: &AccountId,
+) -> Result<Vec<Session>, StoreError> {
+    let sql = format!(
+        "SELECT {SESSION}, {ACCOUNT} FROM {SESSIONS} WHERE s.account = $1 ORDER BY s.signed_in_at DESC, s.hash"
+    );
+    let rows = connection.all(&sql, &[&account.as_str()]).await?;
+    let looked = rows.iter().map(|row| Ok(session_at(row)?.judge(now).open()));
+    looked.filter_map(Result::transpose).collect()
+}
+
+pub(super) async fn note_use(connection: &Connection, now: Timestamp, key: SessionKey) -> Result<(), StoreError> {
+    let sql = "UPDATE sessions SET last_used = greatest(last_used, $2) WHERE hash = $1";
+    connection.execute(sql, &[&key.0.as_slice(), &integer(now.0)]).await.map(drop)
+}
+
+pub(super) async fn log_out(
+    tx: &mut Transaction<'_>,
+    account: &AccountId,
+    key: SessionKey,
+) -> Result<bool, StoreError> {
+    let sql = "DELETE FROM sessions WHERE hash = $1 AND account = $2
+               RETURNING device, (SELECT subject FROM accounts a WHERE a.account = sessions.account)";
+    let Some(row) = tx.first(sql, &[&key.0.as_slice(), &account.as_str()]).await? else { return Ok(false) };
+    let subject: Subject = text_at(&row, 1)?;
+    tx.record(Audited::LoggedOut, Some(&subject), Some(row.try_get(0)?), "").await?;
+    tx.withdraw(Withdrawn::Session { session: key }, EndReason::LoggedOut);
+    Ok(true)
+}

@@ -1,0 +1,118 @@
+//! A server that goes, hangs, or comes back as another.
+
+use std::time::Duration;
+
+use super::super::Postgres;
+use super::super::testing::server::Server;
+use super::super::testing::{Database, clock, shared};
+use crate::clock::{Clock as _, SystemClock};
+use crate::crypto;
+use crate::protocol::id::ChallengeId;
+use crate::store::{Hint, Store as _};
+use crate::verify::mark::MarkError;
+use crate::verify::testing::parsed;
+
+fn challenge() -> ChallengeId {
+    ChallengeId::from_bytes(crypto::random())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_is_unavailable_and_one_that_is_back_works() {
+    let server: &Server = Box::leak(Box::new(Server::start(&[])));
+    let store = Database::of(server).open().await.expect("opened");
+    let (incarnation, until) = (store.incarnation().await.expect("store"), clock().timestamp().plus(480));
+    let jti = challenge();
+    let _ = store.mark(&jti, &incarnation, until).await.expect("first");
+    server.crash();
+    assert!(store.ping().await.is_err());
+    assert!(store.account(&parsed("ada")).await.is_err());
+    assert!(store.log_end().await.is_err());
+    assert_eq!(store.mark(&challenge(), &incarnation, until).await.err(), Some(MarkError::Unavailable));
+    let mut hints = store.hints();
+    server.boot(&[]);
+    store.ping().await.expect("back");
+    assert_eq!(store.account(&parsed("ada")).await.expect("store"), None);
+    assert_eq!(store.mark(&jti, &incarnation, until).await.err(), Some(MarkError::Used), "what it said is kept");
+    assert!(store.mark(&challenge(), &incarnation, until).await.is_ok());
+    // Nobody hears of what was said meanwhile: all look.
+    while hints.recv().await.expect("a hint") != Hint::LogGrew {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_that_hangs_is_an_error_in_time() {
+    let database = Database::fresh();
+    let store = database.open().await.expect("opened");
+    let (incarnation, until) = (store.incarnation().await.expect("store"), clock().timestamp().plus(480));
+    let target = super::super::target::Target::new(&database.shared()).expect("target");
+    let holder = target.connect(super::super::Purpose::Migration).await.expect("connected");
+    holder.begin().await.expect("begun");
+    holder.script("LOCK TABLE marks, audit IN ACCESS EXCLUSIVE MODE").await.expect("locked");
+    let (clock, before) = (SystemClock, SystemClock.now());
+    assert_eq!(store.mark(&challenge(), &incarnation, until).await.err(), Some(MarkError::Unavailable));
+    let took = clock.now().since(before);
+    assert!(took >= Duration::from_millis(200) && took < Duration::from_secs(2), "{took:?}");
+    let before = clock.now();
+    let error = store.audit_tail(None, 1).await.expect_err("hangs").to_string();
+    let took = clock.now().since(before);
+    assert!(took >= Duration::from_secs(3) && took < Duration::from_secs(6), "{took:?}: {error}");
+    holder.commit().await.expect("let go");
+    assert!(store.mark(&challenge(), &incarnation, until).await.is_ok());
+    store.audit_tail(None, 1).await.expect("answers");
+}
+
+/// A commit that is told to wait no longer is called a success by the server, with a warning.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_standby_is_not_waited_for_is_no_success() {
+    let server: &Server = Box::leak(Box::new(Server::start(&[])));
+    let database = Database::of(server);
+    let store = database.open().await.expect("opened");
+    let incarnation = store.incarnation().await.expect("store");
+    server.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (nobody)'");
+    server.sql("postgres", "SELECT pg_reload_conf()");
+    while server.sql("postgres", "SHOW synchronous_standby_names").is_empty() {}
+    let waiting = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+                   WHERE wait_event = 'SyncRep' AND application_name LIKE 'loopkey%'";
+    let cancelling = tokio::task::spawn_blocking(move || while !server.sql("postgres", waiting).contains('t') {});
+    let change = crate::store::AuditRecord {
+        what: crate::store::Audited::LoggedOut,
+        account: None,
+        device: None,
+        detail: "here alone".into(),
+    };
+    let error = store.record(change).await.expect_err("nobody knows").to_string();
+    cancelling.await.expect("cancelled");
+    assert!(error.contains("warned"), "{error}");
+    let until = clock().timestamp().plus(480);
+    assert_eq!(store.mark(&challenge(), &incarnation, until).await.err(), Some(MarkError::Unavailable));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_promotion_the_new_primary_is_found_and_old_challenges_are_stale() {
+    let primary: &Server = Box::leak(Box::new(Server::start(&[("wal_level", "replica")])));
+    let database = Database::of(primary);
+    let standby: &Server = Box::leak(Box::new(Server::standby_of(primary, "second")));
+    primary.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (second)'");
+    primary.sql("postgres", "SELECT pg_reload_conf()");
+    while primary.sql("postgres", "SHOW synchronous_standby_names").is_empty() {}
+    // The standby stands first: it is passed over as long as it takes no writes.
+    let url =
+        format!("postgres://postgres@127.0.0.1:{},127.0.0.1:{}/{}", standby.port(), primary.port(), database.name);
+    let store = Postgres::open(&shared(&url), clock()).await.expect("opened");
+    let (before, place) = (store.incarnation().await.expect("store"), store.log_end().await.expect("store"));
+    let until = clock().timestamp().plus(480);
+    let jti = challenge();
+    let _ = store.mark(&jti, &before, until).await.expect("first");
+    primary.crash();
+    standby.promote();
+    // Writes of the new primary wait for nobody, so that it may go on alone; the promise of this store is no replica.
+    standby.sql("postgres", "ALTER SYSTEM RESET synchronous_standby_names");
+    standby.sql("postgres", "SELECT pg_reload_conf()");
+    while !standby.sql("postgres", "SHOW synchronous_standby_names").is_empty() {}
+    store.ping().await.expect("the new primary");
+    assert_eq!(store.mark(&jti, &before, until).await.err(), Some(MarkError::Stale));
+    assert_eq!(store.mark(&challenge(), &before, until).await.err(), Some(MarkError::Stale));
+    let after = Postgres::open(&shared(&url), clock()).await.expect("opened").incarnation().await.expect("store");
+    assert_ne!(after, before);
+    assert_eq!(store.mark(&jti, &after, until).await.err(), Some(MarkError::Used), "the mark was on both");
+    assert!(matches!(store.withdrawals(&place).await.expect("store"), crate::store::Tail::Lost(_)));
+}
