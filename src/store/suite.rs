@@ -539,7 +539,7 @@ async fn redis_passes() {
     suite(&Bench { store, clock }).await;
 }
 
-#[cfg(feature = "postgres")]
+#[cfg(all(unix, feature = "postgres"))]
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_passes() {
     let (database, clock) = (postgres::testing::Database::fresh(), postgres::testing::clock());

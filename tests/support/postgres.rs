@@ -2,6 +2,7 @@
 //! ends. Used by the tests of the store and by those of the whole login server.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -187,10 +188,10 @@ pub(crate) fn shared() -> &'static Server {
     SHARED.get_or_init(|| Server::start(&[("max_connections", "400")]))
 }
 
-/// A script that lives as long as its standard input.
+/// A script that lives as long as its standard input, also where all of the tests' process group is interrupted.
 fn watched(script: &str) -> Command {
     let mut command = Command::new("sh");
-    command.args(["-c", script, "sh"]).stdin(Stdio::piped()).stdout(Stdio::null()).current_dir("/");
+    command.args(["-c", script, "sh"]).stdin(Stdio::piped()).stdout(Stdio::null()).current_dir("/").process_group(0);
     command
 }
 

@@ -21,9 +21,9 @@ mod schema;
 mod sessions;
 mod sweep;
 mod target;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 pub(super) mod testing;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
 mod tls;
 

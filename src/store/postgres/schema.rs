@@ -158,7 +158,7 @@ async fn migrate_to(client: &mut Client, migrations: &[&str]) -> Result<(), Post
     transaction.commit().await.map_err(failed)
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::super::connection::Connection;
     use super::super::target::{Purpose, Target};
