@@ -161,7 +161,8 @@ impl Server {
         self.folder.join("data")
     }
 
-    fn as_owner(&self, program: &str) -> Command {
+    /// One of PostgreSQL's own programs, as the server's user.
+    pub(crate) fn as_owner(&self, program: &str) -> Command {
         let words = self.as_owner_words(program);
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).current_dir("/");

@@ -136,7 +136,7 @@ async fn insert(connection: &Connection, batch: &[Ask]) -> Result<Vec<Result<Out
         "WITH life AS (
              SELECT {LIFE} AS incarnation, extract(epoch FROM clock_timestamp())::bigint - {MARGIN_SECONDS} AS floor
          ), asked AS (
-             SELECT number, challenge, a.incarnation = life.incarnation AS alive, until, until >= floor AS kept
+             SELECT number, challenge, coalesce(a.incarnation = life.incarnation, false) AS alive, until, until >= floor AS kept
              FROM unnest($1::bytea[], $2::text[], $3::bigint[])
                   WITH ORDINALITY AS a (challenge, incarnation, until, number), life
          ), taken AS (

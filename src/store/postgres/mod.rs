@@ -314,6 +314,11 @@ impl Store for Postgres {
         incarnation: &Incarnation,
         until: Timestamp,
     ) -> Result<FirstUse, MarkError> {
-        self.marks.mark(challenge, incarnation, until).await
+        let marked = self.marks.mark(challenge, incarnation, until).await;
+        if matches!(marked, Err(MarkError::Stale)) {
+            // The next challenge must name the new one.
+            *self.incarnation.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        marked
     }
 }

@@ -100,8 +100,11 @@ const MIGRATIONS: &[&str] = &[
         until     bigint NOT NULL
     );
     CREATE INDEX marks_by_end ON marks (until);
-    CREATE TABLE life (
-        nonce text NOT NULL
+    CREATE TABLE lives (
+        timeline text NOT NULL,
+        started  timestamptz NOT NULL,
+        life     text NOT NULL,
+        PRIMARY KEY (timeline, started)
     );
     "#,
 ];
@@ -109,10 +112,22 @@ const MIGRATIONS: &[&str] = &[
 /// Replicas that start at once take turns. `lpky` and a number of ours.
 const LOCK: i64 = 0x6c70_6b79_0000_0001;
 
-/// This life of the store, over the table `life`: the timeline, which changes where a standby is promoted or a backup is
-/// brought back, and a random value, which changes where the tables are made anew. The timeline is the one of the file that
-/// is written now: the last checkpoint may still name the one before (protocol section 6.9).
-pub(super) const LIFE: &str = "(SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) || '-' || nonce FROM life)";
+/// The timeline of the file that is written now (the last checkpoint may still name the one before), and when the server
+/// was started.
+const HERE: &str = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), pg_postmaster_start_time()";
+
+/// This life of the store (protocol section 6.9): a random value of its own for each timeline and each start of the server.
+/// A timeline alone is a mere count: two standbys that are promoted apart from each other both call theirs the second, and a
+/// volume that is put back has its rows back, without the marks. Nothing where nobody made a row for this life yet.
+pub(super) const LIFE: &str = "(SELECT life FROM lives WHERE (timeline, started) =
+    (substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), pg_postmaster_start_time()))";
+
+/// Makes the row of this life where it is missing. Done on each connection: a life ends with all of them.
+pub(super) async fn begin_life(client: &Client) -> Result<(), tokio_postgres::Error> {
+    let life = base64url::encode(crypto::random::<16>());
+    let sql = format!("INSERT INTO loopkey.lives SELECT {HERE}, $1 ON CONFLICT DO NOTHING");
+    client.execute(&sql, &[&life]).await.map(drop)
+}
 
 /// Brings the tables to this version.
 pub(super) async fn migrate(client: &mut Client) -> Result<(), PostgresError> {
@@ -151,10 +166,6 @@ async fn migrate_to(client: &mut Client, migrations: &[&str]) -> Result<(), Post
     if found < known {
         transaction.execute("UPDATE schema_version SET version = $1", &[&known]).await.map_err(failed)?;
     }
-    // Drawn here, once for as long as the tables live.
-    let nonce = base64url::encode(crypto::random::<16>());
-    let sql = "INSERT INTO life SELECT $1 WHERE NOT EXISTS (SELECT FROM life)";
-    transaction.execute(sql, &[&nonce]).await.map_err(failed)?;
     transaction.commit().await.map_err(failed)
 }
 
@@ -177,12 +188,10 @@ mod tests {
         let client = connection.client_mut();
         migrate_to(client, MIGRATIONS).await.expect("from nothing");
         migrate_to(client, MIGRATIONS).await.expect("nothing to do");
-        let life = database.sql("SELECT nonce FROM loopkey.life");
         client.batch_execute("INSERT INTO organisations VALUES ('acme', 7)").await.expect("row");
         let next = [MIGRATIONS, &["ALTER TABLE organisations ADD COLUMN colour text NOT NULL DEFAULT 'red'"]].concat();
         migrate_to(client, &next).await.expect("forward");
         assert_eq!(database.sql("SELECT * FROM loopkey.organisations"), "acme|7|red");
-        assert_eq!(database.sql("SELECT nonce FROM loopkey.life"), life, "the same life");
         let error = migrate_to(client, MIGRATIONS).await.expect_err("never back");
         assert!(matches!(error, PostgresError::Newer { found: 2, known: 1 }), "{error}");
         let broken = [next.as_slice(), &["CREATE TABLE half (); SELECT no_such_thing"]].concat();
@@ -205,7 +214,7 @@ mod tests {
         for one in futures::future::join_all(starting).await {
             one.expect("made, or found");
         }
-        assert_eq!(database.sql("SELECT count(*) FROM loopkey.life"), "1");
+        assert_eq!(database.sql("SELECT count(*) FROM loopkey.log"), "1");
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::connection::{Connection, Driver};
 use super::fault::explained;
 use super::fitness::{Fitness, Unfit};
-use super::{PostgresError, tls};
+use super::{PostgresError, schema, tls};
 use crate::protocol::time::UnixMillis;
 use crate::store::{Address, Shared};
 
@@ -109,6 +109,9 @@ impl Target {
             };
             self.look_at(&client).await?;
             client.batch_execute(&purpose.settings()).await.map_err(|error| self.unreachable(&error))?;
+            if matches!(purpose, Purpose::Work | Purpose::Marks) {
+                schema::begin_life(&client).await.map_err(|error| self.unreachable(&error))?;
+            }
             Ok(Connection::new(client, driver))
         };
         let late =
