@@ -5,6 +5,7 @@ mod agent;
 mod check_config;
 mod control;
 mod demo;
+mod descriptors;
 mod doctor;
 mod enrol;
 mod exit;

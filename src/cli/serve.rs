@@ -22,6 +22,7 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let ServerConfig { login, listen, store, tls } =
         config::load(&arguments.config, config::Kind::Server, config::server)?;
+    super::descriptors::raise();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = store::open(&store, Arc::clone(&clock)).await.map_err(Failure::failed)?;
     let issuer = login.issuer.clone();
