@@ -16,6 +16,7 @@ mod logging;
 mod open;
 mod open_url;
 mod presence;
+mod reload;
 mod serve;
 mod sign_out;
 mod signals;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::net::TcpListener;
 
+use super::reload::Reload;
 use super::{Failure, signals};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, ServerConfig};
@@ -20,16 +21,28 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let ServerConfig { login, listen, store, tls } =
+    // From here on: a signal that comes too early reads the file once more, instead of ending the process.
+    let hangups = signals::Hangups::listen();
+    let ServerConfig { login, listen, store: url, tls, drain } =
         config::load(&arguments.config, config::Kind::Server, config::server)?;
     super::descriptors::raise();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = store::open(&store, Arc::clone(&clock)).await.map_err(Failure::failed)?;
+    let store = store::open(&url, Arc::clone(&clock)).await.map_err(Failure::failed)?;
     let issuer = login.issuer.clone();
     let server = LoginServer::start(login, store, clock).await.map_err(Failure::failed)?;
     let listener = TcpListener::bind(listen)
         .await
         .map_err(|error| Failure::failed(format!("cannot listen on {listen}: {error}")))?;
     tracing::info!(%issuer, %listen, tls = tls.is_some(), "the login server listens");
-    server.run(vec![listener], tls, signals::shutdown()).await.map_err(Failure::failed)
+    let reload = Reload { file: arguments.config, server: server.clone(), listen, store: url, tls: tls.clone(), drain };
+    let leaving = server.clone();
+    let shutdown = async move {
+        signals::shutdown().await;
+        leaving.leave();
+        tokio::time::sleep(drain).await;
+    };
+    tokio::select! {
+        served = server.run(vec![listener], tls.map(|tls| tls.config), shutdown) => served.map_err(Failure::failed),
+        never = reload.at_each(hangups) => match never {},
+    }
 }

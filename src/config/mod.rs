@@ -14,6 +14,7 @@ pub use policy::{policy, policy_at, policy_path, system_policy};
 pub use reader::Fault;
 use reader::{Notes, Section};
 pub use server::{ServerConfig, server};
+pub use tls::Tls;
 
 /// A configuration file that cannot stay as it is.
 #[derive(Debug, thiserror::Error)]

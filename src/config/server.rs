@@ -3,15 +3,16 @@
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::sync::Arc;
+use std::time::Duration;
 
 use super::reader::{Notes, Section};
-use super::{AbsolutePath, ConfigError, check, tls};
+use super::tls::{self, Tls};
+use super::{AbsolutePath, ConfigError, check};
 use crate::crypto::Secret;
 use crate::login::{ConfigFault, LoginConfig, RateLimits};
-use crate::store::{SEALING_SECRET_MIN_LEN, SharedOptions, StoreUrl};
+use crate::store::{Lifetimes, SEALING_SECRET_MIN_LEN, SharedOptions, StoreUrl};
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 13] = [
     "issuer",
     "listen",
     "origins",
@@ -21,6 +22,8 @@ const KEYS: [&str; 11] = [
     "service_key_file",
     "token_audience",
     "development",
+    "drain_seconds",
+    "sessions",
     "limits",
     "tls",
 ];
@@ -30,6 +33,13 @@ const REPLICAS: RangeInclusive<usize> = 0..=8;
 const ADDRESS_PER_MINUTE: RangeInclusive<usize> = 60..=1_000_000;
 /// Agents that may be linked at once. With none of them nobody hears of a revocation in time.
 const LINKS: RangeInclusive<usize> = 1..=1_000_000;
+
+/// From a session's opening or last use to its end: up to 90 days.
+const SESSION_MINUTES: RangeInclusive<usize> = 1..=129_600;
+/// How long a server that is told to stop goes on answering while `/readyz` says so.
+const DRAIN_SECONDS: RangeInclusive<usize> = 0..=300;
+/// Long enough for a balancer that looks each second.
+const DEFAULT_DRAIN: Duration = Duration::from_secs(2);
 
 /// Everything that `server.toml` says, files read.
 #[derive(Debug, Clone)]
@@ -41,7 +51,9 @@ pub struct ServerConfig {
     /// Where it keeps what it keeps.
     pub store: StoreUrl,
     /// Certificates, where no proxy ends TLS in front.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub tls: Option<Tls>,
+    /// How long it goes on answering after it was told to stop.
+    pub drain: Duration,
 }
 
 /// Reads `server.toml` and the files that it names.
@@ -71,6 +83,8 @@ fn read(notes: &Notes<'_>, mut root: Section<'_>) -> Option<ServerConfig> {
     let service_key = root.parsed("service_key_file").map(|AbsolutePath(path)| read_service_key(notes, &path));
     let token_audience = root.parsed("token_audience");
     let development = root.boolean("development").unwrap_or(false);
+    let drain = read_time(&mut root, "drain_seconds", DRAIN_SECONDS, 1);
+    let lifetimes = root.section("sessions").map(read_lifetimes);
     let limits = root.section("limits").map(read_limits);
     let tls = root.section("tls").map(|section| read_tls(notes, section));
     root.end(&KEYS);
@@ -80,9 +94,10 @@ fn read(notes: &Notes<'_>, mut root: Section<'_>) -> Option<ServerConfig> {
     login.token_audience = token_audience.unwrap_or(login.token_audience);
     login.origins = origins.unwrap_or(login.origins);
     login.ports = ports.unwrap_or(login.ports);
+    login.lifetimes = lifetimes.unwrap_or(login.lifetimes);
     login.limits = limits.unwrap_or(login.limits);
     let (Listen(listen), Store(store)) = (listen?, store?);
-    Some(ServerConfig { login, listen, store, tls: tls.flatten() })
+    Some(ServerConfig { login, listen, store, tls: tls.flatten(), drain: drain.unwrap_or(DEFAULT_DRAIN) })
 }
 
 fn read_service_key(notes: &Notes<'_>, path: &Path) -> Option<Secret<String>> {
@@ -142,12 +157,26 @@ fn warn_where_others_can_read(path: &Path) {
     }
 }
 
-fn read_tls(notes: &Notes<'_>, mut section: Section<'_>) -> Option<Arc<rustls::ServerConfig>> {
+fn read_tls(notes: &Notes<'_>, mut section: Section<'_>) -> Option<Tls> {
     let cert_file = section.required("cert_file", "\"cert.pem\"");
     let key_file = section.required("key_file", "\"key.pem\"");
     section.end(&["cert_file", "key_file"]);
     let (AbsolutePath(cert), AbsolutePath(key)) = (cert_file?, key_file?);
     tls::load(&cert, &key).map_err(|(entry, problem)| notes.fault_of(&format!("tls.{entry}"), problem)).ok()
+}
+
+fn read_time(section: &mut Section<'_>, key: &str, range: RangeInclusive<usize>, unit: u64) -> Option<Duration> {
+    let (least, most) = range.into_inner();
+    let number = section.number(key, least, most)?;
+    u64::try_from(number).ok().map(|number| Duration::from_secs(number * unit))
+}
+
+fn read_lifetimes(mut section: Section<'_>) -> Lifetimes {
+    let mut minutes = |key| read_time(&mut section, key, SESSION_MINUTES, 60);
+    let (absolute, idle) = (minutes("absolute_minutes"), minutes("idle_minutes"));
+    section.end(&["absolute_minutes", "idle_minutes"]);
+    let default = Lifetimes::default();
+    Lifetimes { absolute: absolute.unwrap_or(default.absolute), idle: idle.unwrap_or(default.idle) }
 }
 
 fn read_limits(mut section: Section<'_>) -> RateLimits {

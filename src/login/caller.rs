@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, header};
 
 use super::answer::Refusal;
 use super::cookie::Cookie;
+use super::settings::{Current, Settings};
 use super::state::Shared;
 use crate::crypto;
 use crate::protocol::origin::{AdmittedOrigin, AllowedOrigins, Origin};
@@ -31,7 +32,7 @@ impl FromRequestParts<Shared> for PageCall {
             tracing::warn!("refused: a cross-site call");
             return Err(Refusal::Forbidden);
         }
-        listed_origin(&parts.headers, &server.origins).map(Self).ok_or_else(|| {
+        listed_origin(&parts.headers, &Current::of(&parts.extensions, server).origins).map(Self).ok_or_else(|| {
             tracing::warn!("refused: no Origin of the list");
             Refusal::Forbidden
         })
@@ -106,7 +107,8 @@ impl FromRequestParts<Shared> for ServiceCall {
             (Some(value), None) => bearer(value.as_bytes()),
             _ => None,
         };
-        if given.is_some_and(|given| is_service_key(server, given)) {
+        let settings = Current::of(&parts.extensions, server);
+        if given.is_some_and(|given| is_service_key(&settings, given)) {
             return Ok(Self);
         }
         Err(refuse_service_key(parts, server))
@@ -114,8 +116,8 @@ impl FromRequestParts<Shared> for ServiceCall {
 }
 
 /// Whether somebody has the service key. Digests of both: their comparison takes the same time whatever their lengths.
-pub(super) fn is_service_key(server: &Shared, given: &[u8]) -> bool {
-    server.service_key.is_some_and(|own| crypto::equal_digests(&crypto::sha256(&[given]), &own))
+pub(super) fn is_service_key(settings: &Settings, given: &[u8]) -> bool {
+    settings.service_key.is_some_and(|own| crypto::equal_digests(&crypto::sha256(&[given]), &own))
 }
 
 /// Counts and logs a wrong service key.

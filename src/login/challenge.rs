@@ -9,6 +9,7 @@ use super::answer::{Refusal, json};
 use super::body::JsonBody;
 use super::caller::CountedPageCall;
 use super::cookie::Cookie;
+use super::settings::Current;
 use super::state::Shared;
 use crate::crypto;
 use crate::protocol::id::ChallengeId;
@@ -27,6 +28,7 @@ struct Issued<'a> {
 /// Signs a challenge. Writes nothing to the store: whoever asks a million times fills nothing.
 pub(super) async fn issue(
     State(server): State<Shared>,
+    settings: Current,
     page: CountedPageCall,
     headers: HeaderMap,
     JsonBody(Asked {}): JsonBody<Asked>,
@@ -55,7 +57,7 @@ pub(super) async fn issue(
         tracing::error!("no challenge: {error}");
         Refusal::Unavailable
     })?;
-    let mut response = json(StatusCode::OK, &Issued { challenge, ports: &server.config.ports });
+    let mut response = json(StatusCode::OK, &Issued { challenge, ports: &settings.ports });
     if let Some(cookie) = new_cookie {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }

@@ -1,7 +1,7 @@
 //! What goes around every call: a span for the log, CORS for the listed origins, and the headers of every answer.
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::Instrument as _;
@@ -12,16 +12,18 @@ use super::state::Shared;
 use crate::protocol::origin::Origin;
 
 /// Wraps one request. Neither query nor body nor any header but the origin is logged.
-pub(super) async fn wrap(State(server): State<Shared>, request: Request, next: Next) -> Response {
+pub(super) async fn wrap(State(server): State<Shared>, mut request: Request, next: Next) -> Response {
+    let settings = server.settings.get();
     let path = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str);
     let span = tracing::info_span!("request", method = %request.method(), path, origin = tracing::field::Empty);
-    let origin = listed_origin(request.headers(), &server.origins);
+    let origin = listed_origin(request.headers(), &settings.origins);
     if let Some(origin) = &origin {
         span.record("origin", origin.origin().as_str());
     }
     let (method, call) =
         (method_name(request.method()), path.strip_prefix(server.config.issuer.path()).unwrap_or(path));
-    let (call, started) = (call.to_owned(), server.clock.now());
+    let (call, started, version) = (call.to_owned(), server.clock.now(), request.version());
+    request.extensions_mut().insert(settings);
     async move {
         let mut response = match is_preflight(&request) {
             true if origin.is_some() => preflight(),
@@ -33,6 +35,10 @@ pub(super) async fn wrap(State(server): State<Shared>, request: Request, next: N
         answer::seal(headers, server.clock.timestamp());
         if let Some(origin) = origin {
             allow(headers, origin.origin());
+        }
+        // Whoever keeps a connection would go on sending into one that is about to be closed. HTTP/2 has its own farewell.
+        if server.is_leaving() && version <= Version::HTTP_11 && status != StatusCode::SWITCHING_PROTOCOLS {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         tracing::debug!(status = status.as_u16(), "answered");
         server.metrics.answered(method, &call, status.as_u16(), server.clock.now().since(started));

@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use axum::http::request::Parts;
 
@@ -58,7 +58,7 @@ impl Default for RateLimits {
 /// Counts the calls of one login server.
 #[derive(Debug)]
 pub(super) struct Limiter {
-    trusted_proxies: Vec<TrustedProxies>,
+    trusted_proxies: RwLock<Vec<TrustedProxies>>,
     pages: Table<Caller>,
     agents: Table<Caller>,
     wrong_keys: Table<Caller>,
@@ -74,7 +74,7 @@ pub(super) struct Limiter {
 impl Limiter {
     pub(super) fn new(limits: &RateLimits) -> Self {
         Self {
-            trusted_proxies: limits.trusted_proxies.clone(),
+            trusted_proxies: RwLock::new(limits.trusted_proxies.clone()),
             pages: Table::new(limits.address_per_minute),
             agents: Table::new(limits.address_per_minute),
             wrong_keys: Table::new(limits.wrong_keys_per_minute),
@@ -85,6 +85,23 @@ impl Limiter {
             warned_of_proxy: AtomicBool::new(false),
             warned_of_silence: AtomicBool::new(false),
         }
+    }
+
+    /// Goes on with other limits. Where one changed, whoever was counted against it begins anew.
+    pub(super) fn change(&self, limits: &RateLimits) {
+        let mut trusted = self.trusted_proxies.write().unwrap_or_else(PoisonError::into_inner);
+        if *trusted != limits.trusted_proxies {
+            trusted.clone_from(&limits.trusted_proxies);
+            self.warned_of_proxy.store(false, Ordering::Relaxed);
+        }
+        drop(trusted);
+        self.pages.change(limits.address_per_minute);
+        self.agents.change(limits.address_per_minute);
+        self.wrong_keys.change(limits.wrong_keys_per_minute);
+        self.devices.change(limits.device_per_minute);
+        self.accounts.change(limits.account_per_minute);
+        self.sign_outs.change(limits.device_per_minute);
+        self.challenges.change(limits.challenge_per_minute);
     }
 
     /// Counts a page's call.
@@ -137,7 +154,11 @@ impl Limiter {
     }
 
     fn caller(&self, parts: &Parts) -> Option<Caller> {
-        let address = match Source::of(parts, &self.trusted_proxies) {
+        let source = {
+            let trusted = self.trusted_proxies.read().unwrap_or_else(PoisonError::into_inner);
+            Source::of(parts, &trusted)
+        };
+        let address = match source {
             Source::Known(address) => address,
             Source::Forwarding(address) => {
                 self.warn_of_proxy(address);
@@ -178,13 +199,20 @@ fn refused(limit: &'static str, who: &dyn std::fmt::Display) -> Refusal {
 /// One limit for each of a bounded number of keys.
 #[derive(Debug)]
 struct Table<K> {
-    per_minute: u32,
+    per_minute: AtomicU32,
     counts: Mutex<HashMap<K, RateLimit>>,
 }
 
 impl<K: Copy + Eq + Hash> Table<K> {
     fn new(per_minute: u32) -> Self {
-        Self { per_minute, counts: Mutex::default() }
+        Self { per_minute: AtomicU32::new(per_minute), counts: Mutex::default() }
+    }
+
+    fn change(&self, per_minute: u32) {
+        // What was counted knows the rate that it was counted with.
+        if self.per_minute.swap(per_minute, Ordering::Relaxed) != per_minute {
+            self.counts.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
     }
 
     fn admit(&self, key: K, now: Moment) -> bool {
@@ -192,7 +220,7 @@ impl<K: Copy + Eq + Hash> Table<K> {
         if counts.len() >= MAX_KEYS && !counts.contains_key(&key) {
             forget_a_quarter(&mut counts, now);
         }
-        counts.entry(key).or_insert_with(|| RateLimit::per_minute(self.per_minute)).admit(now)
+        counts.entry(key).or_insert_with(|| RateLimit::per_minute(self.per_minute.load(Ordering::Relaxed))).admit(now)
     }
 }
 
@@ -226,6 +254,16 @@ mod tests {
         assert!(table.admit(challenge(2), START), "another one is not concerned");
         let later = START + Duration::from_secs(5);
         assert_eq!((0..50).filter(|_| table.admit(challenge(1), later)).count(), 1);
+    }
+
+    #[test]
+    fn another_limit_counts_from_the_moment_it_is_set() {
+        let table = Table::new(12);
+        assert_eq!((0..50).filter(|_| table.admit(challenge(1), START)).count(), 12);
+        table.change(12);
+        assert!(!table.admit(challenge(1), START), "nothing changed");
+        table.change(20);
+        assert_eq!((0..50).filter(|_| table.admit(challenge(1), START)).count(), 20);
     }
 
     #[test]

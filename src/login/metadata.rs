@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::answer::json;
+use super::settings::Current;
 use super::state::Shared;
 use super::token::GRANT_TYPE;
 use crate::crypto::{Algorithm, KeyId, PublicKey};
@@ -15,9 +16,8 @@ use crate::protocol::metadata::Metadata;
 use crate::protocol::statement::jwk::Jwk;
 
 /// `GET /.well-known/loopkey.json`
-pub(super) async fn metadata(State(server): State<Shared>) -> Response {
-    let config = &server.config;
-    json(StatusCode::OK, &Metadata::of(&config.issuer, config.ports.clone(), config.origins.clone()))
+pub(super) async fn metadata(State(server): State<Shared>, settings: Current) -> Response {
+    json(StatusCode::OK, &Metadata::of(&server.config.issuer, settings.ports.clone(), settings.listed.clone()))
 }
 
 #[derive(Serialize)]

@@ -38,6 +38,7 @@ pub mod sdk;
 pub mod serve;
 mod session;
 mod sessions;
+mod settings;
 mod sign_outs;
 mod state;
 mod tail;
@@ -55,6 +56,7 @@ pub use address::TrustedProxies;
 pub use config::{ConfigFault, LoginConfig, SERVICE_KEY_MIN_LEN};
 pub use limits::RateLimits;
 pub use serve::{DRAIN_GRACE, ServeError};
+pub use settings::NeedsRestart;
 pub use state::StartError;
 
 use crate::clock::Clock;
@@ -77,6 +79,22 @@ impl LoginServer {
     /// [`StartError`] with everything that is wrong with the configuration, or what is wrong with the keys or the store.
     pub async fn start(config: LoginConfig, store: SharedStore, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         State::start(config, store, clock).await.map(Self)
+    }
+
+    /// Goes on with another configuration, from the next request on: origins, ports, the service key, the audience of access
+    /// tokens, limits and trusted proxies, and the lifetimes of the sessions that are opened from now on. New challenge
+    /// keys are looked for at once. What needs a restart is returned, and stays as it is.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the configuration, by itself or beside what stays. Nothing changes then.
+    pub async fn reload(&self, config: LoginConfig) -> Result<Vec<NeedsRestart>, Vec<ConfigFault>> {
+        self.0.reload(config).await
+    }
+
+    /// Says on `/readyz` that the server is about to stop, and closes each HTTP/1.1 connection behind its next answer.
+    /// Everything goes on being answered: a balancer that looks there sends its requests elsewhere in time.
+    pub fn leave(&self) {
+        self.0.leave();
     }
 
     /// Its calls, under the issuer's path. It has no fallback, so that it can be merged with other routes.
@@ -135,6 +153,7 @@ impl LoginServer {
     /// Ends the event streams and the links, which would otherwise keep a stopping server from draining. [`LoginServer::run`] does it
     /// by itself; who serves the [`LoginServer::router`] otherwise calls it when it stops.
     pub fn close(&self) {
+        self.0.leave();
         self.0.closing.send_replace(true);
     }
 

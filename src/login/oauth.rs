@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::answer::{self, Refusal};
 use super::body::{self, BODY_MAX_LEN};
 use super::caller::{bearer, is_service_key, refuse_service_key, require_no_page};
+use super::settings::Current;
 use super::state::Shared;
 use crate::crypto::Secret;
 
@@ -93,14 +94,15 @@ impl FromRequestParts<Shared> for ClientCall {
         let (Some(value), None) = (values.next(), values.next()) else {
             return Err(refuse_service_key(parts, server).into());
         };
-        if bearer(value.as_bytes()).is_some_and(|given| is_service_key(server, given)) {
+        let settings = Current::of(&parts.extensions, server);
+        if bearer(value.as_bytes()).is_some_and(|given| is_service_key(&settings, given)) {
             return Ok(Self { name: None });
         }
         match basic(value.as_bytes()) {
             // The standard has both parts encoded as in a form; many libraries send them as they are.
             Some((name, secret))
-                if is_service_key(server, secret.expose().as_bytes())
-                    || is_service_key(server, form_decoded(secret.expose()).expose().as_bytes()) =>
+                if is_service_key(&settings, secret.expose().as_bytes())
+                    || is_service_key(&settings, form_decoded(secret.expose()).expose().as_bytes()) =>
             {
                 Ok(Self { name: Some(form_decoded(&name).expose().clone()) })
             }

@@ -10,12 +10,13 @@ use super::body::JsonBody;
 use super::browser;
 use super::caller::CountedPageCall;
 use super::cookie::{Cookie, CookieSecret};
+use super::settings::Current;
 use super::state::Shared;
 use crate::crypto::KeyId;
 use crate::protocol::id::Subject;
 use crate::protocol::origin::Origin;
 use crate::protocol::statement::Login;
-use crate::store::{DeviceRecord, NewSession, SessionKey};
+use crate::store::{DeviceRecord, Lifetimes, NewSession, SessionKey};
 use crate::verify::mark::MarkError;
 use crate::verify::{Expectations, Presented, Redeemable, Redeemed};
 
@@ -42,6 +43,7 @@ pub(super) struct Given<'a> {
 /// Redeems a token: opens a session.
 pub(super) async fn redeem(
     State(server): State<Shared>,
+    settings: Current,
     page: CountedPageCall,
     headers: HeaderMap,
     JsonBody(posted): JsonBody<Posted>,
@@ -50,7 +52,7 @@ pub(super) async fn redeem(
     let (challenge, token, subject) = (&posted.challenge, &posted.token, &posted.subject);
     let given = Given { challenge, token, subject, origin: page.origin(), cookie: cookie.as_ref() };
     let (redeemed, _) = redeem_once(&server, &given).await?;
-    open_session(&server, &redeemed, &headers).await
+    open_session(&server, &redeemed, settings.lifetimes, &headers).await
 }
 
 /// Protocol section 6.4 up to the mark, for whoever presents a token. Every fault of it is the same answer, and the mark
@@ -106,10 +108,15 @@ async fn take_mark(server: &Shared, redeemable: Redeemable) -> Result<Redeemed, 
     }
 }
 
-async fn open_session(server: &Shared, redeemed: &Redeemed, headers: &HeaderMap) -> Result<Response, Refusal> {
+async fn open_session(
+    server: &Shared,
+    redeemed: &Redeemed,
+    lifetimes: Lifetimes,
+    headers: &HeaderMap,
+) -> Result<Response, Refusal> {
     let (id, session_cookie) = Cookie::Session.issue();
     let former = Cookie::Session.read(headers).map(|id| SessionKey::of(&id));
-    let session = NewSession::redeemed(redeemed, SessionKey::of(&id), server.config.lifetimes);
+    let session = NewSession::redeemed(redeemed, SessionKey::of(&id), lifetimes);
     let session = session.replacing(former).in_browser(browser::of(headers));
     let device = redeemed.device().as_str();
     let account = server.store.open_session(session).await?.map_err(|withdrawn| refuse(Some(device), &withdrawn))?;

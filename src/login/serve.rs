@@ -32,6 +32,9 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_CONNECTIONS: usize = 16 * 1024;
 /// Longest request head in bytes; cookies of a whole site may be in it.
 const HEAD_MAX_LEN: usize = 32 * 1024;
+/// Once the server stops: for a request that is on its way through the system's buffers, or to a busy processor. Closed
+/// with it unread, its connection would be reset.
+const LAST_WORD: Duration = Duration::from_millis(250);
 /// After a failure to accept that is not the connection's own, such as no free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -43,7 +46,8 @@ pub enum ServeError {
     NoListener,
 }
 
-/// Answers requests with `router` until `shutdown` completes; then accepts no more, lets open requests finish for
+/// Answers requests with `router` until `shutdown` completes; then accepts no more than what is connected already, lets
+/// open requests finish for
 /// [`DRAIN_GRACE`] at most, and returns. Whoever has endless answers (event streams) ends them in `shutdown`.
 ///
 /// # Errors
@@ -91,6 +95,8 @@ struct Server {
     permits: Arc<Semaphore>,
 }
 
+type Accepted = (TcpStream, SocketAddr, OwnedSemaphorePermit);
+
 impl Server {
     /// Accepts connections until it is told to stop, then waits for the open ones. Dropped, it cuts them.
     async fn accept(self, listener: TcpListener, stopping: watch::Receiver<bool>) {
@@ -104,28 +110,48 @@ impl Server {
                 Some(_) = connections.join_next() => continue,
             };
             match accepted {
-                Ok((stream, peer, permit)) => {
-                    let connection = self.clone().converse(stream, peer, stopping.clone());
-                    connections.spawn(async move {
-                        connection.await;
-                        drop(permit);
-                    });
-                }
+                Ok(accepted) => self.spawn(&mut connections, accepted, &stopping),
                 Err(error) => {
                     tracing::warn!("cannot accept a connection: {error}");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
-        drop(listener);
+        for accepted in self.queued(listener) {
+            self.spawn(&mut connections, accepted, &stopping);
+        }
         while connections.join_next().await.is_some() {}
     }
 
-    async fn next(&self, listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    fn spawn(&self, connections: &mut JoinSet<()>, accepted: Accepted, stopping: &watch::Receiver<bool>) {
+        let (stream, peer, permit) = accepted;
+        let connection = self.clone().converse(stream, peer, stopping.clone());
+        connections.spawn(async move {
+            connection.await;
+            drop(permit);
+        });
+    }
+
+    async fn next(&self, listener: &TcpListener) -> io::Result<Accepted> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(io::Error::other)?;
         let (stream, peer) = listener.accept().await?;
         stream.set_nodelay(true)?;
         Ok((stream, peer, permit))
+    }
+
+    /// Stops listening; whoever is in the system's queue just then is connected as far as they know, and would be reset.
+    fn queued(&self, listener: TcpListener) -> Vec<Accepted> {
+        let mut queued = Vec::new();
+        // The system's own call: the runtime asks it only when it has heard that somebody is there.
+        let Ok(listener) = listener.into_std() else { return queued };
+        while let (Ok(permit), Ok((stream, peer))) = (Arc::clone(&self.permits).try_acquire_owned(), listener.accept())
+        {
+            let prepared = stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true));
+            if let Ok(stream) = prepared.and_then(|()| TcpStream::from_std(stream)) {
+                queued.push((stream, peer, permit));
+            }
+        }
+        queued
     }
 
     async fn converse(self, stream: TcpStream, peer: SocketAddr, stopping: watch::Receiver<bool>) {
@@ -191,9 +217,13 @@ async fn answer(
 /// Answers on a connection until it ends; once the server stops, only what was asked already.
 async fn drive<C: Future>(connection: C, finish: fn(Pin<&mut C>), mut stopping: watch::Receiver<bool>) -> C::Output {
     let mut connection = std::pin::pin!(connection);
+    let last_word = async {
+        until_set(&mut stopping).await;
+        tokio::time::sleep(LAST_WORD).await;
+    };
     tokio::select! {
         ended = connection.as_mut() => ended,
-        () = until_set(&mut stopping) => {
+        () = last_word => {
             finish(connection.as_mut());
             connection.await
         }

@@ -1,5 +1,6 @@
 //! What every call of the login server shares.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -12,10 +13,9 @@ use super::limits::Limiter;
 use super::links::Links;
 use super::metered::Metered;
 use super::metrics::Metrics;
+use super::settings::{CurrentSettings, Fixed};
 use super::tail;
 use crate::clock::Clock;
-use crate::crypto;
-use crate::protocol::origin::AllowedOrigins;
 use crate::store::{SharedStore, StoreError};
 
 /// Why a login server did not start.
@@ -39,17 +39,17 @@ fn lines(faults: &[ConfigFault]) -> String {
 /// The login server's state, as its calls see it.
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) config: LoginConfig,
+    pub(super) config: Fixed,
+    pub(super) settings: CurrentSettings,
     pub(super) store: SharedStore,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) origins: AllowedOrigins,
     pub(super) keys: CurrentKeys,
-    /// SHA-256 of the service key, which is not kept: what compares needs no more.
-    pub(super) service_key: Option<[u8; 32]>,
     pub(super) limiter: Limiter,
     pub(super) bus: Arc<Bus>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) links: Arc<Links>,
+    /// True once it is known that the server stops: balancers shall send nobody here any more.
+    leaving: AtomicBool,
     /// True once the server stops: event streams and links end then.
     pub(super) closing: watch::Sender<bool>,
     /// What goes on in the background; it ends with the state, or when it is taken out and shut down.
@@ -61,7 +61,7 @@ pub(super) type Shared = Arc<State>;
 
 impl State {
     pub(super) async fn start(
-        mut config: LoginConfig,
+        config: LoginConfig,
         store: SharedStore,
         clock: Arc<dyn Clock>,
     ) -> Result<Shared, StartError> {
@@ -75,15 +75,15 @@ impl State {
         // Before anybody can listen: nothing that happens from now on is missed.
         let (hints, cursor) = (store.hints(), store.log_end().await?);
         let server = Arc::new(Self {
-            origins: config.origins.iter().cloned().collect(),
             keys: CurrentKeys::new(signers),
-            service_key: config.service_key.take().map(|key| crypto::sha256(&[key.expose().as_bytes()])),
             limiter: Limiter::new(&config.limits),
             bus: Arc::default(),
             metrics,
             links: Arc::new(Links::new(config.limits.links)),
+            leaving: AtomicBool::new(false),
             closing: watch::Sender::new(false),
-            config,
+            config: Fixed::of(&config),
+            settings: CurrentSettings::new(config),
             store,
             clock,
             background: Mutex::default(),
@@ -93,6 +93,15 @@ impl State {
         background.spawn(keys::refresh(Arc::downgrade(&server)));
         *server.background() = background;
         Ok(server)
+    }
+
+    /// Has balancers send nobody here any more.
+    pub(super) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// Ends what goes on in the background and waits for it, so that nothing holds the store any more.

@@ -10,6 +10,7 @@ use super::answer::{Refusal, json};
 use super::cookie::CookieSecret;
 use super::oauth::{ClientCall, Denied, Form};
 use super::redeem::{Given, redeem_once, refuse};
+use super::settings::{Current, Settings};
 use super::state::Shared;
 use crate::crypto::{KeyId, Secret};
 use crate::protocol::base64url;
@@ -29,26 +30,32 @@ struct Granted {
 }
 
 /// Exchanges a login token.
-pub(super) async fn exchange(State(server): State<Shared>, client: ClientCall, form: Form) -> Result<Response, Denied> {
+pub(super) async fn exchange(
+    State(server): State<Shared>,
+    settings: Current,
+    client: ClientCall,
+    form: Form,
+) -> Result<Response, Denied> {
     if form.required("grant_type", "grant_type: is missing")? != GRANT_TYPE {
         return Err(Denied::UnsupportedGrantType);
     }
     let client_id = client.client_id(&form)?;
-    let (redeemed, key) = redeem(&server, &form).await?;
+    let (redeemed, key) = redeem(&server, &settings, &form).await?;
     let device = standing(&server, &redeemed, key).await?;
     let detail = format!("jti={} client_id={client_id}", redeemed.token());
     let account = Some(device.account.profile.account.clone());
     let record = AuditRecord { what: Audited::TokenExchanged, account, device: Some(device.id.clone()), detail };
     server.store.record(record).await.map_err(Refusal::from)?;
-    let access_token = sign(&server, &redeemed, &device, client_id)?;
+    let access_token = sign(&server, &settings, &redeemed, &device, client_id)?;
     let subject = redeemed.subject().as_str();
     tracing::info!(device = device.id.as_str(), subject, "exchanged a login token for an access token");
     Ok(json(StatusCode::OK, &Granted { access_token, token_type: "Bearer", expires_in: ACCESS_LIFE_SECONDS }))
 }
 
-async fn redeem(server: &Shared, form: &Form) -> Result<(Redeemed, KeyId), Denied> {
+async fn redeem(server: &Shared, settings: &Settings, form: &Form) -> Result<(Redeemed, KeyId), Denied> {
     let origin = form.required("origin", "origin: the Origin header of the page's own request is missing")?;
-    let origin = server.origins.admit(origin.as_bytes()).ok_or(Denied::InvalidRequest("origin: is not on the list"))?;
+    let origin =
+        settings.origins.admit(origin.as_bytes()).ok_or(Denied::InvalidRequest("origin: is not on the list"))?;
     let cookie: CookieSecret =
         base64url::decode_array(form.required("pre_login", "pre_login: the value of the pre-login cookie is missing")?)
             .map(Secret::new)
@@ -77,12 +84,18 @@ async fn standing(server: &Shared, redeemed: &Redeemed, key: KeyId) -> Result<De
     Ok(device)
 }
 
-fn sign(server: &Shared, redeemed: &Redeemed, device: &DeviceRecord, client_id: String) -> Result<String, Refusal> {
+fn sign(
+    server: &Shared,
+    settings: &Settings,
+    redeemed: &Redeemed,
+    device: &DeviceRecord,
+    client_id: String,
+) -> Result<String, Refusal> {
     let iat = server.clock.timestamp();
     let token = AccessToken {
         iss: server.config.issuer.clone(),
         sub: redeemed.subject().clone(),
-        aud: server.config.token_audience.clone(),
+        aud: settings.token_audience.clone(),
         account: device.account.profile.account.as_str().to_owned(),
         client_id,
         jti: *redeemed.token(),

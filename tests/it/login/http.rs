@@ -48,7 +48,7 @@ impl Call {
         self
     }
 
-    fn bytes(&self, connection: &str) -> Vec<u8> {
+    pub(crate) fn bytes(&self, connection: &str) -> Vec<u8> {
         self.note_secrets();
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
         if !self.headers.iter().any(|(name, _)| name == "Host") {
@@ -112,7 +112,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn parse(raw: &[u8]) -> Self {
+    pub(crate) fn parse(raw: &[u8]) -> Self {
         let text = String::from_utf8(raw.to_vec()).expect("text");
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("an answer, not {text:?}"));
         let mut lines = head.split("\r\n");

@@ -5,9 +5,11 @@ mod backends;
 pub(crate) mod browser;
 mod challenge;
 pub(crate) mod device;
+mod draining;
 mod enrolment;
 pub(crate) mod failing;
 pub(crate) mod http;
+mod keep_alive;
 mod link;
 #[cfg(target_os = "linux")]
 mod link_memory;
@@ -18,8 +20,10 @@ mod nginx;
 mod own_sessions;
 mod pages;
 mod presence;
+mod program;
 mod public;
 mod redeem;
+mod reload;
 mod rotation;
 mod sessions;
 mod sign_outs;
@@ -54,6 +58,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) store: SharedStore,
+    pub(crate) login: LoginServer,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
@@ -108,11 +113,12 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
         let address = listener.local_addr().expect("address");
         let (stop, stopped) = oneshot::channel::<()>();
+        let login = server.clone();
         let task = tokio::spawn(async move {
             let shutdown = async { drop(stopped.await) };
             server.run(vec![listener], None, shutdown).await.expect("served");
         });
-        Self { address, clock, store, stop: Some(stop), task }
+        Self { address, clock, store, login, stop: Some(stop), task }
     }
 
     /// Stops it and waits until it has.

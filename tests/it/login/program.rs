@@ -1,0 +1,101 @@
+//! `loopkey serve`, the program itself, as the login server of a test.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use super::http::Call;
+use super::{ISSUER, SERVICE_KEY};
+use crate::commands::until;
+use crate::support::trace;
+
+/// A running login server. Killed with the test.
+pub(crate) struct Program {
+    pub(crate) address: SocketAddr,
+    folder: tempfile::TempDir,
+    child: Child,
+}
+
+impl Program {
+    /// Starts it on a free port, with these lines behind its issuer, address and service key, and waits until it is ready.
+    pub(crate) async fn start(lines: &str) -> Self {
+        let program = Self::begin(lines, &[]);
+        let ready = || async { program.is_ready().await };
+        until("a server that is ready", ready).await;
+        program
+    }
+
+    /// Starts it with files in its folder, and waits for nothing.
+    pub(crate) fn begin(lines: &str, files: &[(&str, &str)]) -> Self {
+        trace::start();
+        trace::note(SERVICE_KEY);
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = crate::support::places::free_places().site;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("service.key"), SERVICE_KEY).expect("written");
+        for (name, content) in files {
+            std::fs::write(path(name), content).expect("written");
+        }
+        std::fs::write(path("server.toml"), Self::toml(address, lines)).expect("written");
+        let log = std::fs::File::create(path("log")).expect("a log");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loopkey"));
+        command.args(["serve", "--config", "server.toml"]).current_dir(folder.path()).env("LOOPKEY_LOG", "info");
+        let child = command.stdin(Stdio::null()).stderr(log).spawn().expect("the program starts");
+        Self { address, folder, child }
+    }
+
+    fn toml(address: SocketAddr, lines: &str) -> String {
+        format!("issuer = \"{ISSUER}\"\nlisten = \"{address}\"\nservice_key_file = \"service.key\"\n{lines}\n")
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes another configuration and has it read.
+    pub(crate) fn reload(&self, lines: &str) {
+        std::fs::write(self.path("server.toml"), Self::toml(self.address, lines)).expect("written");
+        self.signal("HUP");
+    }
+
+    /// Everything that it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).expect("a log")
+    }
+
+    pub(crate) async fn is_ready(&self) -> bool {
+        tokio::net::TcpStream::connect(self.address).await.is_ok()
+            && Call::new("GET", "/readyz").send(self.address).await.status == 200
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                return status;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Ends it at once.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("the log of the login server at {}:\n{}", self.address, self.log());
+        }
+    }
+}
