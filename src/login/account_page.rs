@@ -1,12 +1,12 @@
 //! `GET /account`: the page "Your devices and sessions", and its files. It is static and knows nobody: what it shows it asks
 //! for with the visitor's own session.
 
-use axum::extract::Path;
 use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 
 use super::answer::Refusal;
+use super::path::Path;
 use super::sdk;
 
 /// The page's own modules and nothing else: no script from text, no other host but for the person's picture, no frame.

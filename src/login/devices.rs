@@ -1,6 +1,6 @@
 //! `/v1/devices` (protocol section 6.6): agents enrol here; people see and revoke what they have enrolled.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::{Refusal, json};
 use super::body::JsonBody;
 use super::caller::{AgentCall, PageCall, SignedIn};
+use super::path::Path;
 use super::presence::Person;
 use super::state::Shared;
 use crate::protocol::id::{DeviceId, Epoch};

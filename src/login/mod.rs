@@ -31,6 +31,8 @@ mod metadata;
 mod metered;
 mod metrics;
 mod oauth;
+mod openapi;
+mod path;
 mod presence;
 mod redeem;
 mod same_site;
@@ -142,6 +144,7 @@ impl LoginServer {
             .route(&at("/healthz"), get(health::alive))
             .route(&at("/readyz"), get(health::ready))
             .route(&at("/metrics"), get(metrics::show))
+            .route(&at("/openapi.json"), get(openapi::show))
             .route(&at("/sdk/{file}"), get(sdk::file))
             .route(&at("/account"), get(account_page::page))
             .route(&at("/sdk/account/{file}"), get(account_page::file))

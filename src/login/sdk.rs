@@ -1,10 +1,10 @@
 //! `GET /sdk/{file}`: the browser SDK, as it is in this build.
 
-use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::answer::Refusal;
+use super::path::Path;
 use crate::crypto;
 use crate::protocol::base64url;
 

@@ -1,6 +1,6 @@
 //! `/v1/sessions` (protocol section 6.6): the account's open sessions, for its person to see and to end.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::answer::{Refusal, json};
 use super::caller::{PageCall, SignedIn};
 use super::cookie::Cookie;
+use super::path::Path;
 use super::state::Shared;
 use crate::protocol::id::DeviceId;
 use crate::protocol::origin::Origin;

@@ -1,6 +1,6 @@
 //! `/v1/accounts`: lists, shows, changes, signs out and erases accounts.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use super::{account, limit, query};
 use crate::login::answer::{Refusal, json};
 use crate::login::body::{JsonBody, PICTURE_BODY_MAX_LEN};
 use crate::login::caller::ServiceCall;
+use crate::login::path::Path;
 use crate::login::state::Shared;
 use crate::protocol::id::Subject;
 use crate::protocol::json as closed;

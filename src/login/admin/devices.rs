@@ -1,6 +1,6 @@
 //! `/v1/accounts/{account}/devices`: lists and revokes an account's devices.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::account;
 use crate::login::answer::{Refusal, json};
 use crate::login::caller::ServiceCall;
+use crate::login::path::Path;
 use crate::login::state::Shared;
 use crate::protocol::id::{DeviceId, Epoch};
 use crate::protocol::time::Timestamp;

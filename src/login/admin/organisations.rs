@@ -1,11 +1,12 @@
 //! `POST /v1/organisations/{organisation}/sign-out`: one entry of the log signs everybody in it out.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::login::answer::Refusal;
 use crate::login::caller::ServiceCall;
+use crate::login::path::Path;
 use crate::login::state::Shared;
 use crate::store::OrganisationId;
 

@@ -1,5 +1,7 @@
 //! An agent's device key as a test plays it: enrols itself and signs whatever the test says.
 
+use std::net::SocketAddr;
+
 use loopkey::crypto::{Algorithm, Signer as _, SoftwareKey};
 use loopkey::protocol::base64url;
 use loopkey::protocol::id::{DeviceIssuer, EnrolmentTicket, Epoch, Seq, Subject, TokenId};
@@ -10,7 +12,7 @@ use serde_json::json;
 
 use super::browser::Browser;
 use super::http::Answer;
-use super::{ISSUER, Server};
+use super::{ISSUER, Server, backend, machine};
 
 pub(crate) struct Device {
     pub(crate) key: SoftwareKey,
@@ -31,7 +33,11 @@ pub(crate) fn read(challenge: &str) -> Challenge {
 
 /// Asks the backend for a ticket.
 pub(crate) async fn ticket(server: &Server, account: &str) -> EnrolmentTicket {
-    let answer = server.backend("/v1/enrolment-tickets", json!({"account": account, "name": account})).await;
+    ticket_at(server.address, account).await
+}
+
+async fn ticket_at(address: SocketAddr, account: &str) -> EnrolmentTicket {
+    let answer = backend(address, "/v1/enrolment-tickets", json!({"account": account, "name": account})).await;
     assert_eq!(answer.status, 201, "{answer:?}");
     answer.json()["ticket"].as_str().expect("a ticket").parse().expect("a ticket")
 }
@@ -48,10 +54,15 @@ impl Device {
     }
 
     pub(crate) async fn enrol_with(server: &Server, account: &str, algorithm: Algorithm) -> Self {
+        Self::enrol_at(server.address, account, algorithm).await
+    }
+
+    /// A new device at whatever answers there.
+    pub(crate) async fn enrol_at(address: SocketAddr, account: &str, algorithm: Algorithm) -> Self {
         let (key, document) = SoftwareKey::generate(algorithm).expect("key");
         crate::support::trace::note_bytes(document.expose());
-        let signed = sign(&enrolment(&key, ticket(server, account).await), &key).expect("E");
-        let answer = server.machine("POST", "/v1/devices", json!({"enrolment": signed})).await;
+        let signed = sign(&enrolment(&key, ticket_at(address, account).await), &key).expect("E");
+        let answer = machine(address, "POST", "/v1/devices", json!({"enrolment": signed})).await;
         assert_eq!(answer.status, 201, "{answer:?}");
         let text = |name: &str| answer.json()[name].as_str().expect("text").to_owned();
         Self {

@@ -17,6 +17,7 @@ pub(crate) mod logs;
 mod metrics;
 #[cfg(unix)]
 mod nginx;
+mod openapi;
 mod own_sessions;
 mod pages;
 mod presence;
@@ -134,12 +135,20 @@ impl Server {
 
     /// A call without an origin, as agents and backends make it.
     pub(crate) async fn machine(&self, method: &str, path: &str, body: serde_json::Value) -> Answer {
-        Call::new(method, path).json(&body).send(self.address).await
+        machine(self.address, method, path, body).await
     }
 
     /// A call of the application's own backend.
     pub(crate) async fn backend(&self, path: &str, body: serde_json::Value) -> Answer {
-        let key = format!("Bearer {SERVICE_KEY}");
-        Call::new("POST", path).header("Authorization", &key).json(&body).send(self.address).await
+        backend(self.address, path, body).await
     }
+}
+
+async fn machine(address: SocketAddr, method: &str, path: &str, body: serde_json::Value) -> Answer {
+    Call::new(method, path).json(&body).send(address).await
+}
+
+async fn backend(address: SocketAddr, path: &str, body: serde_json::Value) -> Answer {
+    let key = format!("Bearer {SERVICE_KEY}");
+    Call::new("POST", path).header("Authorization", &key).json(&body).send(address).await
 }
