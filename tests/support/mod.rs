@@ -10,6 +10,8 @@ pub(crate) mod home;
 pub(crate) mod nginx;
 pub(crate) mod places;
 #[cfg(unix)]
+pub(crate) mod postgres;
+#[cfg(unix)]
 pub(crate) mod redis;
 pub(crate) mod trace;
 pub(crate) mod world;

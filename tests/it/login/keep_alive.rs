@@ -2,10 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::ORIGIN;
 use super::http::{Answer, Call};
 
 pub(crate) struct KeptConnection(TcpStream);
@@ -42,6 +46,28 @@ impl KeptConnection {
     pub(crate) async fn is_over(&mut self) -> bool {
         matches!(self.0.read(&mut [0; 1]).await, Ok(0))
     }
+}
+
+/// Asks for a challenge as fast as it is answered until it is told to end, on connections that it keeps: how often it was
+/// answered, and what else came of it.
+pub(crate) async fn hurry(address: SocketAddr, over: Arc<AtomicBool>) -> (usize, Vec<String>) {
+    let (mut answered, mut lost) = (0, Vec::new());
+    let mut kept = None;
+    while !over.load(SeqCst) {
+        let call = Call::new("POST", "/v1/challenge").header("Origin", ORIGIN).json(&json!({}));
+        let mut connection = match kept.take() {
+            Some(connection) => connection,
+            None => KeptConnection::open(address).await.expect("accepted"),
+        };
+        match connection.ask(&call).await {
+            Ok(answer) if answer.status == 200 => {
+                answered += 1;
+                kept = (!closes(&answer)).then_some(connection);
+            }
+            other => lost.push(format!("{other:?}")),
+        }
+    }
+    (answered, lost)
 }
 
 fn length(head: &[u8]) -> usize {

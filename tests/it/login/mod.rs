@@ -25,6 +25,8 @@ mod program;
 mod public;
 mod redeem;
 mod reload;
+#[cfg(all(unix, feature = "redis", feature = "postgres"))]
+mod replicas;
 mod rotation;
 mod sessions;
 mod sign_outs;

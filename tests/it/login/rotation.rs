@@ -9,7 +9,7 @@ use super::device::Device;
 use super::http::Call;
 use super::{NOW, SERVICE_KEY, Server, clock};
 
-fn key_of(challenge: &str) -> String {
+pub(super) fn key_of(challenge: &str) -> String {
     let header = challenge.split('.').next().expect("a header");
     let header = loopkey::protocol::base64url::decode(header).expect("base64url");
     let header: serde_json::Value = serde_json::from_slice(&header).expect("JSON");
