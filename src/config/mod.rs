@@ -64,7 +64,7 @@ pub fn load<T>(path: &Path, kind: Kind, parse: impl Fn(&str) -> Result<T, Config
     parse(&text).map_err(|error| match (kind, Kind::of(&text)) {
         (Kind::Agent, Kind::Server) => ConfigError::OtherKind(path.to_owned(), "a login server's: use `loopkey serve`"),
         (Kind::Agent | Kind::Server, Kind::Policy) => {
-            ConfigError::OtherKind(path.to_owned(), "a policy: see docs/operations.md")
+            ConfigError::OtherKind(path.to_owned(), "a policy: see docs/operations-agent.md")
         }
         (Kind::Server, Kind::Agent) => ConfigError::OtherKind(path.to_owned(), "an agent's: use `loopkey agent`"),
         _ => ConfigError::InFile(path.to_owned(), Box::new(error)),

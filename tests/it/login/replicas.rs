@@ -1,4 +1,4 @@
-//! Three login servers on one store, behind nginx as `docs/login-server.md` shows it.
+//! Three login servers on one store, behind nginx as `docs/operations.md` shows it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -46,7 +46,7 @@ fn lines(store: &str) -> String {
 
 /// The documented upstream and server; nothing but addresses is changed.
 fn configuration(listen: &str, replicas: &[Program; 3]) -> String {
-    let document = include_str!("../../../docs/login-server.md");
+    let document = include_str!("../../../docs/operations.md");
     let mut blocks = document.split("```nginx\n").skip(1).map(|rest| rest.split("```").next().expect("an end"));
     let block = blocks.find(|block| block.contains("upstream loopkey")).expect("the block");
     let replace = |text: String, from: &str, to: &str| {
