@@ -327,7 +327,7 @@ fn pgbench(server: &postgres::Server, database: &str) -> f64 {
     )
     .replace('\n', " ");
     server.write("floor.sql", &script);
-    let file = server.folder().join("floor.sql");
+    let file = server.folder().join("data/floor.sql");
     let mut command = server.as_owner("pgbench");
     command.args(["-n", "-M", "prepared", "-T", "2", "-c", &WORKERS.to_string(), "-j", "2", "-f"]).arg(file);
     let output = command.arg(server.url(database)).output().expect("pgbench runs (install postgresql)");
