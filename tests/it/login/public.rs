@@ -72,6 +72,16 @@ async fn the_sdk_is_served_with_its_type_and_asked_for_again() {
 }
 
 #[tokio::test]
+async fn what_is_no_text_in_a_path_is_refused_like_everything_else() {
+    let server = Server::start().await;
+    Call::new("GET", "/sdk/%FF").send(server.address).await.expect_error(404, "not_found");
+    Call::new("GET", "/sdk/account/%C3").send(server.address).await.expect_error(404, "not_found");
+    let key = format!("Bearer {}", super::SERVICE_KEY);
+    let call = Call::new("GET", "/v1/accounts/%FF").header("Authorization", &key);
+    call.send(server.address).await.expect_error(404, "not_found");
+}
+
+#[tokio::test]
 async fn http_2_is_not_spoken_in_clear() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let server = super::Server::start().await;
