@@ -7,7 +7,6 @@
 #[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/support/postgres.rs"]
 mod postgres;
-#[allow(dead_code, reason = "the tests use the rest")]
 #[path = "../tests/support/redis.rs"]
 mod redis_server;
 

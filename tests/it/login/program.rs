@@ -1,5 +1,7 @@
 //! `loopkey serve`, the program itself, as the login server of a test.
 
+#![expect(clippy::print_stderr, reason = "the log of a program that failed")]
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};

@@ -1,16 +1,19 @@
 //! Three login servers on one store, behind nginx as `docs/operations.md` shows it.
 
+#![expect(clippy::print_stdout, reason = "figures, for whoever runs it with --nocapture")]
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use loopkey::crypto::Algorithm;
 use loopkey::protocol::id::Epoch;
 use loopkey::store::ROTATION_LEAD_SECONDS;
 use serde_json::json;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::browser::Browser;
 use super::device::Device;
