@@ -1,6 +1,8 @@
 //! A PostgreSQL server of the tests' own: in a folder of its own, on a free port, gone with the test process however that
 //! ends. Used by the tests of the store and by those of the whole login server.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -99,6 +101,13 @@ impl Server {
         let (mut server, watch) = self.running.lock().expect("not poisoned").take().expect("running");
         drop(watch);
         server.wait().expect("its end");
+    }
+
+    /// Kills it with a signal that it cannot hear: nothing is said to anybody.
+    pub(crate) fn kill(&self) {
+        let pids = std::fs::read_to_string(self.data().join("postmaster.pid")).expect("it runs");
+        run(Command::new("kill").args(["-KILL", pids.lines().next().expect("its own")]));
+        self.crash();
     }
 
     /// Makes a standby the primary.

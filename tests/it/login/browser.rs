@@ -57,7 +57,8 @@ impl Browser {
         stream
     }
 
-    fn keep(&mut self, answer: &Answer) {
+    /// Keeps the cookies of an answer.
+    pub(crate) fn keep(&mut self, answer: &Answer) {
         for cookie in answer.all("set-cookie") {
             let (pair, attributes) = cookie.split_once("; ").expect("attributes");
             let (name, value) = pair.split_once('=').expect("a pair");

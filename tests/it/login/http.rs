@@ -85,6 +85,15 @@ impl Call {
         Answer::parse(&raw)
     }
 
+    /// The same to a server that may be killed meanwhile: nothing where its answer did not come.
+    pub(crate) async fn try_send(&self, address: SocketAddr) -> Option<Answer> {
+        let mut stream = TcpStream::connect(address).await.ok()?;
+        stream.write_all(&self.bytes("close")).await.ok()?;
+        let mut raw = Vec::new();
+        let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut raw)).await.ok()?;
+        raw.windows(4).any(|end| end == b"\r\n\r\n").then(|| Answer::parse(&raw))
+    }
+
     /// Sends the head with a body that it does not announce.
     pub(crate) async fn send_raw(&self, address: SocketAddr, body: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(address).await.expect("connected");
