@@ -34,7 +34,7 @@ const PEOPLE: usize = 1_000;
 const PAGES: usize = 10;
 const REPLICAS: usize = 3;
 /// Sign-outs of one person, one after the other.
-const ALONE: usize = 200;
+const ALONE: usize = 100;
 /// What is set up at a time.
 const AT_A_TIME: usize = 16;
 

@@ -10,7 +10,7 @@ use super::tls::{self, Tls};
 use super::{AbsolutePath, ConfigError, check};
 use crate::crypto::Secret;
 use crate::login::{ConfigFault, LoginConfig, RateLimits};
-use crate::store::{Lifetimes, SEALING_SECRET_MIN_LEN, SharedOptions, StoreUrl};
+use crate::store::{Lifetimes, OpenError, SEALING_SECRET_MIN_LEN, SharedOptions, StoreUrl};
 
 const KEYS: [&str; 13] = [
     "issuer",
@@ -149,11 +149,12 @@ fn place_options(notes: &Notes<'_>, store: &mut StoreUrl, options: Option<Shared
     }
 }
 
-/// Whoever has the service key can enrol a device for anybody.
+/// Whoever has the service key can enrol a device for anybody. A group may read it: so a service that runs as a user of its
+/// own is given a file that is root's.
 fn warn_where_others_can_read(path: &Path) {
     #[cfg(unix)]
-    if std::fs::metadata(path).is_ok_and(|m| std::os::unix::fs::PermissionsExt::mode(&m.permissions()) & 0o077 != 0) {
-        tracing::warn!("{0}: others can read the service key; run: chmod 600 {0}", path.display());
+    if std::fs::metadata(path).is_ok_and(|m| std::os::unix::fs::PermissionsExt::mode(&m.permissions()) & 0o027 != 0) {
+        tracing::warn!("{0}: others can read or change this secret; run: chmod 600 {0}", path.display());
     }
 }
 
@@ -210,7 +211,10 @@ impl std::str::FromStr for Store {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.parse().map_err(|_| {
+        match text.parse().map_err(|error| {
+            if let OpenError::Ambiguous(_) = error {
+                return "write / as %2F, ? as %3F and # as %23 in the password, or put it into shared_store.password_file";
+            }
             "must be \"embedded:FOLDER\", \"memory:\", \"redis://HOST:PORT/DB\" or \"postgres://USER@HOST/DATABASE\""
         })? {
             StoreUrl::Embedded(folder) => {

@@ -29,7 +29,7 @@ pub const DRAIN_GRACE: Duration = Duration::from_secs(10);
 /// From the connection to the end of the TLS handshake, and from one request to the end of the next one's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections at once. More wait in the system's queue.
-const MAX_CONNECTIONS: usize = 16 * 1024;
+pub const MAX_CONNECTIONS: usize = 16 * 1024;
 /// Longest request head in bytes; cookies of a whole site may be in it.
 const HEAD_MAX_LEN: usize = 32 * 1024;
 /// Once the server stops: for a request that is on its way through the system's buffers, or to a busy processor. Closed

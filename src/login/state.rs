@@ -16,6 +16,7 @@ use super::metrics::Metrics;
 use super::settings::{CurrentSettings, Fixed};
 use super::tail;
 use crate::clock::Clock;
+use crate::protocol::time::Moment;
 use crate::store::{SharedStore, StoreError};
 
 /// Why a login server did not start.
@@ -52,6 +53,8 @@ pub(super) struct State {
     leaving: AtomicBool,
     /// True once the server stops: event streams and links end then.
     pub(super) closing: watch::Sender<bool>,
+    /// When the store last answered a ping.
+    pub(super) pinged: tokio::sync::Mutex<Option<Moment>>,
     /// What goes on in the background; it ends with the state, or when it is taken out and shut down.
     background: Mutex<JoinSet<()>>,
 }
@@ -73,7 +76,7 @@ impl State {
         let store: SharedStore = Arc::new(Metered::new(store, Arc::clone(&metrics), Arc::clone(&clock)));
         let signers = store.challenge_signers(config.algorithm).await.map_err(StartError::Keys)?;
         // Before anybody can listen: nothing that happens from now on is missed.
-        let (hints, cursor) = (store.hints(), store.log_end().await?);
+        let cursor = store.log_end().await?;
         let server = Arc::new(Self {
             keys: CurrentKeys::new(signers),
             limiter: Limiter::new(&config.limits),
@@ -86,10 +89,11 @@ impl State {
             settings: CurrentSettings::new(config),
             store,
             clock,
+            pinged: tokio::sync::Mutex::default(),
             background: Mutex::default(),
         });
         let mut background = JoinSet::new();
-        background.spawn(tail::follow(Arc::downgrade(&server), cursor, hints));
+        background.spawn(tail::follow(Arc::downgrade(&server), cursor));
         background.spawn(keys::refresh(Arc::downgrade(&server)));
         *server.background() = background;
         Ok(server)

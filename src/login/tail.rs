@@ -3,10 +3,11 @@
 //! The log is the truth; a hint only says that it is worth to look now. Without any hint it is read each second, so that a
 //! sign-out anywhere reaches every page within that.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Weak;
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::broadcast;
 use tokio::time::MissedTickBehavior;
 
@@ -18,8 +19,24 @@ const POLL: Duration = Duration::from_secs(1);
 /// Look-ups at a time when everything that is open has to be looked at anew.
 const LOOKUPS: usize = 32;
 
-/// Follows the log from the given place until the server is gone.
-pub(super) async fn follow(server: Weak<State>, mut cursor: Cursor, mut hints: broadcast::Receiver<Hint>) {
+/// Follows the log from the given place until the server is gone. A fault of our own ends nothing: all that is open is
+/// looked at anew, and the log is read on from its end.
+pub(super) async fn follow(server: Weak<State>, mut cursor: Cursor) {
+    loop {
+        let following = AssertUnwindSafe(follow_on(&server, &mut cursor)).catch_unwind().await;
+        let Some(server) = server.upgrade() else { return };
+        if following.is_ok() {
+            return;
+        }
+        tracing::error!("following the log of withdrawals went wrong, and begins anew: please report it");
+        server.metrics.log_readable.set(0);
+        cursor.life.clear();
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+async fn follow_on(server: &Weak<State>, cursor: &mut Cursor) {
+    let Some(mut hints) = server.upgrade().map(|server| server.store.hints()) else { return };
     let mut poll = tokio::time::interval(POLL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut reachable = true;
@@ -40,10 +57,9 @@ pub(super) async fn follow(server: Weak<State>, mut cursor: Cursor, mut hints: b
         match hint {
             Hint::Presence { subject, presence } => server.bus.tell_presence(&subject, presence),
             Hint::ProfileChanged { subject } => server.links.look_at(&subject),
-            Hint::LogGrew => match read(&server, &mut cursor).await {
+            Hint::LogGrew => match read(&server, cursor).await {
                 Ok(()) if !reachable => {
                     reachable = true;
-                    server.metrics.log_readable.set(1);
                     tracing::info!("the store answers again: sign-outs of other replicas are heard of");
                 }
                 Ok(()) => {}
@@ -62,7 +78,10 @@ pub(super) async fn follow(server: Weak<State>, mut cursor: Cursor, mut hints: b
 async fn read(server: &State, cursor: &mut Cursor) -> Result<(), StoreError> {
     loop {
         match server.store.withdrawals(cursor).await? {
-            Tail::Entries(entries, _) if entries.is_empty() => return Ok(()),
+            Tail::Entries(entries, _) if entries.is_empty() => {
+                server.metrics.log_readable.set(1);
+                return Ok(());
+            }
             Tail::Entries(entries, end) => {
                 for withdrawal in &entries {
                     server.bus.withdraw(withdrawal);
@@ -72,11 +91,11 @@ async fn read(server: &State, cursor: &mut Cursor) -> Result<(), StoreError> {
                 *cursor = end;
             }
             Tail::Lost(end) => {
-                tracing::warn!("entries of the log of withdrawals were lost: every open session is looked at anew");
-                server.metrics.log_losses.inc();
-                server.links.look();
                 look_at_everything(server).await?;
+                tracing::warn!("entries of the log of withdrawals were lost: every open session was looked at anew");
+                server.metrics.log_losses.inc();
                 *cursor = end;
+                server.links.look();
             }
         }
     }

@@ -14,6 +14,9 @@ use crate::verify::ChallengeKeys;
 /// an agent that meets a key it does not know looks again after a minute (protocol section 6.1).
 pub const ROTATION_LEAD_SECONDS: u64 = 120;
 
+/// How long a challenge is good after it was signed, with room for clocks that differ, in seconds.
+const STILL_GOOD_SECONDS: u64 = 480;
+
 /// A challenge key, and when it was made.
 #[derive(Clone)]
 pub(super) struct MadeKey {
@@ -40,7 +43,10 @@ impl ChallengeSigners {
     pub(super) fn in_use(keys: Vec<MadeKey>, now: Timestamp) -> Self {
         debug_assert!(!keys.is_empty(), "there is always a key that signs");
         let signing = signing(&keys, now);
-        Self(keys.into_iter().take(signing + 2).collect())
+        // Whatever was signed before the next key began to is good for a while yet.
+        let about = |at: usize| keys[at - 1].made_at.plus(ROTATION_LEAD_SECONDS + STILL_GOOD_SECONDS) > now;
+        let oldest = (signing + 2..keys.len()).take_while(|at| about(*at)).last().unwrap_or(signing + 1);
+        Self(keys.into_iter().take(oldest + 1).collect())
     }
 
     /// The key that signs new challenges at that time.
@@ -90,7 +96,12 @@ pub(super) fn rotate(folder: &Path, algorithm: Algorithm, now: Timestamp) -> Res
 pub(super) const FOLDER: &str = "challenge-keys";
 
 /// Keys that are read: more would mean that somebody rotates them more often than they can come into use.
-const READ_AT_MOST: usize = 8;
+const READ_AT_MOST: usize = 64;
+
+/// Whether a file is a challenge key, by its name.
+pub(super) fn is_key_file(path: &Path) -> bool {
+    KeyFile::parse(path.to_owned()).is_some()
+}
 
 /// `challenge-00000007-es256.pk8`
 struct KeyFile {
@@ -185,8 +196,12 @@ mod tests {
         for (now, signing) in [(1060, &old), (1119, &old), (1120, &new), (1169, &new), (1170, &newer)] {
             assert_eq!(keys.current(Timestamp(now)).public(), signing.key.public(), "at {now}");
         }
-        let keys = ChallengeSigners::in_use(vec![newer, new.clone(), old], Timestamp(2000));
+        let keys = ChallengeSigners::in_use(vec![newer.clone(), new.clone(), old], Timestamp(2000));
         assert_eq!(keys.public().keys().len(), 2, "what is older is gone");
+        let before = ChallengeSigners::in_use(vec![newer.clone(), new.clone(), made(10), made(0)], Timestamp(1200));
+        assert_eq!(before.public().keys().len(), 3, "what the last but one signed is still about");
+        let before = ChallengeSigners::in_use(vec![newer.clone(), new.clone(), made(10), made(0)], Timestamp(1600));
+        assert_eq!(before.public().keys().len(), 2);
         let alone = ChallengeSigners::in_use(vec![new.clone()], Timestamp(1000));
         assert_eq!(alone.current(Timestamp(1000)).public(), new.key.public(), "the only one need not wait");
     }

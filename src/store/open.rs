@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::embedded::{Embedded, EmbeddedError};
-use super::shared::{Address, Shared, SharedOptions};
+use super::shared::{Address, Shared, SharedOptions, hides_its_host};
 use super::{SharedStore, Store};
 use crate::clock::Clock;
 
@@ -14,6 +14,11 @@ pub enum OpenError {
     /// The address names no engine.
     #[error("store {0:?}: write memory:, embedded:DIR, redis://HOST:PORT/DB or postgres://USER@HOST/DATABASE")]
     Address(String),
+    /// A `/`, `?` or `#` stands before an `@`.
+    #[error(
+        "store {0:?}: write / as %2F, ? as %3F and # as %23 in a password, or put it into shared_store.password_file"
+    )]
+    Ambiguous(String),
     /// The embedded engine's own reason.
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
@@ -62,6 +67,11 @@ impl std::str::FromStr for StoreUrl {
         match text.split_once(':') {
             Some(("memory", "")) => Ok(Self::Memory),
             Some(("embedded", folder)) if !folder.is_empty() => Ok(Self::Embedded(folder.into())),
+            Some((scheme @ ("redis" | "rediss" | "postgres" | "postgresql"), rest))
+                if hides_its_host(rest.trim_start_matches('/')) =>
+            {
+                Err(OpenError::Ambiguous(scheme.to_owned()))
+            }
             Some(("redis" | "rediss", rest)) if has_host(rest) => Ok(Self::Redis(shared())),
             Some(("postgres" | "postgresql", rest)) if has_host(rest) => Ok(Self::Postgres(shared())),
             _ => {
@@ -107,7 +117,18 @@ mod tests {
         for postgres in ["postgres://db/loopkey", "postgresql://a:b@db/loopkey"] {
             assert!(matches!(postgres.parse(), Ok(StoreUrl::Postgres(shared)) if shared.address.expose() == postgres));
         }
-        for other in ["", "memory", "memory:x", "embedded:", "sqlite:x", "a/b", "redis:", "redis://", "postgres:db"] {
+        for other in [
+            "",
+            "memory",
+            "memory:x",
+            "embedded:",
+            "sqlite:x",
+            "a/b",
+            "redis:",
+            "redis://",
+            "postgres:db",
+            "redis://:a/b@c",
+        ] {
             assert!(other.parse::<StoreUrl>().is_err(), "{other:?}");
         }
         let error = "mysql://user:hunter2@db/x".parse::<StoreUrl>().expect_err("unknown").to_string();

@@ -50,10 +50,19 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, rest) = self.0.expose().split_once("://").unwrap_or_default();
+        if hides_its_host(rest) {
+            return write!(f, "{scheme}://…");
+        }
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let host = authority.rsplit('@').next().unwrap_or_default();
         write!(f, "{scheme}://{host}")
     }
+}
+
+/// Whether a `/`, `?` or `#` stands before an `@`: some readers take it for a part of the password, others for the end of
+/// the host, and nobody must be shown what it may be.
+pub(super) fn hides_its_host(rest: &str) -> bool {
+    rest.split_once(['/', '?', '#']).is_some_and(|(_, after)| after.contains('@'))
 }
 
 impl fmt::Debug for Address {
@@ -84,6 +93,9 @@ mod tests {
             ("redis://:hunter2@[::1]:6379/0", "redis://[::1]:6379"),
             ("rediss://cache", "rediss://cache"),
             ("postgres://a@hunter2:hunter2@db/x", "postgres://db"),
+            ("redis://:hunter2/hunter2@host/0", "redis://…"),
+            ("postgres://u:hunter2?x@host/0", "postgres://…"),
+            ("postgres://host/db?password=a@hunter2", "postgres://…"),
         ] {
             let address = Address::new(url.to_owned());
             assert_eq!(address.to_string(), shown);

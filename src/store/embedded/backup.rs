@@ -15,6 +15,8 @@ use crate::keyfile;
 const PAGES: i32 = 256;
 /// What the copy waits between two steps.
 const PAUSE: Duration = Duration::from_millis(5);
+/// How often a step may be held up by another program that has the database.
+const HELD_UP_MAX: u32 = 2_000;
 
 /// Why a copy or a restoration did not happen. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +30,9 @@ pub enum BackupError {
     /// The copy is damaged.
     #[error("{0} is damaged and was not restored: {1}")]
     Damaged(PathBuf, String),
+    /// Another program holds the database.
+    #[error("{0}: another program holds the database; end it and try again")]
+    HeldUp(PathBuf),
     /// The store itself.
     #[error(transparent)]
     Store(#[from] EmbeddedError),
@@ -83,8 +88,11 @@ fn copy(database: &Path, store: &Path, target: &Path, mut progress: impl FnMut(u
     keyfile::private_folder(target).map_err(EmbeddedError::from)?;
     let source = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     source.busy_timeout(Duration::from_secs(5)).map_err(BackupError::from)?;
+    // One moment of it: without this each write of the running store would begin the copy anew.
+    source.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema")?;
     let mut copy = Connection::open(files::database(target)?)?;
     let running = backup::Backup::new(&source, &mut copy)?;
+    let mut held_up = 0;
     loop {
         let step = running.step(PAGES)?;
         let done = running.progress();
@@ -92,11 +100,14 @@ fn copy(database: &Path, store: &Path, target: &Path, mut progress: impl FnMut(u
         progress(100 - u64::try_from(done.remaining).unwrap_or(0) * 100 / total);
         match step {
             backup::StepResult::Done => break,
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "a thread of its own that copies; the running store writes meanwhile"
-            )]
-            _ => std::thread::sleep(PAUSE),
+            backup::StepResult::Busy | backup::StepResult::Locked if held_up == HELD_UP_MAX => {
+                return Err(BackupError::HeldUp(store.to_owned()));
+            }
+            backup::StepResult::Busy | backup::StepResult::Locked => {
+                held_up += 1;
+                pause();
+            }
+            _ => pause(),
         }
     }
     drop(running);
@@ -110,6 +121,11 @@ fn copy(database: &Path, store: &Path, target: &Path, mut progress: impl FnMut(u
     summary(&copy)
 }
 
+#[expect(clippy::disallowed_methods, reason = "a thread of its own that copies; the running store writes meanwhile")]
+fn pause() {
+    std::thread::sleep(PAUSE);
+}
+
 fn ignore_row(error: rusqlite::Error) -> rusqlite::Result<()> {
     if matches!(error, rusqlite::Error::ExecuteReturnedResults) { Ok(()) } else { Err(error) }
 }
@@ -119,9 +135,13 @@ fn copy_keys(from: &Path, to: &Path) -> Result<(), BackupError> {
     keyfile::private_folder(to).map_err(EmbeddedError::from)?;
     for entry in std::fs::read_dir(from).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
-        let Some(name) = path.file_name() else { continue };
-        let key = keyfile::read(&path).map_err(EmbeddedError::from)?;
-        keyfile::create(&to.join(name), key.expose()).map_err(EmbeddedError::from)?;
+        let Some(name) = path.file_name().filter(|_| keys::is_key_file(&path)) else { continue };
+        let (key, copied) = (keyfile::read(&path).map_err(EmbeddedError::from)?, to.join(name));
+        keyfile::create(&copied, key.expose()).map_err(EmbeddedError::from)?;
+        // A key's age decides when it signs and for how long it counts: that of the copy is the same.
+        let made_at = std::fs::metadata(&path).and_then(|metadata| metadata.modified()).map_err(unreadable)?;
+        let dated = std::fs::File::options().append(true).open(&copied).and_then(|file| file.set_modified(made_at));
+        dated.map_err(|error| BackupError::Io(copied, error))?;
     }
     Ok(())
 }
@@ -134,8 +154,8 @@ pub fn restore(copy: &Path, store: &Path) -> Result<Restored, BackupError> {
     if !copy.join(files::DATABASE).is_file() {
         return Err(BackupError::NoStore(copy.to_owned(), files::DATABASE));
     }
-    // Whoever runs on it would go on writing to files that are no longer there.
-    drop(if store.exists() { Some(files::lock(store)?) } else { None });
+    // Whoever runs on it would go on writing to files that are no longer there. Kept until the store is in its place.
+    let lock = if store.exists() { Some(files::lock(store)?) } else { None };
     let beside = |suffix: &str| {
         let mut name = store.as_os_str().to_owned();
         name.push(suffix);
@@ -155,6 +175,7 @@ pub fn restore(copy: &Path, store: &Path) -> Result<Restored, BackupError> {
         moved(store, &former)?;
     }
     moved(&fresh, store)?;
+    drop(lock);
     Ok(Restored { summary, former: had.then_some(former) })
 }
 
@@ -184,4 +205,57 @@ fn summary(connection: &Connection) -> Result<Summary, BackupError> {
         connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).map(|count| u64::try_from(count).unwrap_or(0))
     };
     Ok(Summary { accounts: count("accounts")?, devices: count("devices")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::super::Embedded;
+    use super::*;
+    use crate::clock::SystemClock;
+
+    /// Without a moment of its own the copy would begin anew with each write, and never end.
+    #[tokio::test]
+    async fn a_store_that_is_written_all_the_time_is_copied_as_of_one_moment() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (store, target) = (folder.path().join("store"), folder.path().join("copy"));
+        let running = Embedded::open(&store, Arc::new(SystemClock)).expect("store");
+        let entries = |database: &Path| -> u64 {
+            let connection = Connection::open(database).expect("opened");
+            let count = connection.query_row("SELECT count(*) FROM audit", [], |row| row.get::<_, i64>(0));
+            count.expect("counted").unsigned_abs()
+        };
+        let write = |c: &Connection, n: u32| {
+            let line = "x".repeat(3_000);
+            for _ in 0..n {
+                c.execute("INSERT INTO audit (at, what, detail) VALUES (0, 'test', ?1)", [&line])?;
+            }
+            Ok(())
+        };
+        running.write(move |c, _| write(c, 4_000)).await.expect("written");
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, database) = (Arc::clone(&stop), store.join(files::DATABASE));
+        let writing = std::thread::spawn(move || {
+            let connection = Connection::open(database).expect("opened");
+            connection.busy_timeout(Duration::from_secs(5)).expect("set");
+            let mut writes = 0;
+            while !stopped.load(Ordering::Relaxed) {
+                write(&connection, 1).expect("written");
+                writes += 1;
+            }
+            writes
+        });
+        let mut seen = vec![0];
+        let copied = back_up(&store, &target, |done| seen.push(done));
+        stop.store(true, Ordering::Relaxed);
+        let writes: u64 = writing.join().expect("the writer");
+        copied.expect("copied");
+        assert!(seen.is_sorted() && seen.len() > 10, "it never began anew: {seen:?}");
+        assert!(writes > 10, "it was written meanwhile");
+        let held = entries(&target.join(files::DATABASE));
+        assert!((4_000..4_000 + writes).contains(&held), "{held}");
+        assert_eq!(entries(&store.join(files::DATABASE)), 4_000 + writes);
+    }
 }

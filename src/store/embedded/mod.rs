@@ -17,7 +17,7 @@ mod sessions;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use rusqlite::Connection;
@@ -90,7 +90,8 @@ pub struct Embedded {
 /// Where the challenge keys are.
 #[derive(Debug)]
 enum Keys {
-    Folder(PathBuf),
+    /// With the turn of whoever reads or makes keys there.
+    Folder(PathBuf, Arc<Mutex<()>>),
     /// Made when they are first asked for, and gone with the store.
     Memory(std::sync::OnceLock<ChallengeSigners>),
 }
@@ -118,7 +119,7 @@ impl Embedded {
             readers: Some(Readers::new(readers)),
             marks: Marks::new(Arc::clone(&clock)),
             clock,
-            keys: Keys::Folder(folder.join(keys::FOLDER)),
+            keys: Keys::Folder(folder.join(keys::FOLDER), Arc::default()),
             hints: Hints::default(),
             _lock: Some(lock),
         })
@@ -193,9 +194,12 @@ impl Store for Embedded {
 
     async fn challenge_signers(&self, algorithm: Algorithm) -> Result<ChallengeSigners, StoreError> {
         match &self.keys {
-            Keys::Folder(folder) => {
-                let (folder, now) = (folder.clone(), self.clock.timestamp());
-                let load = move || keys::load(&folder, algorithm, now);
+            Keys::Folder(folder, turn) => {
+                let (folder, turn, now) = (folder.clone(), Arc::clone(turn), self.clock.timestamp());
+                let load = move || {
+                    let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+                    keys::load(&folder, algorithm, now)
+                };
                 tokio::task::spawn_blocking(load).await.map_err(StoreError::new)?
             }
             Keys::Memory(made) => match made.get() {
@@ -209,11 +213,15 @@ impl Store for Embedded {
     }
 
     async fn rotate_challenge_key(&self, algorithm: Algorithm) -> Result<(), StoreError> {
-        let Keys::Folder(folder) = &self.keys else {
+        let Keys::Folder(folder, turn) = &self.keys else {
             return Err(StoreError::new("a store in memory keeps one challenge key as long as it lives"));
         };
-        let (folder, now) = (folder.clone(), self.clock.timestamp());
-        tokio::task::spawn_blocking(move || keys::rotate(&folder, algorithm, now)).await.map_err(StoreError::new)??;
+        let (folder, turn, now) = (folder.clone(), Arc::clone(turn), self.clock.timestamp());
+        let rotate = move || {
+            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+            keys::rotate(&folder, algorithm, now)
+        };
+        tokio::task::spawn_blocking(rotate).await.map_err(StoreError::new)??;
         let record = |c: &Connection, now| columns::record(c, now, Audited::ChallengeKeyRotated, None, None, "");
         self.write(record).await
     }
@@ -284,7 +292,10 @@ impl Store for Embedded {
         let found = self.find(session).await?;
         let due = self.clock.timestamp().seconds_since(found.last_used) >= USE_GRANULARITY_SECONDS;
         if due && matches!(found.lookup, SessionLookup::Open(_)) {
-            self.write(move |c, now| sessions::note_use(c, now, session)).await?;
+            // A session does not end because nobody can note its use: the disk may be full.
+            if let Err(error) = self.write(move |c, now| sessions::note_use(c, now, session)).await {
+                tracing::warn!("a session's use is not noted: {error}");
+            }
         }
         Ok(found.lookup)
     }

@@ -55,6 +55,20 @@ fn units_are_made_linked_verified_and_taken_away() {
     assert_eq!(home.content(), before);
 }
 
+/// The login server's unit, which packages install.
+#[test]
+fn the_login_servers_unit_is_one_that_systemd_reads() {
+    let home = Home::new();
+    let unit = include_str!("../../../packaging/loopkey-server.service");
+    let unit = unit.replace("/usr/local/bin/loopkey", env!("CARGO_BIN_EXE_loopkey"));
+    let path = home.beside("loopkey-server.service");
+    std::fs::write(&path, unit).expect("written");
+    let mut verify = Command::new("systemd-analyze");
+    let output = tool(verify.args(["verify", "--man=no", "--recursive-errors=no"]).arg(&path), "systemd");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !told.contains("loopkey-server"), "{told}");
+}
+
 #[test]
 fn another_port_in_the_configuration_is_another_socket() {
     let home = Home::new();

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use loopkey::store::StoreUrl;
 use serde_json::json;
 
 use super::browser::SESSION;
 use super::device::Device;
+use super::failing::FailingStore;
 use super::http::Call;
-use super::{NOW, Server};
+use super::{NOW, Server, clock};
 
 #[tokio::test]
 async fn a_session_says_who_is_signed_in() {
@@ -42,6 +44,28 @@ async fn two_session_cookies_count_as_none() {
         let call = Call::new("GET", "/v1/session").header("Cookie", &cookies);
         call.send(server.address).await.expect_error(401, "no_session");
     }
+}
+
+/// Entries that got lost are made up for by looking at everything that is open.
+#[tokio::test]
+async fn a_page_learns_of_a_sign_out_whose_entry_was_lost() {
+    let clock = clock();
+    let inner = loopkey::store::open(&StoreUrl::Memory, clock.clone()).await.expect("store");
+    let store = FailingStore::over(inner);
+    let server = Server::start_with(store.clone(), clock).await;
+    let (device, other) = (Device::enrol(&server, "ada").await, Device::enrol(&server, "lin").await);
+    let (mut hers, mut others) = (server.browser(), server.browser());
+    device.signs_in(&mut hers).await;
+    other.signs_in(&mut others).await;
+    let mut events = hers.events().await;
+    store.fail("log");
+    assert_eq!(device.signs_out(&server, 1).await.status, 204);
+    events.until("event: signed_out\ndata: {\"reason\":\"signed_out\"}").await;
+    assert!(others.is_signed_in().await);
+    store.recover();
+    let mut events = others.events().await;
+    assert_eq!(other.signs_out(&server, 1).await.status, 204);
+    events.until("event: signed_out").await;
 }
 
 #[tokio::test]
