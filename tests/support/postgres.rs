@@ -1,8 +1,6 @@
 //! A PostgreSQL server of the tests' own: in a folder of its own, on a free port, gone with the test process however that
 //! ends. Used by the tests of the store and by those of the whole login server.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};

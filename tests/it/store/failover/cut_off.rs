@@ -29,8 +29,10 @@ impl Site {
         let server = Server::start_with(store, clock).await;
         let device = Device::enrol(&server, "ada").await;
         let site = Self { proxy, server, device };
-        // Whatever is prepared for the first mark is.
-        site.device.signs_in(&mut site.server.browser()).await;
+        // Whatever is prepared for the first mark of a connection is, on each in its turn.
+        for _ in 0..8 {
+            site.device.signs_in(&mut site.server.browser()).await;
+        }
         site
     }
 
@@ -55,6 +57,11 @@ impl Site {
         assert_eq!(doubtful.header("retry-after"), Some("1"));
         assert_eq!(doubtful.all("set-cookie").count(), 0, "never a login");
         self.proxy.delay(Duration::ZERO);
+        if !self.proxy.has_seen_it() {
+            // A connection was still being made, so the mark was never asked for: the token is unused.
+            let first = self.connected(&mut browser.clone(), challenge, &token).await;
+            assert_eq!(first.status, 204, "{first:?}");
+        }
         for _ in 0..3 {
             let again = self.connected(&mut browser, challenge, &token).await;
             again.expect_error(401, "invalid_token");
@@ -80,18 +87,23 @@ impl Site {
     async fn is_cut_off(&self) {
         let mut browser = self.server.browser();
         let challenge = browser.challenge().await;
-        // Half of it is in the mark's request, and in no other.
-        self.proxy.cut_the_answer_to(&read(&challenge).jti.as_bytes()[..16]);
+        self.proxy.cut_the_answer_to(mark_of(&challenge).as_slice());
         self.is_in_doubt(browser, &challenge).await;
-        assert!(self.proxy.has_cut(), "the mark was asked for");
+        assert!(self.proxy.has_seen_it(), "the mark was asked for");
     }
 
     async fn answers_late(&self) {
         let mut browser = self.server.browser();
         let challenge = browser.challenge().await;
+        self.proxy.look_out_for(mark_of(&challenge).as_slice());
         self.proxy.delay(LATE);
         self.is_in_doubt(browser, &challenge).await;
     }
+}
+
+/// Bytes that are in the request for a challenge's mark, and in no other.
+fn mark_of(challenge: &str) -> [u8; 16] {
+    *read(challenge).jti.as_bytes().first_chunk().expect("a jti is longer")
 }
 
 #[tokio::test(flavor = "multi_thread")]

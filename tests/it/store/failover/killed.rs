@@ -85,7 +85,7 @@ async fn is_killed(times: usize) {
     for turn in 0..times {
         load.go_on(LOGINS).await;
         programs[turn % 2].kill();
-        load.replay_everything().await;
+        load.replay().await;
         load.go_on(LOGINS).await;
         programs[turn % 2].start_again().await;
     }

@@ -78,6 +78,8 @@ struct Shared {
 /// The load, until it is ended.
 pub(super) struct Load {
     shared: Arc<Shared>,
+    /// How many tokens there were at the last three replays, the oldest first.
+    replayed: [usize; 3],
     people: JoinSet<()>,
     attacker: JoinSet<()>,
 }
@@ -116,7 +118,7 @@ impl Load {
             let shared = Arc::clone(&shared);
             async move { shared.attack().await }
         });
-        Self { shared, people: honest, attacker }
+        Self { shared, replayed: [0; 3], people: honest, attacker }
     }
 
     /// Waits until so many more have signed in.
@@ -132,12 +134,16 @@ impl Load {
         }
     }
 
-    /// The attacker presents every token that was ever posted, at both doors, the newest first.
-    pub(super) async fn replay_everything(&self) {
-        self.shared.replay_everything().await;
+    /// The attacker presents the tokens that were posted since the last replay but two, which is before the store's life
+    /// that ended last began, at both doors, the newest first.
+    pub(super) async fn replay(&mut self) {
+        let posted = self.shared.posted();
+        self.shared.replay(self.replayed[0]..posted).await;
+        self.replayed = [self.replayed[1], self.replayed[2], posted];
     }
 
-    /// Ends when those who are under way are in. No token was accepted twice.
+    /// Ends when those who are under way are in and the attacker presented every token that was ever posted once more. No
+    /// token was accepted twice.
     pub(super) async fn end(mut self) -> Outcome {
         self.shared.ending.store(true, Ordering::SeqCst);
         while let Some(ended) = self.people.join_next().await {
@@ -146,7 +152,7 @@ impl Load {
         while let Some(ended) = self.attacker.join_next().await {
             ended.expect("the attacker went on to the end");
         }
-        self.shared.replay_everything().await;
+        self.shared.replay(0..self.shared.posted()).await;
         let posted = self.shared.posted.lock().expect("not poisoned");
         let twice: Vec<_> = posted.iter().filter(|posted| posted.accepted > 1).map(|posted| &posted.token_id).collect();
         assert!(twice.is_empty(), "{} of {} tokens were accepted more than once: {twice:?}", twice.len(), posted.len());
@@ -157,6 +163,11 @@ impl Load {
 }
 
 impl Shared {
+    /// How many tokens there are.
+    fn posted(&self) -> usize {
+        self.posted.lock().expect("not poisoned").len()
+    }
+
     fn count(&self, counting: impl FnOnce(&mut Tally)) {
         counting(&mut self.tally.lock().expect("not poisoned"));
     }
@@ -234,15 +245,10 @@ impl Shared {
         let mut seen = 0;
         while !self.ending.load(Ordering::SeqCst) {
             let _ = timeout(PAUSE, logins.changed()).await;
-            let posted = self.posted.lock().expect("not poisoned").len();
+            let posted = self.posted();
             self.replay(seen..posted).await;
             seen = posted;
         }
-    }
-
-    async fn replay_everything(&self) {
-        let posted = self.posted.lock().expect("not poisoned").len();
-        self.replay(0..posted).await;
     }
 
     async fn replay(&self, tokens: std::ops::Range<usize>) {

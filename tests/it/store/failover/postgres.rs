@@ -109,9 +109,9 @@ async fn fails_over(times: usize) -> Tally {
         revoke(&store, number, &leaver.issuer.0).await;
         quorum = tokio::task::spawn_blocking(move || quorum.fail_over()).await.expect("failed over");
         clock.set_wall(SystemClock.wall());
-        load.replay_everything().await;
+        load.replay().await;
         load.go_on(LOGINS).await;
-        load.replay_everything().await;
+        load.replay().await;
     }
     ending.store(true, Ordering::SeqCst);
     let mut outcome = load.end().await;

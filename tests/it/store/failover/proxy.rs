@@ -2,7 +2,7 @@
 //! test says, delays, and cuts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -27,14 +27,14 @@ struct Way {
     trap: Mutex<Trap>,
 }
 
-/// Cuts a connection between a request and its answer.
+/// A request that is looked out for.
 #[derive(Default)]
-enum Trap {
-    #[default]
-    Unset,
-    /// For the request that holds these bytes.
-    Set(Vec<u8>),
-    Sprung,
+struct Trap {
+    /// What it holds; nothing where there is none.
+    bytes: Vec<u8>,
+    /// Whether the connection is cut when its answer comes.
+    cuts: bool,
+    seen: bool,
 }
 
 impl Proxy {
@@ -68,26 +68,36 @@ impl Proxy {
         self.way.delay.store(u64::try_from(by.as_millis()).expect("short"), Ordering::SeqCst);
     }
 
-    /// The next request that holds these bytes is passed on; when its answer comes, the connection is cut instead.
-    pub(super) fn cut_the_answer_to(&self, request: &[u8]) {
-        *self.way.trap.lock().expect("not poisoned") = Trap::Set(request.to_vec());
+    /// Looks out for the request that holds these bytes.
+    pub(super) fn look_out_for(&self, request: &[u8]) {
+        *self.way.trap() = Trap { bytes: request.to_vec(), cuts: false, seen: false };
     }
 
-    /// Whether that happened.
-    pub(super) fn has_cut(&self) -> bool {
-        matches!(*self.way.trap.lock().expect("not poisoned"), Trap::Sprung)
+    /// The request that holds these bytes is passed on; when its answer comes, the connection is cut instead.
+    pub(super) fn cut_the_answer_to(&self, request: &[u8]) {
+        *self.way.trap() = Trap { bytes: request.to_vec(), cuts: true, seen: false };
+    }
+
+    /// Whether the request was passed on.
+    pub(super) fn has_seen_it(&self) -> bool {
+        self.way.trap().seen
     }
 }
 
 impl Way {
+    fn trap(&self) -> MutexGuard<'_, Trap> {
+        self.trap.lock().expect("not poisoned")
+    }
+
     /// Whether the answer to this request is to be cut.
     fn is_trapped(&self, request: &[u8]) -> bool {
-        let mut trap = self.trap.lock().expect("not poisoned");
-        let caught = matches!(&*trap, Trap::Set(bytes) if request.windows(bytes.len()).any(|part| part == bytes));
-        if caught {
-            *trap = Trap::Sprung;
+        let mut trap = self.trap();
+        let length = trap.bytes.len();
+        if trap.seen || length == 0 || !request.windows(length).any(|part| part == trap.bytes) {
+            return false;
         }
-        caught
+        trap.seen = true;
+        trap.cuts
     }
 }
 
