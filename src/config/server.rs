@@ -152,6 +152,8 @@ fn place_options(notes: &Notes<'_>, store: &mut StoreUrl, options: Option<Shared
 /// Whoever has the service key can enrol a device for anybody. A group may read it: so a service that runs as a user of its
 /// own is given a file that is root's.
 fn warn_where_others_can_read(path: &Path) {
+    #[cfg(not(unix))]
+    let _ = path;
     #[cfg(unix)]
     if std::fs::metadata(path).is_ok_and(|m| std::os::unix::fs::PermissionsExt::mode(&m.permissions()) & 0o027 != 0) {
         tracing::warn!("{0}: others can read or change this secret; run: chmod 600 {0}", path.display());
