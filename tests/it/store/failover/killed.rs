@@ -1,6 +1,8 @@
 //! Two real login servers on one store. One of them is killed in the middle of sign-ins: whoever was there begins again at
 //! the other, and no token counts twice.
 
+#![expect(clippy::print_stdout, reason = "figures, for whoever runs it with --nocapture")]
+
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 

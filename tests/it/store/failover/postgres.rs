@@ -1,5 +1,7 @@
 //! A PostgreSQL primary whose commits wait for a standby: killed, and the standby is promoted.
 
+#![expect(clippy::print_stdout, reason = "figures, for whoever runs it with --nocapture")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
