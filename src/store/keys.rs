@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(keys.public().keys().len(), 2, "what is older is gone");
         let before = ChallengeSigners::in_use(vec![newer.clone(), new.clone(), made(10), made(0)], Timestamp(1200));
         assert_eq!(before.public().keys().len(), 3, "what the last but one signed is still about");
-        let before = ChallengeSigners::in_use(vec![newer.clone(), new.clone(), made(10), made(0)], Timestamp(1600));
+        let before = ChallengeSigners::in_use(vec![newer, new.clone(), made(10), made(0)], Timestamp(1600));
         assert_eq!(before.public().keys().len(), 2);
         let alone = ChallengeSigners::in_use(vec![new.clone()], Timestamp(1000));
         assert_eq!(alone.current(Timestamp(1000)).public(), new.key.public(), "the only one need not wait");

@@ -1,7 +1,5 @@
 //! `loopkey serve` is told to stop under load, and no request is lost.
 
-#![expect(clippy::print_stdout, reason = "figures, for whoever runs it with --nocapture")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;

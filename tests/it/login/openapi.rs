@@ -1,7 +1,5 @@
 //! The OpenAPI document, held against the routes and against a running server.
 
-#![expect(clippy::print_stdout, reason = "figures, for whoever runs it with --nocapture")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Stdio;
