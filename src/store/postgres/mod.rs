@@ -90,6 +90,19 @@ macro_rules! transact {
     };
 }
 
+/// Takes rights away. Where they were gone already this writes all the same, so that the commit waits for the standbys like
+/// the first one: that one may have been given up on while it waited, and whoever asks again must not be told "done" of
+/// what a promotion would undo.
+macro_rules! take_away {
+    ($self:ident, |$tx:ident| $work:expr) => {
+        transact!($self, |$tx| async {
+            let outcome = $work.await?;
+            $tx.leave_a_trace().await?;
+            Ok::<_, StoreError>(outcome)
+        })
+    };
+}
+
 /// Reads, as `read!(self, |connection| work)`.
 macro_rules! read {
     ($self:ident, |$connection:ident| $work:expr) => {
@@ -181,7 +194,7 @@ impl Store for Postgres {
 
     async fn change_account(&self, account: &AccountId, change: AccountChange) -> Result<Option<Account>, StoreError> {
         let of_profile = change.name.is_some() || change.avatar.is_some();
-        let changed = transact!(self, |tx| accounts::change(tx, account, &change))?;
+        let changed = take_away!(self, |tx| accounts::change(tx, account, &change))?;
         if let Some(account) = changed.as_ref().filter(|_| of_profile) {
             self.bell.send(Hint::ProfileChanged { subject: account.subject.clone() });
         }
@@ -189,7 +202,7 @@ impl Store for Postgres {
     }
 
     async fn erase_account(&self, account: &AccountId) -> Result<bool, StoreError> {
-        transact!(self, |tx| accounts::erase(tx, account))
+        take_away!(self, |tx| accounts::erase(tx, account))
     }
 
     async fn enrol(&self, ticket: TicketHash, key: PublicKey, name: DisplayName) -> Refusable<Enrolled, EnrolRefusal> {
@@ -205,11 +218,11 @@ impl Store for Postgres {
     }
 
     async fn revoke_device(&self, account: &AccountId, device: &DeviceId, by: Actor) -> Result<bool, StoreError> {
-        transact!(self, |tx| devices::revoke(tx, account, device, by))
+        take_away!(self, |tx| devices::revoke(tx, account, device, by))
     }
 
     async fn raise_epoch(&self, device: &DeviceId, epoch: Epoch) -> Result<bool, StoreError> {
-        transact!(self, |tx| devices::raise_epoch(tx, device, epoch))
+        take_away!(self, |tx| devices::raise_epoch(tx, device, epoch))
     }
 
     async fn open_session(&self, session: NewSession) -> Refusable<Account, OpenRefusal> {
@@ -235,15 +248,15 @@ impl Store for Postgres {
     }
 
     async fn end_session(&self, account: &AccountId, session: SessionKey) -> Result<bool, StoreError> {
-        transact!(self, |tx| sessions::log_out(tx, account, session))
+        take_away!(self, |tx| sessions::log_out(tx, account, session))
     }
 
     async fn sign_out_account(&self, account: &AccountId, from: Option<SessionKey>) -> Result<bool, StoreError> {
-        transact!(self, |tx| accounts::sign_out(tx, account, from))
+        take_away!(self, |tx| accounts::sign_out(tx, account, from))
     }
 
     async fn sign_out_organisation(&self, organisation: &OrganisationId) -> Result<bool, StoreError> {
-        transact!(self, |tx| accounts::sign_out_organisation(tx, organisation))
+        take_away!(self, |tx| accounts::sign_out_organisation(tx, organisation))
     }
 
     async fn record(&self, record: AuditRecord) -> Result<(), StoreError> {

@@ -1,20 +1,33 @@
 //! A server that goes, hangs, or comes back as another.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::super::Postgres;
 use super::super::testing::server::Server;
 use super::super::testing::{Database, clock, shared};
 use crate::clock::{Clock as _, SystemClock};
-use crate::crypto;
-use crate::protocol::id::ChallengeId;
-use crate::store::{Hint, Store as _};
+use crate::crypto::{self, Algorithm, Secret, Signer as _, SoftwareKey};
+use crate::protocol::id::{ChallengeId, EnrolmentTicket, Epoch};
+use crate::store::{Actor, DisplayName, Hint, Profile, SessionKey, Store as _, TicketHash};
 use crate::verify::mark::MarkError;
 use crate::verify::testing::parsed;
 
 fn challenge() -> ChallengeId {
     ChallengeId::from_bytes(crypto::random())
 }
+
+/// From now on every commit waits for a standby that there is not.
+fn wait_for_nobody(server: &Server) {
+    server.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (nobody)'");
+    server.sql("postgres", "SELECT pg_reload_conf()");
+    while server.sql("postgres", "SHOW synchronous_standby_names").is_empty() {}
+}
+
+/// Tells our commits that wait for a standby to wait no longer.
+const CANCEL_WAITING: &str = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+                              WHERE wait_event = 'SyncRep' AND application_name LIKE 'loopkey%'";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_stops_is_unavailable_and_one_that_is_back_works() {
@@ -71,12 +84,8 @@ async fn a_commit_whose_standby_is_not_waited_for_is_no_success() {
     let database = Database::of(server);
     let store = database.open().await.expect("opened");
     let incarnation = store.incarnation().await.expect("store");
-    server.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (nobody)'");
-    server.sql("postgres", "SELECT pg_reload_conf()");
-    while server.sql("postgres", "SHOW synchronous_standby_names").is_empty() {}
-    let waiting = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity
-                   WHERE wait_event = 'SyncRep' AND application_name LIKE 'loopkey%'";
-    let cancelling = tokio::task::spawn_blocking(move || while !server.sql("postgres", waiting).contains('t') {});
+    wait_for_nobody(server);
+    let cancelling = tokio::task::spawn_blocking(move || while !server.sql("postgres", CANCEL_WAITING).contains('t') {});
     let change = crate::store::AuditRecord {
         what: crate::store::Audited::LoggedOut,
         account: None,
@@ -88,6 +97,45 @@ async fn a_commit_whose_standby_is_not_waited_for_is_no_success() {
     assert!(error.contains("warned"), "{error}");
     let until = clock().timestamp().plus(480);
     assert_eq!(store.mark(&challenge(), &incarnation, until).await.err(), Some(MarkError::Unavailable));
+}
+
+/// What was committed here alone is undone by a promotion. Asked again, nothing is left to change; and still nobody knows.
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_that_are_gone_already_are_not_called_gone_before_the_standbys_know() {
+    let server: &Server = Box::leak(Box::new(Server::start(&[])));
+    let store = Database::of(server).open().await.expect("opened");
+    let (ticket, account) = (TicketHash::of(&EnrolmentTicket::from_bytes(crypto::random())), parsed("ada"));
+    let name = DisplayName::clean("ada").expect("name");
+    let profile = Profile { account: parsed("ada"), name: name.clone(), avatar: None };
+    store.issue_ticket(ticket, profile).await.expect("store").expect("ticket");
+    let key = SoftwareKey::generate(Algorithm::Es256).expect("key").0.public().clone();
+    let device = store.enrol(ticket, key.clone(), name).await.expect("store").expect("enrolled").device;
+    wait_for_nobody(server);
+    let done = Arc::new(AtomicBool::new(false));
+    let cancelling = tokio::task::spawn_blocking({
+        let done = Arc::clone(&done);
+        move || while !done.load(Ordering::SeqCst) {
+            server.sql("postgres", CANCEL_WAITING);
+        }
+    });
+    for round in ["at first", "again"] {
+        let raised = store.raise_epoch(&device, Epoch(1)).await;
+        assert!(raised.is_err(), "{round}: {raised:?}");
+    }
+    for round in ["at first", "again"] {
+        let revoked = store.revoke_device(&account, &device, Actor::Person).await;
+        assert!(revoked.is_err(), "{round}: {revoked:?}");
+    }
+    for round in ["at first", "again"] {
+        let erased = store.erase_account(&account).await;
+        assert!(erased.is_err(), "{round}: {erased:?}");
+    }
+    assert!(store.sign_out_account(&account, None).await.is_err(), "an account that is gone here");
+    assert!(store.sign_out_organisation(&parsed("acme")).await.is_err(), "an organisation that is not here");
+    assert!(store.end_session(&account, SessionKey::of(&Secret::new([7; 32]))).await.is_err(), "a session that is gone");
+    done.store(true, Ordering::SeqCst);
+    cancelling.await.expect("no panic");
+    assert!(store.device(key.id()).await.expect("store").is_none(), "all of it was done here");
 }
 
 #[tokio::test(flavor = "multi_thread")]
