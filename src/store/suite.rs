@@ -246,6 +246,25 @@ async fn organisations_are_signed_out_together(bench: &Bench) {
     assert_eq!(left.organisation, None);
     assert!(bench.fate(again).await.is_some(), "whoever moves signs in anew");
     assert_eq!(asked(&ada).await, Epoch(1), "what was asked stays asked");
+    // Whoever did what was asked, or came later, is asked no more; until the next time.
+    assert!(store.raise_epoch(&lin.device, Epoch(1)).await.expect("store"));
+    let late = bench.enrol("lin-org").await;
+    assert_eq!((asked(&lin).await, asked(&late).await), (Epoch(0), Epoch(0)));
+    assert!(store.sign_out_organisation(&acme).await.expect("store"));
+    assert_eq!((asked(&lin).await, asked(&late).await), (Epoch(2), Epoch(1)));
+    assert_eq!(asked(&ada).await, Epoch(1), "who left is not");
+    // The generations of another organisation are another count.
+    let join = async |person: &Person, organisation: &str| {
+        let change = AccountChange { organisation: Some(Some(parsed(organisation))), ..AccountChange::default() };
+        store.change_account(&person.account.profile.account, change).await.expect("store").expect("account");
+    };
+    join(&sam, "acme").await;
+    assert_eq!(asked(&sam).await, Epoch(0), "who joins is not asked for what was before");
+    join(&late, "initech").await;
+    assert_eq!((asked(&lin).await, asked(&late).await), (Epoch(2), Epoch(1)), "what was asked stays asked");
+    assert!(store.raise_epoch(&lin.device, Epoch(2)).await.expect("store"));
+    assert!(store.sign_out_organisation(&parsed("initech")).await.expect("store"));
+    assert_eq!((asked(&lin).await, asked(&sam).await), (Epoch(3), Epoch(0)), "the first time counts too");
 }
 
 async fn accounts_are_listed_changed_and_erased(bench: &Bench) {

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::columns::{ACCOUNT, account_at, all, first, generation_at, integer, record, text_at, uv_rank};
+use super::columns::{ACCOUNT, ASKED_EPOCH, account_at, all, first, generation_at, integer, record, text_at, uv_rank};
 use super::log;
 use crate::crypto;
 use crate::protocol::base64url;
@@ -96,6 +96,10 @@ pub(super) fn change(
     }
     let uv = uv_rank(change.minimum_uv.unwrap_or(before.minimum_uv));
     let disabled = change.disabled.unwrap_or(before.disabled);
+    let moved = organisation != before.organisation.as_ref();
+    if moved {
+        leave(connection, account.as_str(), organisation)?;
+    }
     connection.execute(
         "UPDATE accounts SET name = ?2, avatar = ?3, organisation = ?4, disabled = ?5, minimum_uv = ?6, updated_at = ?7
          WHERE account = ?1",
@@ -110,13 +114,23 @@ pub(super) fn change(
         ],
     )?;
     record(connection, now, Audited::AccountChanged, Some(&before.subject), None, &change.detail())?;
-    let moved = organisation != before.organisation.as_ref();
     if disabled && !before.disabled {
         withdraw(connection, now, &before, EndReason::Disabled)?;
     } else if moved {
         withdraw(connection, now, &before, EndReason::Ended)?;
     }
     by_id(connection, account.as_str())
+}
+
+/// Before an account moves: what its former organisation asked of its devices stays asked, and the generations of the new
+/// one are another count.
+fn leave(connection: &Connection, account: &str, to: Option<&OrganisationId>) -> rusqlite::Result<()> {
+    let sql = format!(
+        "UPDATE devices AS d SET asked_epoch = {ASKED_EPOCH}, organisation_generation =
+             coalesce((SELECT generation FROM organisations WHERE organisation = ?2), 0)
+         FROM accounts a WHERE a.account = d.account AND d.account = ?1"
+    );
+    connection.execute(&sql, params![account, to.map(OrganisationId::as_str)]).map(drop)
 }
 
 /// Ends all of an account's sessions: one entry of the log, however many there are.
@@ -156,10 +170,6 @@ pub(super) fn sign_out_organisation(
     let sql = "UPDATE organisations SET generation = generation + 1 WHERE organisation = ?1 RETURNING generation";
     let below = first(connection, sql, [organisation.as_str()], |row| generation_at(row, 0))?;
     let Some(below) = below else { return Ok(false) };
-    let sql = "UPDATE devices SET asked_epoch = epoch + 1
-               WHERE account IN (SELECT account FROM accounts WHERE organisation = ?1)
-               AND revoked_at IS NULL AND epoch < 9223372036854775807";
-    connection.execute(sql, [organisation.as_str()])?;
     let detail = format!("organisation={}", organisation.as_str());
     record(connection, now, Audited::OrganisationSignedOut, None, None, &detail)?;
     let withdrawn = Withdrawn::Organisation { organisation: organisation.clone(), below };

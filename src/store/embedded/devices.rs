@@ -2,14 +2,15 @@
 
 use rusqlite::{Connection, params};
 
-use super::columns::{ACCOUNT, DEVICE, all, device_at, first, integer, record, text_at};
+use super::columns::{ACCOUNT, DEVICE, GENERATION_NOW, all, device_at, first, integer, record, text_at};
 use super::{accounts, log};
 use crate::crypto::{self, KeyId, PublicKey};
 use crate::protocol::base64url;
 use crate::protocol::id::{DeviceId, Epoch, Subject};
 use crate::protocol::time::Timestamp;
 use crate::store::{
-    AccountId, Actor, Audited, DeviceRecord, DisplayName, EndReason, EnrolRefusal, Enrolled, TicketHash, Withdrawn,
+    AccountId, Actor, Audited, DeviceRecord, DisplayName, EndReason, EnrolRefusal, Enrolled, OrganisationId, TicketHash,
+    Withdrawn,
 };
 
 pub(super) fn enrol(
@@ -34,8 +35,17 @@ pub(super) fn enrol(
         serde_json::to_string(&key.to_jwk()).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     let owner = account.profile.account.as_str();
     connection.execute(
-        "INSERT INTO devices (device, key_id, jwk, account, name, enrolled_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![device.as_str(), key.id().as_bytes(), jwk, owner, name.as_str(), integer(now.0)],
+        "INSERT INTO devices (device, key_id, jwk, account, name, enrolled_at, organisation_generation)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce((SELECT generation FROM organisations WHERE organisation = ?7), 0))",
+        params![
+            device.as_str(),
+            key.id().as_bytes(),
+            jwk,
+            owner,
+            name.as_str(),
+            integer(now.0),
+            account.organisation.as_ref().map(OrganisationId::as_str)
+        ],
     )?;
     record(connection, now, Audited::DeviceEnrolled, Some(&account.subject), Some(device.as_str()), name.as_str())?;
     Ok(Ok(Enrolled { device, epoch: Epoch::default(), account }))
@@ -87,9 +97,12 @@ pub(super) fn raise_epoch(
     epoch: Epoch,
 ) -> rusqlite::Result<bool> {
     let epoch = integer(epoch.0);
-    let sql = "UPDATE devices SET epoch = ?2 WHERE device = ?1 AND epoch < ?2
-               RETURNING (SELECT subject FROM accounts a WHERE a.account = devices.account)";
-    let owner = first(connection, sql, params![device.as_str(), epoch], |row| text_at::<Subject>(row, 0))?;
+    // It goes to a higher epoch, so whatever its organisation asked for until now is done.
+    let sql = format!(
+        "UPDATE devices SET epoch = ?2, organisation_generation = {GENERATION_NOW} WHERE device = ?1 AND epoch < ?2
+         RETURNING (SELECT subject FROM accounts a WHERE a.account = devices.account)"
+    );
+    let owner = first(connection, &sql, params![device.as_str(), epoch], |row| text_at::<Subject>(row, 0))?;
     let Some(owner) = owner else { return Ok(false) };
     record(connection, now, Audited::EpochRaised, Some(&owner), Some(device.as_str()), &format!("epoch={epoch}"))?;
     connection.execute("DELETE FROM sessions WHERE device = ?1 AND epoch < ?2", params![device.as_str(), epoch])?;

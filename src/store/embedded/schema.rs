@@ -71,6 +71,8 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE accounts ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX accounts_by_organisation ON accounts (organisation);
     ALTER TABLE devices ADD COLUMN asked_epoch INTEGER NOT NULL DEFAULT 0;
+    -- What its organisation's was when it came to its epoch.
+    ALTER TABLE devices ADD COLUMN organisation_generation INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE sessions ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE sessions ADD COLUMN organisation_generation INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE sessions ADD COLUMN browser TEXT;

@@ -157,7 +157,7 @@ mod tests {
             .execute_batch(&format!(
                 "INSERT INTO organisations VALUES ('acme', 5);
                  INSERT INTO accounts VALUES ('ada', 'subject', 'Ada', NULL, 0, 0, 0, 0, 'acme', 7);
-                 INSERT INTO devices VALUES ('device', zeroblob(32), '{jwk}', 'ada', 'laptop', 3, 0, NULL, 0);
+                 INSERT INTO devices VALUES ('device', zeroblob(32), '{jwk}', 'ada', 'laptop', 3, 0, NULL, 0, 0);
                  INSERT INTO sessions VALUES (x'{}', 'ada', 'device', 3, 'https://a.example', 'agent', 900, 5000, 600, 900, 7, 5, NULL)",
                 "07".repeat(32)
             ))

@@ -1,6 +1,6 @@
 //! Accounts, tickets and organisations in SQL.
 
-use super::columns::{ACCOUNT, account_at, integer, number_at, text_at, uv_rank};
+use super::columns::{ACCOUNT, ASKED_EPOCH, account_at, integer, number_at, text_at, uv_rank};
 use super::connection::Connection;
 use super::pool::Transaction;
 use crate::crypto;
@@ -62,7 +62,11 @@ pub(super) async fn issue_ticket(
 }
 
 /// Consumes a ticket; whose it was, if it was any good.
+///
+/// The account does not move until the commit: a new device is written down with its organisation's generation.
 pub(super) async fn consume_ticket(tx: &Transaction<'_>, ticket: TicketHash) -> Result<Option<Account>, StoreError> {
+    let sql = "SELECT FROM accounts a JOIN tickets t USING (account) WHERE t.hash = $1 FOR SHARE OF a";
+    tx.all(sql, &[&ticket.0.as_slice()]).await?;
     let sql = "DELETE FROM tickets WHERE hash = $1 RETURNING account, expires_at";
     let Some(row) = tx.first(sql, &[&ticket.0.as_slice()]).await? else { return Ok(None) };
     if tx.now.0 < number_at(&row, 1)? { by_id(tx, row.try_get(0)?).await } else { Ok(None) }
@@ -83,6 +87,10 @@ pub(super) async fn change(
     let avatar = change.avatar.as_ref().unwrap_or(&profile.avatar).as_ref();
     let organisation = change.organisation.as_ref().unwrap_or(&before.organisation).as_ref();
     let disabled = change.disabled.unwrap_or(before.disabled);
+    let moved = organisation != before.organisation.as_ref();
+    if moved {
+        leave(tx, account.as_str(), organisation).await?;
+    }
     let sql =
         "UPDATE accounts SET name = $2, avatar = $3, organisation = $4, disabled = $5, minimum_uv = $6, updated_at = $7
                WHERE account = $1";
@@ -100,7 +108,6 @@ pub(super) async fn change(
     )
     .await?;
     tx.record(Audited::AccountChanged, Some(&before.subject), None, &change.detail()).await?;
-    let moved = organisation != before.organisation.as_ref();
     if disabled && !before.disabled {
         withdraw(tx, &before, EndReason::Disabled).await?;
     } else if moved {
@@ -121,15 +128,22 @@ async fn withdraw(tx: &mut Transaction<'_>, account: &Account, reason: EndReason
     Ok(())
 }
 
-/// Asks devices to sign out. In one order, so that two that ask the same ones do not wait for each other.
-async fn ask(tx: &Transaction<'_>, column: &str, value: &str) -> Result<(), StoreError> {
+/// Asks a held account's devices to sign out.
+async fn ask(tx: &Transaction<'_>, account: &str) -> Result<(), StoreError> {
+    let sql = "UPDATE devices SET asked_epoch = epoch + 1
+               WHERE account = $1 AND revoked_at IS NULL AND epoch < 9223372036854775807";
+    tx.execute(sql, &[&account]).await.map(drop)
+}
+
+/// Before a held account moves: what its former organisation asked of its devices stays asked, and the generations of the
+/// new one are another count.
+async fn leave(tx: &Transaction<'_>, account: &str, to: Option<&OrganisationId>) -> Result<(), StoreError> {
     let sql = format!(
-        "UPDATE devices SET asked_epoch = epoch + 1 WHERE device IN
-         (SELECT d.device FROM devices d JOIN accounts a USING (account)
-          WHERE a.{column} = $1 AND d.revoked_at IS NULL AND d.epoch < {} ORDER BY d.device FOR NO KEY UPDATE OF d)",
-        i64::MAX
+        "UPDATE devices d SET asked_epoch = {ASKED_EPOCH}, organisation_generation =
+             coalesce((SELECT generation FROM organisations WHERE organisation = $2), 0)
+         FROM accounts a WHERE a.account = d.account AND d.account = $1"
     );
-    tx.execute(&sql, &[&value]).await.map(drop)
+    tx.execute(&sql, &[&account, &to.map(OrganisationId::as_str)]).await.map(drop)
 }
 
 pub(super) async fn sign_out(
@@ -138,7 +152,7 @@ pub(super) async fn sign_out(
     from: Option<SessionKey>,
 ) -> Result<bool, StoreError> {
     let Some(account) = held(tx, account).await? else { return Ok(false) };
-    ask(tx, "account", account.profile.account.as_str()).await?;
+    ask(tx, account.profile.account.as_str()).await?;
     let what = if from.is_some() { Audited::LoggedOutEverywhere } else { Audited::AccountSignedOut };
     tx.record(what, Some(&account.subject), None, "").await?;
     if let Some(session) = from {
@@ -156,7 +170,6 @@ pub(super) async fn sign_out_organisation(
     let sql = "UPDATE organisations SET generation = generation + 1 WHERE organisation = $1 RETURNING generation";
     let Some(row) = tx.first(sql, &[&name]).await? else { return Ok(false) };
     let below = Generation(number_at(&row, 0)?);
-    ask(tx, "organisation", name).await?;
     tx.record(Audited::OrganisationSignedOut, None, None, &format!("organisation={name}")).await?;
     let withdrawn = Withdrawn::Organisation { organisation: organisation.clone(), below };
     tx.withdraw(withdrawn, EndReason::LoggedOutEverywhere);

@@ -69,8 +69,24 @@ pub(super) const fn uv_rank(uv: UserVerification) -> i16 {
     }
 }
 
-/// The columns that [`device_at`] reads before the account's, from a table called `d`. Seven.
-pub(super) const DEVICE: &str = "d.device, d.jwk, d.name, d.epoch, d.enrolled_at, d.revoked_at, d.asked_epoch";
+/// The epoch that a device `d` of an account `a` is asked to go to. Where the organisation was signed out since the device
+/// came to its epoch, the next one: an organisation's sign-out writes to no device, however many there are.
+macro_rules! asked_epoch {
+    () => {
+        "CASE WHEN d.epoch < 9223372036854775807 AND d.organisation_generation < coalesce(
+             (SELECT o.generation FROM organisations o WHERE o.organisation = a.organisation), 0)
+         THEN greatest(d.asked_epoch, d.epoch + 1) ELSE d.asked_epoch END"
+    };
+}
+pub(super) const ASKED_EPOCH: &str = asked_epoch!();
+
+/// The columns that [`device_at`] reads before the account's, from tables called `d` and `a`. Seven.
+pub(super) const DEVICE: &str =
+    concat!("d.device, d.jwk, d.name, d.epoch, d.enrolled_at, d.revoked_at, ", asked_epoch!());
+
+/// The generation of the organisation that the account of a row of `devices` is in; 0 where it is in none.
+pub(super) const GENERATION_NOW: &str = "coalesce((SELECT o.generation FROM accounts a JOIN organisations o USING (organisation)
+    WHERE a.account = devices.account), 0)";
 
 pub(super) fn device_at(row: &Row) -> Result<DeviceRecord, StoreError> {
     let jwk: Jwk = serde_json::from_str(row.try_get(1)?).map_err(StoreError::new)?;

@@ -1,15 +1,15 @@
 //! Devices in SQL.
 
 use super::accounts;
-use super::columns::{ACCOUNT, DEVICE, device_at, integer, text_at};
-use super::connection::Connection;
+use super::columns::{ACCOUNT, DEVICE, GENERATION_NOW, device_at, integer, text_at};
+use super::connection::{Connection, Params};
 use super::pool::Transaction;
 use crate::crypto::{self, KeyId, PublicKey};
 use crate::protocol::base64url;
 use crate::protocol::id::{DeviceId, Epoch, Subject};
 use crate::store::{
-    AccountId, Actor, Audited, DeviceRecord, DisplayName, EndReason, EnrolRefusal, Enrolled, StoreError, TicketHash,
-    Withdrawn,
+    AccountId, Actor, Audited, DeviceRecord, DisplayName, EndReason, EnrolRefusal, Enrolled, OrganisationId, StoreError,
+    TicketHash, Withdrawn,
 };
 
 pub(super) async fn enrol(
@@ -26,10 +26,13 @@ pub(super) async fn enrol(
     let device: DeviceId = base64url::encode(crypto::random::<16>()).parse().expect("base64url is a valid device id");
     let jwk = serde_json::to_string(&key.to_jwk()).map_err(StoreError::new)?;
     let (id, key, owner) = (key.id(), device.as_str(), account.profile.account.as_str());
-    let sql = "INSERT INTO devices (device, key_id, jwk, account, name, enrolled_at) VALUES ($1, $2, $3, $4, $5, $6)
+    let sql = "INSERT INTO devices (device, key_id, jwk, account, name, enrolled_at, organisation_generation)
+               VALUES ($1, $2, $3, $4, $5, $6,
+                coalesce((SELECT generation FROM organisations WHERE organisation = $7), 0))
                ON CONFLICT (key_id) DO NOTHING";
-    let at = integer(tx.now.0);
-    if tx.execute(sql, &[&key, &id.as_bytes().as_slice(), &jwk, &owner, &name.as_str(), &at]).await? == 0 {
+    let (at, organisation) = (integer(tx.now.0), account.organisation.as_ref().map(OrganisationId::as_str));
+    let values: Params<'_> = &[&key, &id.as_bytes().as_slice(), &jwk, &owner, &name.as_str(), &at, &organisation];
+    if tx.execute(sql, values).await? == 0 {
         return Ok(Err(EnrolRefusal::DuplicateKey));
     }
     tx.record(Audited::DeviceEnrolled, Some(&account.subject), Some(device.as_str()), name.as_str()).await?;
@@ -84,9 +87,14 @@ pub(super) async fn revoke(
 
 pub(super) async fn raise_epoch(tx: &mut Transaction<'_>, device: &DeviceId, epoch: Epoch) -> Result<bool, StoreError> {
     let epoch = integer(epoch.0);
-    let sql = "UPDATE devices SET epoch = $2 WHERE device = $1 AND epoch < $2
-               RETURNING (SELECT subject FROM accounts a WHERE a.account = devices.account)";
-    let Some(row) = tx.first(sql, &[&device.as_str(), &epoch]).await? else { return Ok(false) };
+    // Held first: whoever moves its account has done so, or waits, and the statement after this one sees which.
+    tx.all("SELECT FROM devices WHERE device = $1 FOR NO KEY UPDATE", &[&device.as_str()]).await?;
+    // It goes to a higher epoch, so whatever its organisation asked for until now is done.
+    let sql = format!(
+        "UPDATE devices SET epoch = $2, organisation_generation = {GENERATION_NOW} WHERE device = $1 AND epoch < $2
+         RETURNING (SELECT subject FROM accounts a WHERE a.account = devices.account)"
+    );
+    let Some(row) = tx.first(&sql, &[&device.as_str(), &epoch]).await? else { return Ok(false) };
     let owner: Subject = text_at(&row, 0)?;
     tx.record(Audited::EpochRaised, Some(&owner), Some(device.as_str()), &format!("epoch={epoch}")).await?;
     end_sessions(tx, device, epoch).await?;

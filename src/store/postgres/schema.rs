@@ -48,7 +48,9 @@ const MIGRATIONS: &[&str] = &[
         epoch       bigint NOT NULL DEFAULT 0,
         asked_epoch bigint NOT NULL DEFAULT 0,
         enrolled_at bigint NOT NULL,
-        revoked_at  bigint
+        revoked_at  bigint,
+        -- What its organisation's was when it came to its epoch.
+        organisation_generation bigint NOT NULL DEFAULT 0
     );
     CREATE INDEX devices_by_account ON devices (account);
     CREATE TABLE sessions (
