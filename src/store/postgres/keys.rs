@@ -1,81 +1,97 @@
 //! The private keys that challenges are signed with, sealed under a secret that is not in the store.
 
-use std::sync::Arc;
-
 use tokio_postgres::Row;
 
 use super::PostgresError;
-use super::columns::{integer, number_at};
 use super::connection::Connection;
 use super::pool::Transaction;
-use crate::crypto::{Algorithm, SealingKey, SoftwareKey};
+use crate::crypto::Algorithm;
 use crate::protocol::time::Timestamp;
-use crate::store::keys::{MadeKey, tag};
-use crate::store::{ChallengeSigners, StoreError};
+use crate::store::keys::{MadeKey, ROTATION_LEAD_SECONDS};
+use crate::store::sealed::{SealedKey, Sealer};
+use crate::store::{Audited, ChallengeSigners, StoreError};
 
-/// What the sealing key is for.
-pub(super) const PURPOSE: &str = "challenge keys";
+/// Newest first. There are few: those that nobody needs any more go when another one is made.
+const ALL: &str = "SELECT number, key FROM challenge_keys ORDER BY number DESC";
 
-/// The newest keys. More would mean that somebody rotates them more often than they can come into use.
-const NEWEST: &str = "SELECT number, algorithm, made_at, sealed FROM challenge_keys ORDER BY number DESC LIMIT 8";
+fn stored(row: &Row) -> Result<(i32, SealedKey), StoreError> {
+    Ok((row.try_get(0)?, serde_json::from_str(row.try_get(1)?).map_err(StoreError::new)?))
+}
 
-/// The keys in use; nothing where there is none, or none of that algorithm at the front.
+fn open(sealer: &Sealer, (number, key): &(i32, SealedKey)) -> Result<MadeKey, PostgresError> {
+    sealer.open(u64::from(number.unsigned_abs()), key).map_err(|_| PostgresError::WrongSecret(*number))
+}
+
+/// The stored keys, newest first.
+async fn all(connection: &Connection) -> Result<Vec<(i32, SealedKey)>, StoreError> {
+    connection.all(ALL, &[]).await?.iter().map(stored).collect()
+}
+
+/// The keys in use; nothing where there is none, or where the newest is not of the algorithm that is `wanted`.
 pub(super) async fn load(
     connection: &Connection,
-    seal: &SealingKey,
-    algorithm: Algorithm,
+    sealer: &Sealer,
+    wanted: Option<Algorithm>,
     now: Timestamp,
 ) -> Result<Option<ChallengeSigners>, StoreError> {
-    let rows = connection.all(NEWEST, &[]).await?;
-    if !is_of(rows.first(), algorithm)? {
+    let keys = all(connection).await?;
+    if keys.first().is_none_or(|(_, newest)| wanted.is_some_and(|algorithm| newest.algorithm != algorithm)) {
         return Ok(None);
     }
-    let keys = rows.iter().map(|row| open(seal, row)).collect::<Result<_, _>>()?;
+    let keys = keys.iter().map(|key| open(sealer, key)).collect::<Result<_, _>>()?;
     Ok(Some(ChallengeSigners::in_use(keys, now)))
 }
 
-fn is_of(row: Option<&Row>, algorithm: Algorithm) -> Result<bool, StoreError> {
-    row.map_or(Ok(false), |row| Ok(row.try_get::<_, &str>(1)? == tag(algorithm)))
+/// Makes the first key, or the first of that algorithm, unless another replica was quicker.
+pub(super) async fn make_first(tx: &Transaction<'_>, sealer: &Sealer, algorithm: Algorithm) -> Result<(), StoreError> {
+    let keys = held(tx).await?;
+    let there = keys.first().is_some_and(|(_, newest)| newest.algorithm == algorithm);
+    if there { Ok(()) } else { add(tx, sealer, algorithm, &keys).await }
 }
 
-/// Makes a key; where it is the first that is wanted, only if no other replica was quicker.
-pub(super) async fn make(
-    tx: &Transaction<'_>,
-    seal: &SealingKey,
-    algorithm: Algorithm,
-    first: bool,
-) -> Result<(), StoreError> {
+/// Makes the key that comes after the one that signs now.
+pub(super) async fn rotate(tx: &Transaction<'_>, sealer: &Sealer, algorithm: Algorithm) -> Result<(), StoreError> {
+    let keys = held(tx).await?;
+    if let Some(newest) = keys.first() {
+        let made = keys.iter().map(|key| open(sealer, key)).collect::<Result<_, _>>()?;
+        let (newest, in_use) = (open(sealer, newest)?, ChallengeSigners::in_use(made, tx.now));
+        if in_use.current(tx.now).public() != newest.key.public() {
+            return Err(StoreError::new(format!(
+                "the newest challenge key is not in use yet: it signs {ROTATION_LEAD_SECONDS} s after it was made; rotate then"
+            )));
+        }
+    }
+    add(tx, sealer, algorithm, &keys).await?;
+    tx.record(Audited::ChallengeKeyRotated, None, None, "").await
+}
+
+/// The stored keys, to which nobody else adds until the commit.
+async fn held(tx: &Transaction<'_>) -> Result<Vec<(i32, SealedKey)>, StoreError> {
     tx.script("LOCK TABLE challenge_keys IN SHARE ROW EXCLUSIVE MODE").await?;
-    let newest = tx.first(NEWEST, &[]).await?;
-    if first && is_of(newest.as_ref(), algorithm)? {
+    all(tx).await
+}
+
+async fn add(
+    tx: &Transaction<'_>,
+    sealer: &Sealer,
+    algorithm: Algorithm,
+    keys: &[(i32, SealedKey)],
+) -> Result<(), StoreError> {
+    let number = keys.first().map_or(0, |(newest, _)| *newest) + 1;
+    let made = sealer.make(u64::from(number.unsigned_abs()), algorithm, tx.now)?;
+    let made = serde_json::to_string(&made).map_err(StoreError::new)?;
+    tx.execute("INSERT INTO challenge_keys (number, key) VALUES ($1, $2)", &[&number, &made]).await?;
+    if keys.is_empty() {
         return Ok(());
     }
-    let number = newest.map_or(Ok(0), |row| row.try_get::<_, i32>(0))? + 1;
-    let (_, document) = SoftwareKey::generate(algorithm).map_err(StoreError::new)?;
-    let sealed = seal.seal(document.expose(), &about(number));
-    let sql = "INSERT INTO challenge_keys (number, algorithm, made_at, sealed) VALUES ($1, $2, $3, $4)";
-    tx.execute(sql, &[&number, &tag(algorithm), &integer(tx.now.0), &sealed]).await.map(drop)
-}
-
-/// A key is sealed as the one of its number, so that none can be put in another's place.
-fn about(number: i32) -> [u8; 4] {
-    number.to_be_bytes()
-}
-
-fn open(seal: &SealingKey, row: &Row) -> Result<MadeKey, PostgresError> {
-    let broken = |error: tokio_postgres::Error| PostgresError::Store(error.into());
-    let number: i32 = row.try_get(0).map_err(broken)?;
-    let named: &str = row.try_get(1).map_err(broken)?;
-    let algorithm = [Algorithm::Es256, Algorithm::Ed25519].into_iter().find(|algorithm| tag(*algorithm) == named);
-    let algorithm = algorithm
-        .ok_or_else(|| StoreError::new(format!("challenge key {number} is of the unknown algorithm {named:?}")))?;
-    let document = seal.open(row.try_get(3).map_err(broken)?, &about(number));
-    let document = document.map_err(|_| PostgresError::WrongSecret(number))?;
-    let key = SoftwareKey::from_pkcs8(algorithm, document.expose()).map_err(StoreError::new)?;
-    Ok(MadeKey { made_at: Timestamp(number_at(row, 2)?), key: Arc::new(key) })
+    // By time, not by count: a key whose challenges are about is there, however many were made after it.
+    let opened = keys.iter().map(|key| open(sealer, key)).collect::<Result<_, _>>()?;
+    let needed = ChallengeSigners::in_use(opened, tx.now).public().keys().len();
+    let gone: Vec<i32> = keys.iter().skip(needed).map(|(number, _)| *number).collect();
+    tx.execute("DELETE FROM challenge_keys WHERE number = ANY ($1)", &[&gone]).await.map(drop)
 }
 
 /// Whether the keys that are there can be opened: said at the start, not at the first sign-in.
-pub(super) async fn prove(connection: &Connection, seal: &SealingKey) -> Result<(), PostgresError> {
-    connection.all(NEWEST, &[]).await?.iter().try_for_each(|row| open(seal, row).map(drop))
+pub(super) async fn prove(connection: &Connection, sealer: &Sealer) -> Result<(), PostgresError> {
+    all(connection).await?.iter().try_for_each(|key| open(sealer, key).map(drop))
 }

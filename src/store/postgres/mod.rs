@@ -27,6 +27,7 @@ pub(super) mod testing;
 mod tests;
 mod tls;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,14 +35,15 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 
+use super::sealed::Sealer;
 use super::session::USE_GRANULARITY_SECONDS;
 use super::{
-    Account, AccountChange, AccountId, Actor, AuditEntry, AuditRecord, Audited, ChallengeSigners, Cursor, DeviceRecord,
+    Account, AccountChange, AccountId, Actor, AuditEntry, AuditRecord, ChallengeSigners, Cursor, DeviceRecord,
     DisplayName, EnrolRefusal, Enrolled, Hint, NewSession, OpenRefusal, OrganisationId, Profile, Refusable, Session,
     SessionKey, SessionLookup, Shared, Store, StoreError, Tail, TicketHash, Ticketed,
 };
 use crate::clock::Clock;
-use crate::crypto::{Algorithm, KeyId, PublicKey, SealingKey};
+use crate::crypto::{Algorithm, KeyId, PublicKey};
 use crate::protocol::id::{ChallengeId, DeviceId, Epoch, Incarnation, Subject};
 use crate::protocol::time::{Moment, Timestamp};
 use crate::verify::mark::{FirstUse, MarkError};
@@ -65,7 +67,9 @@ pub struct Postgres {
     marks: Marks,
     bell: Bell,
     clock: Arc<dyn Clock>,
-    seal: SealingKey,
+    sealer: Sealer,
+    /// The challenge keys were looked at once.
+    has_keys: AtomicBool,
     incarnation: Mutex<Option<(Moment, Incarnation)>>,
     _tasks: JoinSet<()>,
 }
@@ -122,13 +126,13 @@ impl Postgres {
     /// [`PostgresError`] where it is out of reach, or must not be used as it is.
     pub async fn open(shared: &Shared, clock: Arc<dyn Clock>) -> Result<Self, PostgresError> {
         let secret = shared.options.sealing_secret.as_ref().ok_or(PostgresError::NoSecret)?;
-        let seal = SealingKey::derive(secret, keys::PURPOSE);
+        let sealer = Sealer::new(secret);
         let target = Arc::new(Target::new(shared)?);
         let mut connection = target.connect(Purpose::Migration).await?;
         schema::migrate(connection.client_mut()).await?;
         // Now that the tables are there.
         target.look_again(&connection, clock.wall()).await?;
-        within(async { Ok(keys::prove(&connection, &seal).await) }).await??;
+        within(async { Ok(keys::prove(&connection, &sealer).await) }).await??;
         drop(connection);
 
         let pool = Arc::new(Pool::new(Arc::clone(&target)));
@@ -137,7 +141,8 @@ impl Postgres {
         let (bell, ringing) = Bell::new(Arc::clone(&target));
         tasks.spawn(ringing);
         tasks.spawn(sweep::run(Arc::clone(&pool), Arc::clone(&clock)));
-        Ok(Self { target, pool, marks, bell, clock, seal, incarnation: Mutex::default(), _tasks: tasks })
+        let (has_keys, incarnation) = (AtomicBool::new(false), Mutex::default());
+        Ok(Self { target, pool, marks, bell, clock, sealer, has_keys, incarnation, _tasks: tasks })
     }
 
     async fn commit(&self, transaction: Transaction<'_>) -> Result<(), StoreError> {
@@ -161,19 +166,23 @@ impl Store for Postgres {
 
     async fn challenge_signers(&self, algorithm: Algorithm) -> Result<ChallengeSigners, StoreError> {
         let now = self.clock.timestamp();
-        let load = async || read!(self, |connection| keys::load(connection, &self.seal, algorithm, now));
-        if let Some(signers) = load().await? {
-            return Ok(signers);
-        }
-        transact!(self, |tx| keys::make(tx, &self.seal, algorithm, true))?;
-        load().await?.ok_or_else(|| StoreError::new("another replica makes challenge keys of another algorithm"))
+        let load = async |wanted| read!(self, |connection| keys::load(connection, &self.sealer, wanted, now));
+        // Only who starts changes the algorithm. Were each look to do it, two servers of which one still has the old
+        // configuration would make keys in turn.
+        let started = self.has_keys.load(Ordering::Relaxed);
+        let found = match load((!started).then_some(algorithm)).await? {
+            Some(signers) => signers,
+            None => {
+                transact!(self, |tx| keys::make_first(tx, &self.sealer, algorithm))?;
+                load(None).await?.ok_or_else(|| StoreError::new("the challenge keys were deleted"))?
+            }
+        };
+        self.has_keys.store(true, Ordering::Relaxed);
+        Ok(found)
     }
 
     async fn rotate_challenge_key(&self, algorithm: Algorithm) -> Result<(), StoreError> {
-        transact!(self, |tx| async {
-            keys::make(tx, &self.seal, algorithm, false).await?;
-            tx.record(Audited::ChallengeKeyRotated, None, None, "").await
-        })
+        transact!(self, |tx| keys::rotate(tx, &self.sealer, algorithm))
     }
 
     async fn issue_ticket(&self, ticket: TicketHash, profile: Profile) -> Result<Option<Ticketed>, StoreError> {

@@ -92,10 +92,8 @@ const MIGRATIONS: &[&str] = &[
     );
     CREATE INDEX withdrawals_by_time ON withdrawals (at);
     CREATE TABLE challenge_keys (
-        number    integer PRIMARY KEY,
-        algorithm text NOT NULL,
-        made_at   bigint NOT NULL,
-        sealed    bytea NOT NULL
+        number integer PRIMARY KEY,
+        key    text NOT NULL
     );
     CREATE TABLE marks (
         challenge bytea PRIMARY KEY,

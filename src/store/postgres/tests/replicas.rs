@@ -9,6 +9,7 @@ use crate::clock::Clock as _;
 use crate::crypto::{self, Algorithm};
 use crate::protocol::id::ChallengeId;
 use crate::protocol::id::EnrolmentTicket;
+use crate::store::keys::ROTATION_LEAD_SECONDS;
 use crate::store::{
     AccountChange, AccountId, DisplayName, EndReason, Generation, Hint, OrganisationId, Profile, Store, Tail,
     TicketHash, Withdrawal, Withdrawn,
@@ -191,4 +192,39 @@ async fn replicas_that_start_at_once_share_one_key_and_see_each_rotation() {
     stores[0].rotate_challenge_key(Algorithm::Es256).await.expect("rotated");
     let after = stores[1].challenge_signers(Algorithm::Es256).await.expect("keys").public();
     assert_eq!((after.keys().len(), &after.keys()[1]), (2, &keys[0].keys()[0]));
+}
+
+#[tokio::test]
+async fn keys_follow_whoever_started_last_and_none_are_made_in_turn() {
+    let database = Database::fresh();
+    let (old, new) = (database.open().await.expect("opened"), database.open().await.expect("opened"));
+    let keys = async |store: &Postgres, algorithm| store.challenge_signers(algorithm).await.expect("keys").public();
+    assert_eq!(keys(&old, Algorithm::Es256).await.keys().len(), 1);
+    let both = keys(&new, Algorithm::Ed25519).await;
+    assert_eq!(both.keys()[0].algorithm(), Algorithm::Ed25519);
+    for _ in 0..3 {
+        assert_eq!(keys(&old, Algorithm::Es256).await, both, "the old configuration makes no more");
+        assert_eq!(keys(&new, Algorithm::Ed25519).await, both);
+    }
+    assert_eq!(database.sql("SELECT count(*) FROM loopkey.challenge_keys"), "2");
+}
+
+#[tokio::test]
+async fn a_key_is_rotated_once_it_signs_and_kept_while_its_challenges_are_about() {
+    let (database, clock) = (Database::fresh(), clock());
+    let store = Postgres::open(&database.shared(), clock.clone()).await.expect("opened");
+    let keys = async || store.challenge_signers(Algorithm::Es256).await.expect("keys").public();
+    let first = keys().await.keys()[0].clone();
+    store.rotate_challenge_key(Algorithm::Es256).await.expect("the only one signs at once");
+    for _ in 0..10 {
+        let error = store.rotate_challenge_key(Algorithm::Es256).await.expect_err("too early").to_string();
+        assert!(error.contains("not in use yet") && error.contains("120 s"), "{error}");
+    }
+    assert_eq!(keys().await.keys()[1], first, "it signs all the while");
+    for _ in 0..4 {
+        clock.advance(Duration::from_secs(ROTATION_LEAD_SECONDS));
+        store.rotate_challenge_key(Algorithm::Es256).await.expect("rotated");
+        assert_eq!(keys().await.keys().len(), 3, "the one to come, the one that signs, the one before");
+    }
+    assert_eq!(database.sql("SELECT count(*) FROM loopkey.challenge_keys"), "3");
 }

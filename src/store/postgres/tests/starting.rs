@@ -6,6 +6,7 @@ use super::super::testing::server::Server;
 use super::super::testing::{Database, clock, shared};
 use super::super::{Postgres, PostgresError};
 use crate::crypto::{Algorithm, Secret};
+use crate::protocol::base64url;
 use crate::store::{OpenError, Store as _, StoreUrl, open};
 
 async fn refusal(database: &Database) -> String {
@@ -104,9 +105,16 @@ async fn the_sealing_secret_must_be_there_and_the_same() {
     assert!(error.to_string().contains("secret_file"), "{error}");
     let again = database.open().await.expect("the same secret");
     assert_eq!(again.challenge_signers(Algorithm::Es256).await.expect("keys").public(), keys);
-    let sealed = database.sql("SELECT encode(sealed, 'hex') FROM loopkey.challenge_keys");
+    let stored: serde_json::Value =
+        serde_json::from_str(&database.sql("SELECT key FROM loopkey.challenge_keys")).expect("JSON");
+    let sealed = base64url::decode(stored["sealed"].as_str().expect("text")).expect("base64url");
     // The start of every PKCS#8 document of a P-256 key.
-    assert!(!sealed.contains("06082a8648ce3d030107"), "the key is not there for everybody to read");
+    let readable = sealed.windows(10).any(|part| part == b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07");
+    assert!(!readable, "the key is not there for everybody to read");
+    // Dated back, it would sign before everybody knew it.
+    database.sql("UPDATE loopkey.challenge_keys SET key = jsonb_set(key::jsonb, '{made_at}', '7')");
+    let error = database.open().await.expect_err("not what was sealed");
+    assert!(matches!(error, PostgresError::WrongSecret(1)), "{error}");
 }
 
 #[tokio::test]
