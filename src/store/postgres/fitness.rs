@@ -48,6 +48,19 @@ pub enum Unfit {
         /// The setting.
         names: String,
     },
+    /// Every write would wait for standbys that are not there.
+    #[error(
+        "every write waits for {demanded} of the standbys that synchronous_standby_names = {names:?} names, and {standing} \
+         of them replicate from it: start the standbys, with these names as their application_name, or name others"
+    )]
+    StandbysAway {
+        /// How many a write waits for.
+        demanded: u32,
+        /// How many of them are there.
+        standing: i64,
+        /// The setting.
+        names: String,
+    },
     /// The single-use marks would not survive a crash.
     #[error("the table loopkey.marks is unlogged: ALTER TABLE loopkey.marks SET LOGGED")]
     UnloggedMarks,
@@ -92,6 +105,16 @@ impl Fitness {
             marks_unlogged: row.try_get(7)?,
             clock: UnixMillis(u64::try_from(row.try_get::<_, i64>(8)?).unwrap_or(0)),
         })
+    }
+
+    /// Whether the standbys that a write waits for are there. Asked at the start alone: later on, what waits has a deadline,
+    /// and what is only read needs none of them.
+    pub(super) async fn judge_standbys(&self, client: &Client) -> Result<Option<Unfit>, tokio_postgres::Error> {
+        // A role that may not see other roles' connections sees that there are some.
+        let sql = "SELECT count(*) FROM pg_stat_replication WHERE coalesce(sync_state, 'sync') IN ('sync', 'quorum')";
+        let standing: i64 = client.query_one(sql, &[]).await?.try_get(0)?;
+        let (demanded, names) = (standbys_demanded(&self.standby_names), self.standby_names.clone());
+        Ok((standing < i64::from(demanded)).then_some(Unfit::StandbysAway { demanded, standing, names }))
     }
 
     /// Whether the server keeps what is promised with so many replicas.

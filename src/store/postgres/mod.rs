@@ -129,6 +129,7 @@ impl Postgres {
         let sealer = Sealer::new(secret);
         let target = Arc::new(Target::new(shared)?);
         let mut connection = target.connect(Purpose::Migration).await?;
+        target.await_standbys(&connection).await?;
         schema::migrate(connection.client_mut()).await?;
         // Now that the tables are there.
         target.look_again(&connection, clock.wall()).await?;
@@ -243,7 +244,12 @@ impl Store for Postgres {
         let found = self.find(session, now).await?;
         let due = now.seconds_since(found.last_used) >= USE_GRANULARITY_SECONDS;
         if due && matches!(found.lookup, SessionLookup::Open(_)) {
-            read!(self, |connection| sessions::note_use(connection, now, session))?;
+            let noted: Result<(), StoreError> =
+                read!(self, |connection| sessions::note_use(connection, now, session));
+            // The session is as good as it was found, whether a standby is away or not.
+            if let Err(error) = noted {
+                tracing::debug!("the use of a session was not noted: {error}");
+            }
         }
         Ok(found.lookup)
     }

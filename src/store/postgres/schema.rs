@@ -1,5 +1,8 @@
 //! The tables and their versions, in a schema of their own.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
 use tokio_postgres::Client;
 
 use super::PostgresError;
@@ -166,7 +169,28 @@ async fn migrate_to(client: &mut Client, migrations: &[&str]) -> Result<(), Post
     if found < known {
         transaction.execute("UPDATE schema_version SET version = $1", &[&known]).await.map_err(failed)?;
     }
-    transaction.commit().await.map_err(failed)
+    commit(transaction.commit()).await?.map_err(failed)
+}
+
+/// How long the commit of the tables may wait for standbys.
+const COMMIT_MAX: Duration = Duration::from_secs(60);
+/// After that long the log says what is waited for.
+const COMMIT_SOON: Duration = Duration::from_secs(3);
+
+/// Making the tables may take its time; what is done is committed at once, or a standby is away.
+async fn commit<T>(committing: impl Future<Output = T>) -> Result<T, PostgresError> {
+    tokio::pin!(committing);
+    if let Ok(done) = timeout(COMMIT_SOON, &mut committing).await {
+        return Ok(done);
+    }
+    tracing::warn!("the store's tables are made, and wait for the standbys of synchronous_standby_names");
+    let late = |_| {
+        PostgresError::Store(StoreError::new(
+            "the store's tables were made, and the standbys of synchronous_standby_names did not have them in 60 s: look \
+             whether they replicate",
+        ))
+    };
+    timeout(COMMIT_MAX - COMMIT_SOON, committing).await.map_err(late)
 }
 
 #[cfg(all(test, unix))]
@@ -215,6 +239,17 @@ mod tests {
             one.expect("made, or found");
         }
         assert_eq!(database.sql("SELECT count(*) FROM loopkey.log"), "1");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_commit_that_waits_is_given_up_after_a_minute() {
+        assert_eq!(commit(async { 7 }).await.expect("done"), 7);
+        let begun = tokio::time::Instant::now();
+        let late = async { tokio::time::sleep(COMMIT_MAX - Duration::from_secs(1)).await };
+        commit(late).await.expect("in time");
+        let error = commit(std::future::pending::<()>()).await.expect_err("given up").to_string();
+        assert!(error.contains("synchronous_standby_names"), "{error}");
+        assert_eq!(begun.elapsed(), COMMIT_MAX * 2 - Duration::from_secs(1));
     }
 
     #[tokio::test]

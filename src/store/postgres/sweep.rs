@@ -18,7 +18,7 @@ pub(super) async fn run(pool: Arc<Pool>, clock: Arc<dyn Clock>) {
     loop {
         tokio::time::sleep(EVERY).await;
         if let Err(error) = round(&pool, clock.as_ref()).await {
-            tracing::debug!("what is over was not dropped: {error}");
+            tracing::warn!("what is over was not dropped: {error}");
         }
     }
 }

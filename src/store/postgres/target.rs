@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -19,6 +20,8 @@ use crate::store::{Address, Shared};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 /// One host of several may take that long to answer.
 const HOST_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a start waits for standbys that are away.
+const STANDBYS_WAIT: Duration = Duration::from_secs(5);
 /// A connection on which nothing was heard for so long is asked whether it is there.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
@@ -136,6 +139,20 @@ impl Target {
         let fitness = Fitness::of(client).await.map_err(|error| self.unreachable(&error))?;
         fitness.judge(self.replicas).map_err(|unfit| self.unfit(unfit))?;
         Ok(fitness)
+    }
+
+    /// Waits a little for the standbys without which no write is ever done: they may be starting too.
+    pub(super) async fn await_standbys(&self, connection: &Connection) -> Result<(), PostgresError> {
+        let waiting = Instant::now() + STANDBYS_WAIT;
+        loop {
+            let fitness = self.look_at(connection.client()).await?;
+            let away = fitness.judge_standbys(connection.client()).await.map_err(|error| self.unreachable(&error))?;
+            match away {
+                None => return Ok(()),
+                Some(unfit) if Instant::now() >= waiting => return Err(self.unfit(unfit)),
+                Some(_) => tokio::time::sleep(STANDBYS_WAIT / 20).await,
+            }
+        }
     }
 
     /// Whether a server that was fit still is, and its clock is near enough to ours.

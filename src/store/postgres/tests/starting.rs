@@ -62,6 +62,26 @@ async fn promised_replicas_must_be_waited_for() {
 }
 
 #[tokio::test]
+async fn standbys_that_are_away_are_named_instead_of_waited_for() {
+    let server: &Server = Box::leak(Box::new(Server::start(&[("wal_level", "replica")])));
+    let database = Database::of(server);
+    server.sql("postgres", "CREATE ROLE plain LOGIN");
+    server.sql("postgres", &format!("GRANT CREATE ON DATABASE {} TO plain", database.name));
+    server.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (second)'");
+    server.sql("postgres", "SELECT pg_reload_conf()");
+    while server.sql("postgres", "SHOW synchronous_standby_names").is_empty() {}
+    let mut shared = shared(&format!("postgres://plain@127.0.0.1:{}/{}", server.port(), database.name));
+    shared.options.replicas = 1;
+    let error = Postgres::open(&shared, clock()).await.expect_err("nobody there").to_string();
+    for part in ["waits for 1 of", "ANY 1 (second)", "0 of them", "start the standbys"] {
+        assert!(error.contains(part), "{error}");
+    }
+    let _second: &Server = Box::leak(Box::new(Server::standby_of(server, "second")));
+    // This role may not see the standby's name, but that there is one.
+    Postgres::open(&shared, clock()).await.expect("opened");
+}
+
+#[tokio::test]
 async fn tables_that_are_not_as_they_must_be_are_refused() {
     let database = Database::fresh();
     drop(database.open().await.expect("opened"));
