@@ -95,7 +95,8 @@ pub(super) const DEVICE: &str =
     concat!("d.device, d.jwk, d.name, d.epoch, d.enrolled_at, d.revoked_at, ", asked_epoch!());
 
 /// The generation of the organisation that the account of a row of `devices` is in; 0 where it is in none.
-pub(super) const GENERATION_NOW: &str = "coalesce((SELECT o.generation FROM accounts a JOIN organisations o USING (organisation)
+pub(super) const GENERATION_NOW: &str =
+    "coalesce((SELECT o.generation FROM accounts a JOIN organisations o USING (organisation)
     WHERE a.account = devices.account), 0)";
 
 pub(super) fn device_at(row: &Row<'_>) -> rusqlite::Result<DeviceRecord> {

@@ -9,8 +9,8 @@ use crate::protocol::base64url;
 use crate::protocol::id::{DeviceId, Epoch, Subject};
 use crate::protocol::time::Timestamp;
 use crate::store::{
-    AccountId, Actor, Audited, DeviceRecord, DisplayName, EndReason, EnrolRefusal, Enrolled, OrganisationId, TicketHash,
-    Withdrawn,
+    AccountId, Actor, Audited, DeviceRecord, DisplayName, EndReason, EnrolRefusal, Enrolled, OrganisationId,
+    TicketHash, Withdrawn,
 };
 
 pub(super) fn enrol(

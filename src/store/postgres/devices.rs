@@ -8,8 +8,8 @@ use crate::crypto::{self, KeyId, PublicKey};
 use crate::protocol::base64url;
 use crate::protocol::id::{DeviceId, Epoch, Subject};
 use crate::store::{
-    AccountId, Actor, Audited, DeviceRecord, DisplayName, EndReason, EnrolRefusal, Enrolled, OrganisationId, StoreError,
-    TicketHash, Withdrawn,
+    AccountId, Actor, Audited, DeviceRecord, DisplayName, EndReason, EnrolRefusal, Enrolled, OrganisationId,
+    StoreError, TicketHash, Withdrawn,
 };
 
 pub(super) async fn enrol(

@@ -244,8 +244,7 @@ impl Store for Postgres {
         let found = self.find(session, now).await?;
         let due = now.seconds_since(found.last_used) >= USE_GRANULARITY_SECONDS;
         if due && matches!(found.lookup, SessionLookup::Open(_)) {
-            let noted: Result<(), StoreError> =
-                read!(self, |connection| sessions::note_use(connection, now, session));
+            let noted: Result<(), StoreError> = read!(self, |connection| sessions::note_use(connection, now, session));
             // The session is as good as it was found, whether a standby is away or not.
             if let Err(error) = noted {
                 tracing::debug!("the use of a session was not noted: {error}");
@@ -330,8 +329,16 @@ impl Store for Postgres {
             return Ok(incarnation);
         }
         let sql = format!("SELECT {}", schema::LIFE);
-        let row = read!(self, |connection| connection.one(&sql, &[]))?;
-        let incarnation: Incarnation = columns::text_at(&row, 0)?;
+        let incarnation: Option<Incarnation> = read!(self, |connection| async {
+            let found = columns::optional_text_at(&connection.one(&sql, &[]).await?, 0)?;
+            if found.is_some() {
+                return Ok(found);
+            }
+            // Somebody emptied the marks, or put a dump back: another life, which nobody began.
+            schema::begin_life(connection.client()).await?;
+            columns::optional_text_at(&connection.one(&sql, &[]).await?, 0)
+        })?;
+        let incarnation = incarnation.ok_or_else(|| StoreError::new("the store's life cannot be told"))?;
         *self.incarnation.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, incarnation.clone()));
         Ok(incarnation)
     }

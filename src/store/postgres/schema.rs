@@ -106,8 +106,9 @@ const MIGRATIONS: &[&str] = &[
     CREATE TABLE lives (
         timeline text NOT NULL,
         started  timestamptz NOT NULL,
+        marks    oid NOT NULL,
         life     text NOT NULL,
-        PRIMARY KEY (timeline, started)
+        PRIMARY KEY (timeline, started, marks)
     );
     "#,
 ];
@@ -115,21 +116,25 @@ const MIGRATIONS: &[&str] = &[
 /// Replicas that start at once take turns. `lpky` and a number of ours.
 const LOCK: i64 = 0x6c70_6b79_0000_0001;
 
-/// The timeline of the file that is written now (the last checkpoint may still name the one before), and when the server
-/// was started.
-const HERE: &str = "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), pg_postmaster_start_time()";
+/// The timeline of the file that is written now (the last checkpoint may still name the one before), when the server was
+/// started, and the file of the marks, which is another one after TRUNCATE and after a dump was put back.
+macro_rules! here {
+    () => {
+        "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), pg_postmaster_start_time(), pg_relation_filenode('loopkey.marks')"
+    };
+}
 
-/// This life of the store (protocol section 6.9): a random value of its own for each timeline and each start of the server.
+/// This life of the store (protocol section 6.9): a random value of its own for each timeline, start and file of marks.
 /// A timeline alone is a mere count: two standbys that are promoted apart from each other both call theirs the second, and a
 /// volume that is put back has its rows back, without the marks. Nothing where nobody made a row for this life yet.
-pub(super) const LIFE: &str = "(SELECT life FROM lives WHERE (timeline, started) =
-    (substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), pg_postmaster_start_time()))";
+pub(super) const LIFE: &str = concat!("(SELECT life FROM lives WHERE (timeline, started, marks) = (", here!(), "))");
 
-/// Makes the row of this life where it is missing. Done on each connection: a life ends with all of them.
+/// Makes the row of this life where it is missing. Done on each connection, most lives end with all of them; and where
+/// somebody asks for the life and there is none.
 pub(super) async fn begin_life(client: &Client) -> Result<(), tokio_postgres::Error> {
     let life = base64url::encode(crypto::random::<16>());
-    let sql = format!("INSERT INTO loopkey.lives SELECT {HERE}, $1 ON CONFLICT DO NOTHING");
-    client.execute(&sql, &[&life]).await.map(drop)
+    let sql = concat!("INSERT INTO loopkey.lives SELECT ", here!(), ", $1 ON CONFLICT DO NOTHING");
+    client.execute(sql, &[&life]).await.map(drop)
 }
 
 /// Brings the tables to this version.

@@ -85,7 +85,8 @@ async fn a_commit_whose_standby_is_not_waited_for_is_no_success() {
     let store = database.open().await.expect("opened");
     let incarnation = store.incarnation().await.expect("store");
     wait_for_nobody(server);
-    let cancelling = tokio::task::spawn_blocking(move || while !server.sql("postgres", CANCEL_WAITING).contains('t') {});
+    let cancelling =
+        tokio::task::spawn_blocking(move || while !server.sql("postgres", CANCEL_WAITING).contains('t') {});
     let change = crate::store::AuditRecord {
         what: crate::store::Audited::LoggedOut,
         account: None,
@@ -114,8 +115,10 @@ async fn rights_that_are_gone_already_are_not_called_gone_before_the_standbys_kn
     let done = Arc::new(AtomicBool::new(false));
     let cancelling = tokio::task::spawn_blocking({
         let done = Arc::clone(&done);
-        move || while !done.load(Ordering::SeqCst) {
-            server.sql("postgres", CANCEL_WAITING);
+        move || {
+            while !done.load(Ordering::SeqCst) {
+                server.sql("postgres", CANCEL_WAITING);
+            }
         }
     });
     for round in ["at first", "again"] {
@@ -132,7 +135,10 @@ async fn rights_that_are_gone_already_are_not_called_gone_before_the_standbys_kn
     }
     assert!(store.sign_out_account(&account, None).await.is_err(), "an account that is gone here");
     assert!(store.sign_out_organisation(&parsed("acme")).await.is_err(), "an organisation that is not here");
-    assert!(store.end_session(&account, SessionKey::of(&Secret::new([7; 32]))).await.is_err(), "a session that is gone");
+    assert!(
+        store.end_session(&account, SessionKey::of(&Secret::new([7; 32]))).await.is_err(),
+        "a session that is gone"
+    );
     done.store(true, Ordering::SeqCst);
     cancelling.await.expect("no panic");
     assert!(store.device(key.id()).await.expect("store").is_none(), "all of it was done here");

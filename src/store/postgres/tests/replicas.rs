@@ -95,6 +95,22 @@ async fn entries_of_many_replicas_are_numbered_in_the_order_of_their_commits() {
     }
 }
 
+#[tokio::test]
+async fn marks_that_were_emptied_under_a_running_server_are_another_life() {
+    let (database, clock) = (Database::fresh(), clock());
+    let store = Postgres::open(&database.shared(), clock.clone()).await.expect("opened");
+    let (before, until) = (store.incarnation().await.expect("store"), clock.timestamp().plus(480));
+    let (jti, place) = (challenge(), store.log_end().await.expect("store"));
+    let _ = store.mark(&jti, &before, until).await.expect("first");
+    database.sql("TRUNCATE loopkey.marks");
+    assert_eq!(store.mark(&jti, &before, until).await.err(), Some(MarkError::Stale), "not a second time");
+    let after = store.incarnation().await.expect("store");
+    assert_ne!(after, before);
+    assert_eq!(store.mark(&jti, &before, until).await.err(), Some(MarkError::Stale));
+    assert!(store.mark(&jti, &after, until).await.is_ok());
+    assert!(matches!(store.withdrawals(&place).await.expect("store"), Tail::Lost(_)), "whoever reads on looks at all");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mark_is_taken_by_one_of_sixty_four_over_both() {
     let database = Database::fresh();
