@@ -4,11 +4,16 @@ use redis::InfoDict;
 use redis::aio::MultiplexedConnection;
 
 use crate::crypto::BrokenSeal;
+use crate::protocol::time::Timestamp;
 use crate::store::shared::Address;
 use crate::store::tls::NoTls;
 
 /// Oldest Redis that is accepted. Every Valkey is younger.
 const OLDEST_MAJOR: u32 = 7;
+/// How far the server's clock may be from ours, in seconds: two login servers are then within what a life puts up with.
+const CLOCK_MAX_SKEW_SECONDS: u64 = 30;
+/// From here on the log says so.
+const CLOCK_WARN_SKEW_SECONDS: u64 = 5;
 
 /// Why the store was not opened. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +91,11 @@ pub enum RedisRefused {
         /// Those that were promised.
         wanted: u8,
     },
+    /// The server's clock is not ours.
+    #[error(
+        "the Redis server's clock differs from this computer's by {0} s, and {CLOCK_MAX_SKEW_SECONDS} s are good at most: set both by NTP"
+    )]
+    Clock(u64),
     /// A later version of Loopkey wrote the store, or something else did.
     #[error(
         "the store has schema version {found:?} and this program knows up to {known}: start a newer Loopkey, or choose another database"
@@ -125,6 +135,18 @@ pub(super) async fn fit(connection: &mut MultiplexedConnection, replicas: u8) ->
 pub(super) async fn still_fit(connection: &mut MultiplexedConnection) -> Result<(), String> {
     let info = info(connection).await?;
     judge(&info, None, 0).map_err(|refused| refused.to_string())
+}
+
+/// Whether the server's clock is near enough to ours. Marks go by the one, tokens by the other.
+pub(super) fn judge_clock(theirs: Timestamp, ours: Timestamp) -> Result<(), RedisRefused> {
+    let skew = theirs.0.abs_diff(ours.0);
+    if skew > CLOCK_MAX_SKEW_SECONDS {
+        return Err(RedisRefused::Clock(skew));
+    }
+    if skew > CLOCK_WARN_SKEW_SECONDS {
+        tracing::warn!(skew_seconds = skew, "the Redis server's clock differs from this computer's: set both by NTP");
+    }
+    Ok(())
 }
 
 async fn info(connection: &mut MultiplexedConnection) -> Result<InfoDict, String> {
@@ -215,5 +237,16 @@ mod tests {
         let silent = InfoDict::new("redis_version:7.0.15\r\nrole:master");
         assert!(matches!(judge(&silent, None, 0), Err(RedisRefused::EvictionUnknown)));
         assert!(judge(&silent, Some("noeviction"), 0).is_ok());
+    }
+
+    #[test]
+    fn a_clock_counts_within_half_a_minute() {
+        for (theirs, differs) in [(970, None), (1030, None), (969, Some(31)), (1031, Some(31))] {
+            let skew = match judge_clock(Timestamp(theirs), Timestamp(1000)) {
+                Err(RedisRefused::Clock(skew)) => Some(skew),
+                _ => None,
+            };
+            assert_eq!(skew, differs, "{theirs}");
+        }
     }
 }

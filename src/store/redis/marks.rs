@@ -22,8 +22,8 @@ use crate::verify::mark::{FirstUse, MarkError, Outcome, settle};
 pub(super) const MARK_DEADLINE: Duration = Duration::from_millis(250);
 /// For how long the incarnation may be told without a look. Challenges of one that is over are refused, not accepted.
 const REMEMBERED: Duration = Duration::from_secs(1);
-/// How much longer than asked a mark is kept, in seconds. The clocks of the login servers may differ by as much: what one
-/// of them marked must not be gone while another still takes the token for valid.
+/// How much longer than asked a mark is kept, in seconds: what one login server marked must not be gone while another, whose
+/// clock is behind, still takes the token for valid. Clocks that differ by more than half of it end the life (`lua/mark.lua`).
 const MARGIN_SECONDS: u64 = 120;
 
 /// The marks in the server, and what is remembered of them here.
@@ -59,13 +59,25 @@ impl Marks {
     ) -> Result<FirstUse, MarkError> {
         // Half a `jti` is 128 random bits of our own, which no two challenges share.
         let mark = challenge.as_bytes().first_chunk::<16>().expect("a jti has 32 bytes");
+        if until <= now {
+            // It was verified so long ago that its mark may have come and gone.
+            tracing::warn!("a token was not marked while it counted; it is refused");
+            return Err(MarkError::Unavailable);
+        }
         let kept = until.seconds_since(now).saturating_add(MARGIN_SECONDS).saturating_mul(1000);
         let mut call = MARK.prepare_invoke();
-        call.key(PREFIX).arg(incarnation.as_str()).arg(mark.as_slice()).arg(kept);
+        call.key(PREFIX).arg(incarnation.as_str()).arg(mark.as_slice()).arg(kept).arg(now.0).arg(fresh_life());
         let outcome = match invoke(link, MARK_DEADLINE, &call).await {
             Ok(1_i8) => Outcome::Inserted,
             Ok(0) => Outcome::Present,
             Ok(-1) => Outcome::OtherIncarnation,
+            Ok(-2) => {
+                tracing::warn!(
+                    "the clocks of the Redis server and the login servers came to differ by more than 60 s; all challenges \
+                     from before are refused: set all of them by NTP"
+                );
+                Outcome::OtherIncarnation
+            }
             Ok(other) => {
                 tracing::error!("the mark script answered {other}; the token is refused");
                 return Err(MarkError::Unavailable);

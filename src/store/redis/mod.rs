@@ -33,6 +33,7 @@ use super::hint::Hints;
 use super::sealed::Sealer;
 use super::{Cursor, Shared, StoreError, Tail};
 use crate::clock::Clock;
+use crate::protocol::time::Timestamp;
 use crate::store::TAIL_MAX_LEN;
 use link::{DEADLINE, Link};
 use marks::Marks;
@@ -96,6 +97,7 @@ impl Redis {
             _listener: listener,
         };
         store.check_schema().await?;
+        store.check_clock().await?;
         store.open_keys().await?;
         Ok(store)
     }
@@ -104,6 +106,12 @@ impl Redis {
         let found = self.read(&scripts::START, json!({ "schema": SCHEMA })).await;
         let found: String = found.map_err(|error: StoreError| self.target.unreachable(error.to_string()))?;
         if found.parse() == Ok(SCHEMA) { Ok(()) } else { Err(RedisRefused::Schema { found, known: SCHEMA }) }
+    }
+
+    async fn check_clock(&self) -> Result<(), RedisRefused> {
+        let theirs = self.read(&scripts::PING, json!({})).await;
+        let theirs = theirs.map_err(|error: StoreError| self.target.unreachable(error.to_string()))?;
+        inspect::judge_clock(Timestamp(theirs), self.clock.timestamp())
     }
 
     /// Runs a script that gives or takes nothing: it reads, or notes what may get lost.

@@ -6,7 +6,7 @@ use tokio::sync::broadcast;
 
 use super::link::DEADLINE;
 use super::rows::{self, DeviceRow, Row, SessionRow, integer};
-use super::{KEPT_MARGIN_SECONDS, Redis, scripts};
+use super::{KEPT_MARGIN_SECONDS, Redis, inspect, scripts};
 use crate::crypto::{self, Algorithm, KeyId, PublicKey};
 use crate::protocol::base64url;
 use crate::protocol::id::{ChallengeId, DeviceId, Epoch, Incarnation, Subject};
@@ -48,7 +48,8 @@ impl Redis {
 #[async_trait]
 impl Store for Redis {
     async fn ping(&self) -> Result<(), StoreError> {
-        self.write::<u8>(&scripts::PING, json!({})).await.map(drop)
+        let theirs = self.write(&scripts::PING, json!({})).await?;
+        inspect::judge_clock(Timestamp(theirs), self.clock.timestamp()).map_err(StoreError::new)
     }
 
     async fn challenge_signers(&self, algorithm: Algorithm) -> Result<ChallengeSigners, StoreError> {

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use super::*;
-use crate::clock::ManualClock;
+use crate::clock::{ManualClock, SystemClock};
 use crate::crypto::{self, Algorithm, Secret};
 use crate::protocol::id::{ChallengeId, EnrolmentTicket, Incarnation};
-use crate::protocol::time::{Timestamp, UnixMillis};
+use crate::protocol::time::UnixMillis;
 use crate::store::{DisplayName, Hint, Profile, SharedStore, Store, StoreUrl, TicketHash};
 use crate::verify::mark::MarkError;
-use crate::verify::testing::{NOW, parsed};
+use crate::verify::testing::parsed;
 use server::RedisServer;
 
+mod clocks;
+mod links;
 #[path = "../../../tests/support/redis.rs"]
 mod server;
 
@@ -23,8 +25,9 @@ fn shared(url: &str) -> Shared {
     shared
 }
 
-fn clock() -> Arc<dyn Clock> {
-    Arc::new(ManualClock::at(UnixMillis(NOW * 1000)))
+/// A clock that agrees with the server's now, and stands still.
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::at(SystemClock.wall()))
 }
 
 async fn open(shared: &Shared) -> Result<Redis, RedisRefused> {
@@ -35,8 +38,9 @@ async fn opened(url: &str) -> Redis {
     open(&shared(url)).await.expect("opened")
 }
 
-/// An empty store for the suite.
-pub(in crate::store) async fn empty(clock: Arc<dyn Clock>) -> SharedStore {
+/// An empty store for the suite, and the clock set by its server's.
+pub(in crate::store) async fn empty(clock: Arc<ManualClock>) -> SharedStore {
+    clock.set_wall(SystemClock.wall());
     Arc::new(Redis::open(&shared(&RedisServer::database()), clock).await.expect("opened"))
 }
 
@@ -62,7 +66,7 @@ fn challenge() -> ChallengeId {
 }
 
 async fn mark(store: &Redis, challenge: &ChallengeId, incarnation: &Incarnation) -> Option<MarkError> {
-    store.mark(challenge, incarnation, Timestamp(NOW + 480)).await.err()
+    store.mark(challenge, incarnation, SystemClock.timestamp().plus(480)).await.err()
 }
 
 /// Asks until the store answers again.
@@ -281,7 +285,7 @@ async fn two_login_servers_share_everything() {
     one.rotate_challenge_key(Algorithm::Es256).await.expect("rotated");
     let published = other.challenge_signers(Algorithm::Es256).await.expect("keys");
     assert_eq!(published.public().keys().len(), 2);
-    assert_eq!(published.current(Timestamp(NOW)).public(), &a.keys()[0], "the new one does not sign yet");
+    assert_eq!(published.current(SystemClock.timestamp()).public(), &a.keys()[0], "the new one does not sign yet");
     // One that still has another algorithm configured makes no keys in turn with the others.
     other.challenge_signers(Algorithm::Ed25519).await.expect("keys");
     assert_eq!(one.challenge_signers(Algorithm::Es256).await.expect("keys").public().keys().len(), 2);

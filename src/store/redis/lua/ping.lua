@@ -1,2 +1,3 @@
+-- The time by the server's clock in seconds, where it takes writes.
 redis.call('SET', PREFIX .. 'ping', NOW)
-return 1
+return tonumber(redis.call('TIME')[1])
