@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::inspect;
+use super::scripts::PREFIX;
 use super::target::Target;
 use crate::store::StoreError;
 
@@ -62,8 +63,16 @@ pub(super) struct Live {
     condemned: AtomicBool,
     /// Numbers the writes that were answered on this connection.
     written: AtomicU64,
-    /// Up to which number the replicas have them.
-    acknowledged: tokio::sync::Mutex<u64>,
+    waited: tokio::sync::Mutex<Waited>,
+}
+
+/// What is known of the writes of a connection, by their numbers.
+#[derive(Default)]
+struct Waited {
+    /// The replicas have those up to here.
+    acknowledged: u64,
+    /// For those up to here it was waited, and for the last of them in vain: so many replicas had them.
+    given_up: (u64, u8),
 }
 
 impl Live {
@@ -71,21 +80,31 @@ impl Live {
         self.connection.clone()
     }
 
-    /// Waits until the replicas have what was written on this connection and answered before. `WAIT` speaks of the writes of
-    /// the connection that it is sent on, so it is sent on this one; it waits for others' writes too, so a crowd shares one.
+    /// Waits until the replicas have everything that was written and answered before. A crowd shares one wait, and what
+    /// comes of it.
     pub(super) async fn acknowledged(&self, wanted: u8) -> Result<(), Fault> {
         let mine = self.written.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut through = self.acknowledged.lock().await;
-        if *through >= mine {
+        let mut waited = self.waited.lock().await;
+        if waited.acknowledged >= mine {
             return Ok(());
         }
-        let upto = self.written.load(Ordering::SeqCst);
-        let wait = redis::cmd("WAIT").arg(wanted).arg(ACKNOWLEDGE_MILLISECONDS).to_owned();
-        let had: u8 = wait.query_async(&mut self.connection()).await?;
-        if had < wanted {
+        if let (upto, had) = waited.given_up
+            && upto >= mine
+        {
             return Err(Fault::Unacknowledged { had, wanted });
         }
-        *through = upto;
+        let upto = self.written.load(Ordering::SeqCst);
+        // `WAIT` speaks of the last write of the connection that it is sent on. A script that found its work done, by a
+        // former try of which nobody knows whether the replicas have it, wrote nothing: this write comes after that one.
+        let mut wait = redis::pipe();
+        wait.cmd("SET").arg(format!("{PREFIX}written")).arg(upto);
+        wait.cmd("WAIT").arg(wanted).arg(ACKNOWLEDGE_MILLISECONDS);
+        let (_, had): (String, u8) = wait.query_async(&mut self.connection()).await?;
+        if had < wanted {
+            waited.given_up = (upto, had);
+            return Err(Fault::Unacknowledged { had, wanted });
+        }
+        waited.acknowledged = upto;
         Ok(())
     }
 
@@ -191,7 +210,7 @@ fn attempt(target: Arc<Target>, failures: u32) -> Attempt {
                 driver,
                 condemned: AtomicBool::new(false),
                 written: AtomicU64::new(0),
-                acknowledged: tokio::sync::Mutex::new(0),
+                waited: tokio::sync::Mutex::default(),
             };
             // A name may lead to another server than at the start.
             inspect::still_fit(&mut connection).await?;
