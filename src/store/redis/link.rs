@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::inspect;
 use super::scripts::PREFIX;
-use super::target::Target;
+use super::target::{self, Target};
 use crate::store::StoreError;
 
 /// Longest time for any call but a mark. After it the connection is not trusted any more.
@@ -204,17 +204,21 @@ fn attempt(target: Arc<Target>, failures: u32) -> Attempt {
     let connecting = tokio::spawn({
         let target = Arc::clone(&target);
         async move {
-            let (mut connection, driver) = target.connect().await?;
-            let live = |connection| Live {
-                connection,
-                driver,
-                condemned: AtomicBool::new(false),
-                written: AtomicU64::new(0),
-                waited: tokio::sync::Mutex::default(),
-            };
-            // A name may lead to another server than at the start.
-            inspect::still_fit(&mut connection).await?;
-            Ok(Arc::new(live(connection)))
+            // Everybody waits for this attempt: one without an end would hold up all of them for good.
+            target::within_timeout(async {
+                let (connection, driver) = target.connect().await?;
+                let live = Live {
+                    connection,
+                    driver,
+                    condemned: AtomicBool::new(false),
+                    written: AtomicU64::new(0),
+                    waited: tokio::sync::Mutex::default(),
+                };
+                // A name may lead to another server than at the start.
+                inspect::still_fit(&mut live.connection()).await?;
+                Ok(Arc::new(live))
+            })
+            .await
         }
     });
     let down = move |reason: String| {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, PubSub};
+use redis::io::tcp::socket2::{SockRef, TcpKeepalive};
 use redis::{AsyncConnectionConfig, ConnectionAddr, IntoConnectionInfo as _, RedisConnectionInfo, RedisResult};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -17,6 +18,8 @@ use crate::store::tls;
 
 /// From the first packet to a connection that takes commands.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A connection without traffic is asked this often whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(15);
 /// Calls that wait to be written to one connection.
 const WAITING_CALLS: usize = 1024;
 
@@ -103,6 +106,8 @@ impl Target {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         let stream = TcpStream::connect((host, self.port)).await.map_err(|error| error.to_string())?;
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
+        SockRef::from(&stream).set_tcp_keepalive(&keepalive).map_err(|error| error.to_string())?;
         match &self.tls {
             None => Ok(Box::new(stream)),
             Some((connector, name)) => {
@@ -120,7 +125,8 @@ impl std::fmt::Debug for Target {
     }
 }
 
-async fn within_timeout<T>(connecting: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+/// Gives a connection as long as it may take.
+pub(super) async fn within_timeout<T>(connecting: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     let timed = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
     timed.unwrap_or_else(|_| Err(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs())))
 }

@@ -1,5 +1,10 @@
 //! Connections that fail in the middle, and servers that change while they are in use.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
 use super::*;
 use crate::crypto::SoftwareKey;
 use crate::protocol::id::Epoch;
@@ -54,4 +59,47 @@ async fn a_crowd_shares_a_wait_that_was_in_vain() {
     assert!(started.elapsed() < DEADLINE, "a second or two, not one for each");
     replica.signal("CONT");
     recovered(async || write(&store, "ada").await.ok()).await;
+}
+
+/// A server that greets, and then says nothing: how many connections it had.
+async fn mute_server() -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let (port, greeted) = (listener.local_addr().expect("an address").port(), Arc::<AtomicUsize>::default());
+    let count = Arc::clone(&greeted);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                let mut heard = [0; 4096];
+                while let Ok(1..) = stream.read(&mut heard).await.inspect(|len| heard[*len..].fill(0)) {
+                    let text = String::from_utf8_lossy(&heard);
+                    // Each command is an array of bulk texts.
+                    let commands = text.matches("\r\n*").count() + usize::from(text.starts_with('*'));
+                    if !text.contains("INFO\r\n") || text.contains("SETINFO") {
+                        let answer = "+OK\r\n".repeat(commands);
+                        stream.write_all(answer.as_bytes()).await.expect("written");
+                    }
+                }
+            });
+        }
+    });
+    (port, greeted)
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_on_a_new_connection_is_given_up() {
+    let (port, greeted) = mute_server().await;
+    let link = Link::new(Arc::new(Target::new(&shared(&format!("redis://127.0.0.1:{port}/0"))).expect("an address")));
+    for attempt in 1..=2 {
+        let long = Duration::from_secs(60);
+        let started = tokio::time::Instant::now();
+        let call = recovered(async || {
+            let call = link.call(long, async |_| Ok(())).await;
+            // What is told until the next attempt is due.
+            Some(call).filter(|_| greeted.load(Ordering::SeqCst) >= attempt)
+        });
+        let error = call.await.expect_err("no connection").to_string();
+        assert!(error.contains("no connection within 3 s"), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(20), "and not after the whole minute");
+    }
 }
