@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use redis::{FromRedisValue, ScriptInvocation};
 use tokio::sync::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::link::{Fault, Link};
 use super::scripts::{INCARNATION, MARK, PREFIX};
@@ -29,13 +29,20 @@ const MARGIN_SECONDS: u64 = 120;
 /// The marks in the server, and what is remembered of them here.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    incarnation: Mutex<Option<(Instant, Incarnation)>>,
+    pub(super) incarnation: Mutex<Option<(Instant, Incarnation)>>,
 }
 
 impl Marks {
     pub(super) async fn incarnation(&self, link: &Link, deadline: Duration) -> Result<Incarnation, StoreError> {
-        // One looks, the others wait for it.
-        let mut known = self.incarnation.lock().await;
+        // One looks, the others wait for it, and have what is left of their time after that.
+        let ends = Instant::now() + deadline;
+        let (mut known, left) = match self.incarnation.try_lock() {
+            Ok(known) => (known, deadline),
+            Err(_) => {
+                let known = timeout_at(ends, self.incarnation.lock()).await.map_err(|_| Fault::Deadline(deadline))?;
+                (known, ends.saturating_duration_since(Instant::now()))
+            }
+        };
         match known.as_ref() {
             Some((at, incarnation)) if at.elapsed() < REMEMBERED => return Ok(incarnation.clone()),
             _ => {}
@@ -44,7 +51,7 @@ impl Marks {
         call.key(PREFIX).arg(fresh_life());
         // As old as the question, not as the answer.
         let asked = Instant::now();
-        let incarnation: String = invoke(link, deadline, &call).await?;
+        let incarnation: String = invoke(link, left, &call).await?;
         let incarnation: Incarnation = incarnation.parse().map_err(StoreError::new)?;
         *known = Some((asked, incarnation.clone()));
         Ok(incarnation)
@@ -88,8 +95,10 @@ impl Marks {
             }
         };
         if outcome == Outcome::OtherIncarnation {
-            // The next challenge must name the new one.
-            *self.incarnation.lock().await = None;
+            // The next challenge must name the new one. Where somebody is looking it will, or soon after; a mark does not wait.
+            if let Ok(mut known) = self.incarnation.try_lock() {
+                *known = None;
+            }
         }
         settle(challenge, outcome)
     }

@@ -103,3 +103,24 @@ async fn a_server_that_says_nothing_on_a_new_connection_is_given_up() {
         assert!(started.elapsed() < Duration::from_secs(20), "and not after the whole minute");
     }
 }
+
+#[tokio::test]
+async fn nobody_waits_for_another_ones_look_at_the_incarnation() {
+    let server = RedisServer::start(&[]);
+    let (store, other) = (opened(&server.url()).await, opened(&server.url()).await);
+    server.signal("STOP");
+    // One after the other would take a deadline each.
+    let started = tokio::time::Instant::now();
+    let looks = futures::future::join_all((0..5).map(|_| store.incarnation())).await;
+    assert!(looks.iter().all(Result::is_err));
+    let took = started.elapsed();
+    assert!(took >= DEADLINE && took < DEADLINE * 2, "{took:?}");
+    server.signal("CONT");
+    // A mark of another life is refused at once, also while somebody looks for a long time.
+    let stale: Incarnation = parsed("another-life");
+    recovered(async || other.incarnation().await.ok()).await;
+    let looking = other.marks.incarnation.lock().await;
+    let marked = tokio::time::timeout(DEADLINE, mark(&other, &challenge(), &stale)).await;
+    assert_eq!(marked.expect("in time"), Some(MarkError::Stale));
+    drop(looking);
+}
