@@ -110,9 +110,7 @@ pub enum RedisRefused {
 
 /// Looks at a server at the start, with everything that the configuration promises.
 pub(super) async fn fit(connection: &mut MultiplexedConnection, replicas: u8) -> Result<(), RedisRefused> {
-    let info = info(connection).await.map_err(RedisRefused::NoInfo)?;
-    let told: Vec<String> = config(connection, "maxmemory-policy").await.unwrap_or_default();
-    judge(&info, told.get(1).map(String::as_str), replicas)?;
+    let info = look(connection, replicas).await?;
     let in_script = redis::cmd("EVAL").arg("return redis.call('INFO', 'replication')").arg(0).to_owned();
     let in_script: InfoDict =
         in_script.query_async(connection).await.map_err(|error| RedisRefused::NoInfo(error.to_string()))?;
@@ -130,11 +128,17 @@ pub(super) async fn fit(connection: &mut MultiplexedConnection, replicas: u8) ->
     Ok(())
 }
 
-/// Looks at whatever answers a later connection: what single use rests on may not have changed. That replicas are missing
+/// Looks at whatever answers a later connection, and at a server in use from time to time: what single use rests on may not have changed. That replicas are missing
 /// shows with each write.
 pub(super) async fn still_fit(connection: &mut MultiplexedConnection) -> Result<(), String> {
-    let info = info(connection).await?;
-    judge(&info, None, 0).map_err(|refused| refused.to_string())
+    look(connection, 0).await.map(drop).map_err(|refused| refused.to_string())
+}
+
+async fn look(connection: &mut MultiplexedConnection, replicas: u8) -> Result<InfoDict, RedisRefused> {
+    let info = info(connection).await.map_err(RedisRefused::NoInfo)?;
+    let told: Vec<String> = config(connection, "maxmemory-policy").await.unwrap_or_default();
+    judge(&info, told.get(1).map(String::as_str), replicas)?;
+    Ok(info)
 }
 
 /// Whether the server's clock is near enough to ours. Marks go by the one, tokens by the other.

@@ -36,6 +36,8 @@ pub(super) enum Fault {
     Deadline(Duration),
     #[error("{0}")]
     Server(#[from] RedisError),
+    #[error("the server can no longer keep what is promised of it: {0}")]
+    Unfit(String),
     #[error("{had} of {wanted} replicas have the write: nobody knows whether it would outlive a failover")]
     Unacknowledged { had: u8, wanted: u8 },
 }
@@ -153,6 +155,7 @@ impl Link {
         // A server that hangs, a path that swallows packets, a primary that became a replica: look for it anew.
         let condemned = match &outcome {
             Err(Fault::Deadline(after)) => *after >= DEADLINE,
+            Err(Fault::Unfit(_)) => true,
             Err(Fault::Server(error)) => error.is_unrecoverable_error() || is_elsewhere(error),
             _ => false,
         };
@@ -160,6 +163,11 @@ impl Link {
             live.condemned.store(true, Ordering::Relaxed);
         }
         outcome
+    }
+
+    /// Looks whether the server is still fit. Where it is not, nothing is called until a later connection finds it so.
+    pub(super) async fn check(&self) -> Result<(), Fault> {
+        self.call(DEADLINE, async |live| inspect::still_fit(&mut live.connection()).await.map_err(Fault::Unfit)).await
     }
 
     async fn live(&self) -> Result<Arc<Live>, Down> {

@@ -48,6 +48,9 @@ impl Redis {
 #[async_trait]
 impl Store for Redis {
     async fn ping(&self) -> Result<(), StoreError> {
+        // Settings can change while it runs.
+        let (calls, writes) = futures::join!(self.calls.check(), self.writes.check());
+        calls.and(writes)?;
         let theirs = self.write(&scripts::PING, json!({})).await?;
         inspect::judge_clock(Timestamp(theirs), self.clock.timestamp()).map_err(StoreError::new)
     }

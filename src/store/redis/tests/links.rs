@@ -124,3 +124,19 @@ async fn nobody_waits_for_another_ones_look_at_the_incarnation() {
     assert_eq!(marked.expect("in time"), Some(MarkError::Stale));
     drop(looking);
 }
+
+#[tokio::test]
+async fn a_server_that_is_set_to_throw_marks_away_is_not_used_any_more() {
+    let server = RedisServer::start(&[]);
+    let store = opened(&server.url()).await;
+    let incarnation = store.incarnation().await.expect("store");
+    store.ping().await.expect("ready");
+    server.say("CONFIG SET maxmemory-policy allkeys-lru");
+    let error = store.ping().await.expect_err("not ready").to_string();
+    assert!(error.contains("maxmemory-policy is \"allkeys-lru\"") && error.contains("noeviction"), "{error}");
+    assert_eq!(mark(&store, &challenge(), &incarnation).await, Some(MarkError::Unavailable));
+    assert!(write(&store, "ada").await.is_err());
+    server.say("CONFIG SET maxmemory-policy noeviction");
+    recovered(async || store.ping().await.ok()).await;
+    assert_eq!(mark(&store, &challenge(), &incarnation).await, None);
+}
