@@ -34,11 +34,11 @@ async fn what_was_done_before_is_not_acknowledged_without_the_replicas() {
     let raised = recovered(async || again.raise_epoch(&device, Epoch(1)).await.ok()).await;
     assert!(!raised, "it was done before, and the replica has it");
     // Servers before 7.2 wait in any case; that something is written is what later ones need.
-    let offset =
-        || primary.say("EVAL \"return redis.call('INFO', 'replication'):match('master_repl_offset:(%d+)')\" 0");
-    let before: u64 = offset().parse().expect("a number");
+    let look = r#"EVAL "return redis.call('INFO', 'persistence'):match('changes_since_last_save:(%d+)')" 0"#;
+    let changes = || primary.say(look).parse::<u64>().expect("a number");
+    let before = changes();
     assert!(!store.end_session(&parsed("ada"), SessionKey::of(&Secret::new([0; 32]))).await.expect("store"));
-    assert!(offset().parse::<u64>().expect("a number") > before);
+    assert!(changes() > before);
 }
 
 #[tokio::test]
