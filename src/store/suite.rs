@@ -102,6 +102,7 @@ async fn suite(bench: &Bench) {
     sessions_live_and_end(bench).await;
     sessions_expire(bench).await;
     organisations_are_signed_out_together(bench).await;
+    a_disabled_accounts_devices_are_asked_to_sign_out(bench).await;
     accounts_are_listed_changed_and_erased(bench).await;
     the_log_is_read_on_from_where_it_was_left(bench).await;
     epochs_end_sessions_in_any_order(bench).await;
@@ -265,6 +266,18 @@ async fn organisations_are_signed_out_together(bench: &Bench) {
     assert!(store.raise_epoch(&lin.device, Epoch(2)).await.expect("store"));
     assert!(store.sign_out_organisation(&parsed("initech")).await.expect("store"));
     assert_eq!((asked(&lin).await, asked(&sam).await), (Epoch(3), Epoch(0)), "the first time counts too");
+}
+
+async fn a_disabled_accounts_devices_are_asked_to_sign_out(bench: &Bench) {
+    let store = &bench.store;
+    let ada = bench.enrol("ada-disabled-asked").await;
+    let asked = async || store.device(ada.key.id()).await.expect("store").expect("device").asked_epoch;
+    store.raise_epoch(&ada.device, Epoch(4)).await.expect("store");
+    for (disabled, wanted) in [(false, 0), (true, 5), (true, 5), (false, 5)] {
+        let change = AccountChange { disabled: Some(disabled), ..AccountChange::default() };
+        store.change_account(&ada.account.profile.account, change).await.expect("store").expect("ada");
+        assert_eq!(asked().await, Epoch(wanted), "disabled: {disabled}");
+    }
 }
 
 async fn accounts_are_listed_changed_and_erased(bench: &Bench) {

@@ -115,6 +115,7 @@ pub(super) fn change(
     )?;
     record(connection, now, Audited::AccountChanged, Some(&before.subject), None, &change.detail())?;
     if disabled && !before.disabled {
+        ask(connection, account)?;
         withdraw(connection, now, &before, EndReason::Disabled)?;
     } else if moved {
         withdraw(connection, now, &before, EndReason::Ended)?;
@@ -142,6 +143,13 @@ fn withdraw(connection: &Connection, now: Timestamp, account: &Account, reason: 
     log::append(connection, now, Withdrawn::Account { subject: account.subject.clone(), below }, reason)
 }
 
+/// Asks an account's devices to sign out.
+fn ask(connection: &Connection, account: &AccountId) -> rusqlite::Result<()> {
+    let sql = "UPDATE devices SET asked_epoch = epoch + 1
+               WHERE account = ?1 AND revoked_at IS NULL AND epoch < 9223372036854775807";
+    connection.execute(sql, [account.as_str()]).map(drop)
+}
+
 pub(super) fn sign_out(
     connection: &Connection,
     now: Timestamp,
@@ -149,10 +157,7 @@ pub(super) fn sign_out(
     from: Option<SessionKey>,
 ) -> rusqlite::Result<bool> {
     let Some(account) = by_id(connection, account.as_str())? else { return Ok(false) };
-    let name = account.profile.account.as_str();
-    let sql = "UPDATE devices SET asked_epoch = epoch + 1
-               WHERE account = ?1 AND revoked_at IS NULL AND epoch < 9223372036854775807";
-    connection.execute(sql, [name])?;
+    ask(connection, &account.profile.account)?;
     let what = if from.is_some() { Audited::LoggedOutEverywhere } else { Audited::AccountSignedOut };
     record(connection, now, what, Some(&account.subject), None, "")?;
     if let Some(session) = from {

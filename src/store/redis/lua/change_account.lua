@@ -16,6 +16,7 @@ for field, value in pairs(told.changes) do redis.call('HSET', account, field, va
 redis.call('HSET', account, 'updated_at', NOW)
 audit('account_changed', before[1], nil, told.detail)
 if told.changes.disabled == '1' and before[3] ~= '1' then
+  ask_devices(told.account, function() return true end)
   withdraw_account(told.account, before[1], 'disabled')
 elseif moved then
   withdraw_account(told.account, before[1], 'ended')
