@@ -8,20 +8,25 @@ use tokio::sync::watch;
 use super::{Hub, HubError};
 use crate::agent::link::LinkState;
 use crate::agent::profile::{is_picture, plain_name};
-use crate::agent::record::Account;
+use crate::agent::record::{Account, Record};
 use crate::protocol::id::{DeviceIssuer, Epoch, Nonce, Subject};
 use crate::protocol::issuer::LinkUrl;
 use crate::protocol::link::Profile;
+use crate::protocol::state::Published;
 use crate::protocol::statement;
 
 impl Hub {
     /// Whose link it is: whoever is signed in; with nobody signed in, whose it was, or who was enrolled last.
     pub(in crate::agent) fn link_account(&self, before: Option<&Account>) -> Option<Account> {
+        link_account(&self.lock().record, before)
+    }
+
+    /// What pages are told, while the link still is this account's: nobody else's presence goes out over it.
+    pub(in crate::agent) fn published_over(&self, account: &Account) -> Option<Arc<Published>> {
         let inner = self.lock();
-        let record = &inner.record;
-        let of = |subject: Option<&Subject>| subject.and_then(|subject| record.account(subject));
-        let account = of(record.current.as_ref()).or_else(|| of(before.map(|account| &account.subject)));
-        account.or_else(|| record.accounts.last()).cloned()
+        let now = link_account(&inner.record, Some(account))?;
+        // Published with the lock held, so that both are of one moment.
+        (now.key == account.key).then(|| self.published())
     }
 
     /// Signs L for an enrolled account.
@@ -92,4 +97,10 @@ impl Hub {
         };
         let _ = tokio::time::timeout(patience, settled).await;
     }
+}
+
+fn link_account(record: &Record, before: Option<&Account>) -> Option<Account> {
+    let of = |subject: Option<&Subject>| subject.and_then(|subject| record.account(subject));
+    let account = of(record.current.as_ref()).or_else(|| of(before.map(|account| &account.subject)));
+    account.or_else(|| record.accounts.last()).cloned()
 }

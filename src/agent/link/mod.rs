@@ -93,7 +93,8 @@ async fn keep_over(dial: &impl Dial, hub: &Hub, core: &Core) {
         tracing::debug!(issuer = %hub.issuer(), ?ended, pause_ms = pause.as_millis(), "no link for now");
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = another_account(hub, of) => {}
+            () = another_account(hub, of) => pauses = Pauses::default(),
+            () = signed_in(hub, of) => pauses = Pauses::default(),
         }
     }
 }
@@ -103,6 +104,17 @@ async fn another_account(hub: &Hub, account: &Account) {
     let mut changes = hub.changes();
     while is_still(hub, account) {
         let _ = changes.changed().await;
+    }
+}
+
+/// Completes once the account is signed in again that is signed out now, or after it was: whoever does that wants the link
+/// too, and may have been enabled meanwhile.
+async fn signed_in(hub: &Hub, account: &Account) {
+    let mut changes = hub.changes();
+    for awaited in [false, true] {
+        while hub.current().is_some_and(|now| now.key == account.key) != awaited {
+            let _ = changes.changed().await;
+        }
     }
 }
 

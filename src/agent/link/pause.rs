@@ -24,13 +24,13 @@ impl Pauses {
     }
 }
 
-/// The first and the longest ceiling (protocol section 7; a refusal is not mended within a minute).
+/// The first and the longest ceiling (protocol section 7; a refusal is not mended within seconds).
 const fn bounds(ended: Ended) -> (Duration, Duration) {
     match ended {
         Ended::Switched => (Duration::ZERO, Duration::ZERO),
         Ended::Lost => (Duration::from_secs(1), Duration::from_secs(60)),
         Ended::Crowded => (Duration::from_secs(8), Duration::from_secs(60)),
-        Ended::Refused => (Duration::from_secs(60), Duration::from_secs(3600)),
+        Ended::Refused => (Duration::from_secs(60), Duration::from_secs(60)),
     }
 }
 
@@ -46,10 +46,10 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_a_minute_and_an_hour_after_a_refusal() {
+    fn pauses_double_up_to_a_minute_and_a_refusal_begins_there() {
         assert_eq!(ceilings(Ended::Lost), [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(ceilings(Ended::Crowded), [8, 16, 32, 60, 60, 60, 60, 60]);
-        assert_eq!(ceilings(Ended::Refused), [60, 120, 240, 480, 960, 1920, 3600, 3600]);
+        assert_eq!(ceilings(Ended::Refused), [60; 8]);
     }
 
     #[test]

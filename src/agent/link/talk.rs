@@ -26,6 +26,9 @@ use crate::protocol::statement::SignOut;
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How far ahead of the agent's own epoch the login server's may be.
+const EPOCH_LEAP: u64 = 1 << 32;
+
 /// What pages of the account would be told last.
 type Told = (PresenceState, Epoch);
 
@@ -65,6 +68,11 @@ impl Talk<'_> {
         loop {
             let is_live = self.machine == AgentLink::Live;
             let step = tokio::select! {
+                // In this order: after a switch nothing more is said over the link of the account before.
+                biased;
+                Ok(()) = changes.changed(), if is_live => self.look_again().await,
+                () = sleep_until(deadline) => Err(Ended::Lost),
+                () = presence_due(&mut states, self.told, self.next_presence), if is_live => self.say_presence().await,
                 frame = self.socket.next() => {
                     if is_live {
                         deadline = Instant::now() + SILENCE_MAX;
@@ -74,9 +82,6 @@ impl Talk<'_> {
                         _ => Err(Ended::Lost),
                     }
                 }
-                () = sleep_until(deadline) => Err(Ended::Lost),
-                () = presence_due(&mut states, self.told, self.next_presence), if is_live => self.say_presence().await,
-                Ok(()) = changes.changed(), if is_live => self.look_again().await,
             };
             match step {
                 Ok(()) if !is_live && self.machine == AgentLink::Live => deadline = Instant::now() + SILENCE_MAX,
@@ -106,6 +111,10 @@ impl Talk<'_> {
                 let proof = self.hub.sign_link(self.account, self.endpoint.clone(), nonce);
                 let proof = proof.map_err(|error| failed(&error))?;
                 self.send(&ToServer::Open { proof }).await
+            }
+            // Epochs are stepped through one by one: nobody came so far, and the numbers are not to be used up.
+            Heard::Ready { epoch, .. } if epoch.0 > self.hub.published().state.epoch.0.saturating_add(EPOCH_LEAP) => {
+                self.close(CloseCode::Unexpected).await
             }
             Heard::Ready { epoch, profile } => {
                 // What was missed comes first: nothing is said of a person who is signed out already.
@@ -179,7 +188,8 @@ impl Talk<'_> {
     }
 
     async fn say_presence(&mut self) -> Result<(), Ended> {
-        let told = told_of(&self.hub.published());
+        let Some(published) = self.hub.published_over(self.account) else { return Err(Ended::Switched) };
+        let told = told_of(&published);
         self.told = Some(told);
         self.next_presence = Instant::now() + PRESENCE_INTERVAL;
         self.send(&ToServer::Presence { presence: told.0, epoch: told.1 }).await

@@ -346,6 +346,53 @@ async fn a_switch_links_the_other_account() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_switch_nothing_is_said_of_the_next_person_over_the_link_of_the_one_before() {
+    let mut stage = Stage::new(false);
+    let ada = stage.enrol("ada");
+    let account = stage.hub().current().expect("signed in");
+    assert!(stage.hub().published_over(&account).is_some());
+    let (mut server, _) = stage.link(0).await;
+    server.presence().await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Both at once: another person, and a presence that is due.
+    let bob = stage.enrol("bob");
+    stage.hub().set_presence(&bob, PresenceState::Away).expect("set");
+    assert!(stage.hub().published_over(&account).is_none(), "{ada} has left");
+    while let Some(Ok(frame)) = server.0.next().await {
+        assert!(!frame.to_text().unwrap_or_default().contains("presence"), "{frame:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_signs_in_after_a_refusal_is_linked_at_once() {
+    let mut stage = Stage::new(false);
+    let subject = stage.enrol("ada");
+    let (mut server, _) = stage.link(0).await;
+    server.presence().await;
+    stage.hub().sign_out(&subject).expect("signed out");
+    server.sign_out().await;
+    let frame = CloseFrame { code: 4401.into(), reason: "".into() };
+    server.0.close(Some(frame)).await.expect("closed");
+    while stage.hub().link_state() != LinkState::NotAccepted {
+        tokio::task::yield_now().await;
+    }
+    drop(server);
+    let (signed_in, hub) = (Instant::now(), Arc::clone(stage.hub()));
+    hub.set_presence(&subject, PresenceState::SignedIn).expect("set");
+    let (_, at) = stage.connection().await;
+    assert!(at - signed_in <= Duration::from_millis(2), "{:?}", at - signed_in);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_epoch_far_out_of_reach_is_no_epoch() {
+    let mut stage = Stage::new(false);
+    stage.enrol("ada");
+    let (server, _) = stage.link((1 << 32) + 1).await;
+    assert_eq!(server.closed().await, Some(4400));
+    assert_eq!(stage.hub().published().state.epoch, Epoch(0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_speaks_otherwise_is_refused_and_not_asked_again_at_once() {
     let binary = Message::binary(vec![1]);
     let early = Message::text(ToAgent::SignOutRequest {}.encode());
