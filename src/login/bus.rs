@@ -118,10 +118,11 @@ impl Bus {
         }
     }
 
-    /// Tells an account's pages how the person stands to the client.
-    pub(super) fn tell_presence(&self, subject: &Subject, presence: PresenceState) {
+    /// Tells the pages that a device signed in how the person stands to the client there. Another computer of the same
+    /// person has a presence of its own.
+    pub(super) fn tell_presence(&self, device: &DeviceId, presence: PresenceState) {
         let listeners = self.lock();
-        for key in listeners.subjects.get(subject) {
+        for key in listeners.devices.get(device) {
             if let Some((_, sender)) = listeners.sessions.get(&key) {
                 sender.send_modify(|news| news.presence = Some(presence));
             }
@@ -194,8 +195,12 @@ mod tests {
         let bus = Arc::new(Bus::default());
         let mut ada = bus.listen(standing(1, "ada", "a")).expect("room");
         let mut lin = bus.listen(standing(2, "lin", "b")).expect("room");
-        bus.tell_presence(&parsed("ada"), PresenceState::Away);
+        let mut laptop = bus.listen(standing(3, "ada", "c")).expect("room");
+        bus.tell_presence(&parsed("a"), PresenceState::Away);
         assert_eq!(ada.next().await.presence, Some(PresenceState::Away));
+        bus.tell_presence(&parsed("c"), PresenceState::SignedIn);
+        assert_eq!(laptop.next().await.presence, Some(PresenceState::SignedIn), "each computer has its own");
+        assert!(futures::FutureExt::now_or_never(ada.next()).is_none());
         bus.end(standing(1, "ada", "a").key, EndReason::SignedOut);
         assert_eq!(ada.next().await.ended, Some(EndReason::SignedOut));
         bus.end(standing(2, "lin", "b").key, EndReason::Revoked);

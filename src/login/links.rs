@@ -5,16 +5,21 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
 
 use crate::protocol::id::{DeviceId, Subject};
-use crate::store::{Withdrawal, Withdrawn};
+use crate::store::{EndReason, OrganisationId, Withdrawal, Withdrawn};
+
+/// Look-ups at a time when many links are to look.
+const LOOKUPS: usize = 32;
 
 /// What a link is to do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Orders {
     /// End: another link of the same device has taken its place.
     pub(super) replaced: bool,
+    /// The log said that the account was erased: a device that is not there any more is gone for good.
+    pub(super) erased: bool,
     /// Look at the store again, whenever this changes.
     pub(super) look: u32,
 }
@@ -25,6 +30,8 @@ pub(super) struct Links {
     open: Mutex<Open>,
     room: Arc<Semaphore>,
     limit: u32,
+    /// So many links look at the store at a time, however many are to.
+    looks: Semaphore,
 }
 
 #[derive(Debug, Default)]
@@ -39,6 +46,8 @@ struct Open {
 struct Line {
     number: u64,
     subject: Subject,
+    /// As it was when the link looked last. An account that moves is an entry of the log by itself.
+    organisation: Option<OrganisationId>,
     orders: watch::Sender<Orders>,
 }
 
@@ -54,6 +63,13 @@ impl Open {
         Some(line)
     }
 
+    fn erase(&self, subject: &Subject) {
+        let devices = self.subjects.get(subject).into_iter().flatten();
+        for line in devices.filter_map(|device| self.devices.get(device)) {
+            line.orders.send_modify(|orders| orders.erased = true);
+        }
+    }
+
     fn have_look<'a>(&self, devices: impl IntoIterator<Item = &'a DeviceId>) {
         for line in devices.into_iter().filter_map(|device| self.devices.get(device)) {
             line.orders.send_modify(|orders| orders.look = orders.look.wrapping_add(1));
@@ -65,7 +81,12 @@ impl Links {
     /// No links yet, and so many at most.
     pub(super) fn new(limit: u32) -> Self {
         let limit = limit.min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
-        Self { open: Mutex::default(), room: Arc::new(Semaphore::new(limit as usize)), limit }
+        Self {
+            open: Mutex::default(),
+            room: Arc::new(Semaphore::new(limit as usize)),
+            limit,
+            looks: Semaphore::new(LOOKUPS),
+        }
     }
 
     /// Room for one more link, from the upgrade to its end; nothing where there is none.
@@ -74,7 +95,12 @@ impl Links {
     }
 
     /// Notes that a device is linked. Of two links of one device the newer stays.
-    pub(super) fn register(self: &Arc<Self>, device: &DeviceId, subject: &Subject) -> Registered {
+    pub(super) fn register(
+        self: &Arc<Self>,
+        device: &DeviceId,
+        subject: &Subject,
+        organisation: Option<&OrganisationId>,
+    ) -> Registered {
         let mut open = self.lock();
         if let Some(before) = open.remove(device) {
             before.orders.send_modify(|orders| orders.replaced = true);
@@ -83,7 +109,10 @@ impl Links {
         let (number, orders) = (open.count, watch::Sender::default());
         let heard = orders.subscribe();
         open.subjects.entry(subject.clone()).or_default().insert(device.clone());
-        open.devices.insert(device.clone(), Line { number, subject: subject.clone(), orders });
+        open.devices.insert(
+            device.clone(),
+            Line { number, subject: subject.clone(), organisation: organisation.cloned(), orders },
+        );
         Registered { links: Arc::clone(self), device: device.clone(), number, orders: heard }
     }
 
@@ -92,8 +121,17 @@ impl Links {
         match &withdrawal.withdrawn {
             Withdrawn::Session { .. } | Withdrawn::Epoch { .. } => {}
             Withdrawn::Device { device } => self.lock().have_look([device]),
-            Withdrawn::Account { subject, .. } => self.look_at(subject),
-            Withdrawn::Organisation { .. } => self.look(),
+            Withdrawn::Account { subject, .. } => {
+                if withdrawal.reason == EndReason::Erased {
+                    self.lock().erase(subject);
+                }
+                self.look_at(subject);
+            }
+            Withdrawn::Organisation { organisation, .. } => {
+                let open = self.lock();
+                let of = |(_, line): &(&DeviceId, &Line)| line.organisation.as_ref() == Some(organisation);
+                open.have_look(open.devices.iter().filter(of).map(|(device, _)| device));
+            }
         }
     }
 
@@ -107,6 +145,11 @@ impl Links {
     pub(super) fn look(&self) {
         let open = self.lock();
         open.have_look(open.devices.keys());
+    }
+
+    /// A turn to look at the store, which ends when it is dropped.
+    pub(super) async fn turn(&self) -> SemaphorePermit<'_> {
+        self.looks.acquire().await.expect("this semaphore is never closed")
     }
 
     /// Completes once no link is open, or they have had long enough.
@@ -129,6 +172,20 @@ pub(super) struct Registered {
 }
 
 impl Registered {
+    /// Whether the log said that the account was erased.
+    pub(super) fn is_erased(&self) -> bool {
+        self.orders.borrow().erased
+    }
+
+    /// Notes the organisation that the account is in now.
+    pub(super) fn belongs_to(&self, organisation: Option<&OrganisationId>) {
+        let mut open = self.links.lock();
+        let line = open.devices.get_mut(&self.device).filter(|line| line.number == self.number);
+        if let Some(line) = line.filter(|line| line.organisation.as_ref() != organisation) {
+            line.organisation = organisation.cloned();
+        }
+    }
+
     /// What is to be done now, after it changed.
     pub(super) async fn changed(&mut self) -> Orders {
         // A link that was replaced has no sender any more, and has said so before.
@@ -162,8 +219,9 @@ mod tests {
     #[tokio::test]
     async fn those_look_whom_it_may_concern() {
         let links = Arc::new(Links::new(10));
+        let acme = parsed("acme");
         let [mut desk, lap, other] = [("desk", "ada"), ("lap", "ada"), ("other", "lin")]
-            .map(|(device, subject)| links.register(&parsed(device), &parsed(subject)));
+            .map(|(device, subject)| links.register(&parsed(device), &parsed(subject), Some(&acme)));
         let all = || [&desk, &lap, &other].map(looks);
         let withdraw = |withdrawn| links.withdraw(&Withdrawal { withdrawn, reason: EndReason::Ended });
         withdraw(Withdrawn::Epoch { device: parsed("desk"), below: Epoch(4) });
@@ -175,16 +233,38 @@ mod tests {
         assert_eq!(all(), [2, 1, 0]);
         withdraw(Withdrawn::Organisation { organisation: parsed("acme"), below: Generation(2) });
         assert_eq!(all(), [3, 2, 1]);
+        withdraw(Withdrawn::Organisation { organisation: parsed("elsewhere"), below: Generation(2) });
+        assert_eq!(all(), [3, 2, 1], "it concerns nobody here");
         links.look_at(&parsed("lin"));
         assert_eq!(all(), [3, 2, 2]);
-        assert_eq!(desk.changed().await, Orders { replaced: false, look: 3 }, "three that came at once are one");
+        assert_eq!(
+            desk.changed().await,
+            Orders { replaced: false, erased: false, look: 3 },
+            "three that came at once are one"
+        );
+    }
+
+    #[test]
+    fn a_link_that_left_an_organisation_has_nothing_to_do_with_it_and_an_erased_account_is_known_as_such() {
+        let links = Arc::new(Links::new(10));
+        let acme = parsed("acme");
+        let [ada, lin] = ["ada", "lin"].map(|subject| links.register(&parsed(subject), &parsed(subject), Some(&acme)));
+        lin.belongs_to(None);
+        let withdraw = |withdrawn, reason| links.withdraw(&Withdrawal { withdrawn, reason });
+        let below = Generation(3);
+        withdraw(Withdrawn::Organisation { organisation: acme.clone(), below }, EndReason::LoggedOutEverywhere);
+        assert_eq!([&ada, &lin].map(looks), [1, 0]);
+        withdraw(Withdrawn::Account { subject: parsed("lin"), below }, EndReason::Disabled);
+        withdraw(Withdrawn::Account { subject: parsed("ada"), below }, EndReason::Erased);
+        assert_eq!([&ada, &lin].map(looks), [2, 1]);
+        assert_eq!([&ada, &lin].map(Registered::is_erased), [true, false]);
     }
 
     #[tokio::test]
     async fn of_one_device_the_newest_link_stays_and_nothing_is_kept_of_those_that_left() {
         let links = Arc::new(Links::new(10));
-        let mut older = links.register(&parsed("desk"), &parsed("ada"));
-        let newer = links.register(&parsed("desk"), &parsed("ada"));
+        let mut older = links.register(&parsed("desk"), &parsed("ada"), None);
+        let newer = links.register(&parsed("desk"), &parsed("ada"), None);
         assert!(older.changed().await.replaced);
         drop(older);
         links.look_at(&parsed("ada"));

@@ -55,7 +55,7 @@ async fn follow_on(server: &Weak<State>, cursor: &mut Cursor) {
         };
         let Some(server) = server.upgrade() else { return };
         match hint {
-            Hint::Presence { subject, presence } => server.bus.tell_presence(&subject, presence),
+            Hint::Presence { device, presence } => server.bus.tell_presence(&device, presence),
             Hint::ProfileChanged { subject } => server.links.look_at(&subject),
             Hint::LogGrew => match read(&server, cursor).await {
                 Ok(()) if !reachable => {

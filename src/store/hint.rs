@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-use crate::protocol::id::Subject;
+use crate::protocol::id::{DeviceId, Subject};
 use crate::protocol::state::PresenceState;
 
 /// How many hints wait for a reader that is slow. It is told that it missed some, and looks by itself.
@@ -15,10 +15,10 @@ const WAITING: usize = 1024;
 pub enum Hint {
     /// The log of withdrawals grew.
     LogGrew,
-    /// A person's presence, as pages show it.
+    /// A person's presence at one computer, as the pages that it signed in show it.
     Presence {
-        /// Whose.
-        subject: Subject,
+        /// The computer's device.
+        device: DeviceId,
         /// How the person stands to the client.
         presence: PresenceState,
     },

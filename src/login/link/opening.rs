@@ -22,6 +22,8 @@ pub(super) enum Fault {
     Issuer,
     #[error("the account is disabled")]
     Disabled,
+    #[error("the store knows its device no more, and nothing said that it was erased")]
+    Absent,
     #[error(transparent)]
     Store(#[from] StoreError),
 }

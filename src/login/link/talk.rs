@@ -1,9 +1,10 @@
 //! One link from its first frame to its last.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
-use tokio::sync::watch;
+use tokio::sync::{SemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
@@ -12,19 +13,26 @@ use super::opening::{Fault, admit};
 use super::upgrade::LinkSocket;
 use crate::crypto::{self, KeyId};
 use crate::login::answer::Refusal;
-use crate::login::links::{Orders, Registered};
+use crate::login::links::{Links, Registered};
 use crate::login::metrics::Counted;
 use crate::login::serve::until_set;
 use crate::login::sign_outs;
 use crate::login::state::Shared;
 use crate::protocol::code::CloseCode;
-use crate::protocol::id::{Epoch, Nonce, Subject};
+use crate::protocol::id::{DeviceId, Epoch, Nonce};
 use crate::protocol::link::{Asked, OPENING_TIMEOUT, PING_INTERVAL, Profile, ServerLink, ToAgent};
+use crate::protocol::rate::RateLimit;
+use crate::protocol::statement::Link;
 use crate::store::{Account, Avatar, DeviceRecord, Hint};
 
 /// How long a frame may take on its way out, and a goodbye to be answered.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Before a look that the store did not answer is taken again, half more or less.
+const LOOK_PAUSE: Duration = Duration::from_secs(2);
+/// Presences a second and at once: twice what an agent sends.
+const PRESENCES_PER_SECOND: u32 = 10;
+const PRESENCE_BURST: u32 = 20;
 
 /// How a link ended.
 #[derive(Debug)]
@@ -63,10 +71,15 @@ struct Talk {
 struct Live {
     _counted: Counted,
     key: KeyId,
-    subject: Subject,
+    device: DeviceId,
     registered: Registered,
+    /// When to look at the store, if there is something to look for.
+    look_at: Option<Instant>,
     /// The agent's epoch, as far as it said.
     epoch: Epoch,
+    /// The last epoch that the store asked for, and the agent was told of.
+    asked: Epoch,
+    presences: RateLimit,
     /// A digest: pictures are long, and links are many.
     profile: [u8; 32],
 }
@@ -87,30 +100,42 @@ impl Talk {
         let (link, device) = admit(&proof, nonce, &self.server).await.map_err(|fault| refuse(&fault))?;
         tracing::Span::current().record("device", device.id.as_str());
         // Looked up once more now that the link can be told to look: what came in between told nobody.
-        let registered = self.server.links.register(&device.id, &device.account.subject);
-        if link.epo > device.epoch && device.revoked_at.is_none() {
-            let raised = self.server.store.raise_epoch(&device.id, link.epo).await;
-            raised.map_err(|error| refuse(&error.into()))?;
+        let account = &device.account;
+        let registered = self.server.links.register(&device.id, &account.subject, account.organisation.as_ref());
+        let (asked, lowest) = (device.asked_epoch, lowest_for(&link, &device));
+        if lowest > device.epoch && device.revoked_at.is_none() {
+            raise(&self.server, &device, lowest).await?;
         }
-        let Some(device) = look_up(&self.server, device.key.id()).await? else { return Err(self.revoke().await) };
+        let looked = self.server.store.device(device.key.id()).await.map_err(|error| refuse(&error.into()))?;
+        let device = self.standing(looked, &registered).await?;
+        let (profile, epoch) = (profile_of(&device.account), device.epoch.max(lowest));
+        registered.belongs_to(device.account.organisation.as_ref());
         if device.account.disabled {
+            // Whoever is signed in there still is signed out by it.
+            if epoch > link.epo {
+                self.send(&ToAgent::Ready { epoch, profile }).await?;
+            }
             return Err(refuse(&Fault::Disabled));
         }
-        let profile = profile_of(&device.account);
         let live = Live {
             _counted: Counted::new(&self.server.metrics.links),
             key: device.key.id(),
-            subject: device.account.subject.clone(),
+            device: device.id,
             registered,
-            epoch: device.epoch.max(device.asked_epoch).max(link.epo),
+            // What was asked since is asked below.
+            look_at: (device.asked_epoch > device.epoch).then(Instant::now),
+            epoch,
+            asked,
+            presences: RateLimit::new(PRESENCES_PER_SECOND, PRESENCE_BURST),
             profile: digest(&profile),
         };
-        self.send(&ToAgent::Ready { epoch: live.epoch, profile }).await?;
-        tracing::info!(subject = live.subject.as_str(), "an agent is linked");
+        self.send(&ToAgent::Ready { epoch, profile }).await?;
+        tracing::info!(subject = device.account.subject.as_str(), "an agent is linked");
         Ok(live)
     }
 
     async fn live(&mut self, mut live: Live) -> Ended {
+        let links = Arc::clone(&self.server.links);
         let mut ping_at = Instant::now() + ping_interval();
         let mut is_alive = true;
         loop {
@@ -123,7 +148,12 @@ impl Talk {
                         Err(ended) => Err(ended),
                     }
                 }
-                orders = live.registered.changed() => self.obey(orders, &mut live).await,
+                orders = live.registered.changed() => {
+                    live.look_at = Some(Instant::now());
+                    if orders.replaced { Err(Ended::With(CloseCode::OverLimit)) } else { Ok(()) }
+                }
+                // Beside all else: a link whose turn does not come is spoken on.
+                turn = look_due(&links, live.look_at) => self.look(&mut live, turn).await,
                 () = sleep_until(ping_at) => {
                     ping_at = Instant::now() + ping_interval();
                     let answered = std::mem::take(&mut is_alive);
@@ -159,11 +189,14 @@ impl Talk {
 
     async fn follow(&mut self, asked: Asked, live: &mut Live) -> Result<(), Ended> {
         match asked {
+            Asked::Presence(..) if !live.presences.admit(self.server.clock.now()) => {
+                Err(Ended::With(CloseCode::OverLimit))
+            }
             // What it says of a time that is over counts no more.
             Asked::Presence(_, epoch) if epoch < live.epoch => Ok(()),
             Asked::Presence(presence, epoch) => {
                 live.epoch = epoch;
-                let hint = Hint::Presence { subject: live.subject.clone(), presence };
+                let hint = Hint::Presence { device: live.device.clone(), presence };
                 self.server.store.hint(hint).await;
                 Ok(())
             }
@@ -177,18 +210,30 @@ impl Talk {
         }
     }
 
-    async fn obey(&mut self, orders: Orders, live: &mut Live) -> Result<(), Ended> {
-        if orders.replaced {
-            return Err(Ended::With(CloseCode::OverLimit));
-        }
-        let Some(device) = look_up(&self.server, live.key).await? else { return Err(self.revoke().await) };
+    /// Looks at the store, and tells the agent what is news to it.
+    async fn look(&mut self, live: &mut Live, turn: SemaphorePermit<'_>) -> Result<(), Ended> {
+        let looked = self.server.store.device(live.key).await;
+        drop(turn);
+        live.look_at = None;
+        let looked = match looked {
+            Ok(looked) => looked,
+            Err(error) => {
+                // Many links look at once: closed, they would all come back at once.
+                tracing::debug!("a link looks again: {error}");
+                live.look_at = Some(Instant::now() + about(LOOK_PAUSE, 0.5));
+                return Ok(());
+            }
+        };
+        let device = self.standing(looked, &live.registered).await?;
+        live.registered.belongs_to(device.account.organisation.as_ref());
         if device.account.disabled {
             self.send(&ToAgent::SignOutRequest {}).await?;
             return Err(refuse(&Fault::Disabled));
         }
-        // Asked for once: the agent goes to that epoch, and says so.
-        if device.asked_epoch > live.epoch {
-            live.epoch = device.asked_epoch;
+        // Asked for once: the agent goes above the epoch that it has, and says so.
+        if device.asked_epoch > device.epoch && device.asked_epoch != live.asked {
+            live.asked = device.asked_epoch;
+            live.epoch = live.epoch.max(live.asked);
             self.send(&ToAgent::SignOutRequest {}).await?;
         }
         let profile = profile_of(&device.account);
@@ -196,6 +241,16 @@ impl Talk {
             self.send(&ToAgent::Profile { name: profile.name, avatar: profile.avatar }).await?;
         }
         Ok(())
+    }
+
+    /// The device whose link it is, if it still is one. That it is not there is no proof that it was revoked: a store that
+    /// came back empty must not have every agent throw away its key.
+    async fn standing(&mut self, looked: Option<DeviceRecord>, registered: &Registered) -> Result<DeviceRecord, Ended> {
+        match looked {
+            Some(device) if device.revoked_at.is_none() => Ok(device),
+            None if !registered.is_erased() => Err(refuse(&Fault::Absent)),
+            _ => Err(self.revoke().await),
+        }
     }
 
     async fn revoke(&mut self) -> Ended {
@@ -226,10 +281,26 @@ impl Talk {
     }
 }
 
-/// The device as it stands now; nothing where it was revoked or erased.
-async fn look_up(server: &Shared, key: KeyId) -> Result<Option<DeviceRecord>, Ended> {
-    let device = server.store.device(key).await.map_err(|error| refuse(&error.into()))?;
-    Ok(device.filter(|device| device.revoked_at.is_none()))
+/// Stores an epoch that is higher; counted like the sign-out that it is.
+async fn raise(server: &Shared, device: &DeviceRecord, epoch: Epoch) -> Result<(), Ended> {
+    let counted = server.limiter.sound_sign_out(device.key.id(), server.clock.now());
+    counted.map_err(|_| Ended::With(CloseCode::OverLimit))?;
+    server.store.raise_epoch(&device.id, epoch).await.map(drop).map_err(|error| refuse(&error.into()))
+}
+
+/// The lowest epoch that an agent may go on with: above its own, where it was asked to sign out and did not.
+fn lowest_for(link: &Link, device: &DeviceRecord) -> Epoch {
+    // It may be ahead of what it was asked to go to, by sign-outs of before that nobody here heard of.
+    if device.asked_epoch > device.epoch { device.asked_epoch.max(link.epo.next()) } else { link.epo }
+}
+
+/// Completes once it is time to look at the store, and this link's turn.
+async fn look_due(links: &Links, look_at: Option<Instant>) -> SemaphorePermit<'_> {
+    match look_at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+    links.turn().await
 }
 
 fn profile_of(account: &Account) -> Profile {
@@ -255,6 +326,11 @@ fn refuse(fault: &Fault) -> Ended {
 
 /// [`PING_INTERVAL`], a quarter more or less.
 fn ping_interval() -> Duration {
+    about(PING_INTERVAL, 0.25)
+}
+
+/// A duration, some part of it more or less.
+fn about(duration: Duration, part: f64) -> Duration {
     let fraction = f64::from(u16::from_be_bytes(crypto::random())) / f64::from(u16::MAX);
-    PING_INTERVAL.mul_f64(0.75 + fraction / 2.0)
+    duration.mul_f64(1.0 - part + fraction * 2.0 * part)
 }

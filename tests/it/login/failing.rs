@@ -1,5 +1,6 @@
 //! A store that breaks on command.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -16,13 +17,14 @@ use tokio::sync::broadcast;
 
 #[derive(Debug)]
 pub(crate) struct FailingStore {
-    inner: SharedStore,
+    inner: Mutex<SharedStore>,
     failing: Mutex<Option<&'static str>>,
+    failures: AtomicUsize,
 }
 
 impl FailingStore {
     pub(crate) fn over(inner: SharedStore) -> Arc<Self> {
-        Arc::new(Self { inner, failing: Mutex::new(None) })
+        Arc::new(Self { inner: Mutex::new(inner), failing: Mutex::new(None), failures: AtomicUsize::new(0) })
     }
 
     /// Breaks one operation.
@@ -34,9 +36,27 @@ impl FailingStore {
         *self.failing.lock().expect("not poisoned") = None;
     }
 
+    /// How often something failed on command.
+    pub(crate) fn failures(&self) -> usize {
+        self.failures.load(Ordering::SeqCst)
+    }
+
+    /// Has another store in this one's place from now on: it was restored from nothing, say.
+    pub(crate) fn comes_back_as(&self, other: SharedStore) {
+        *self.inner.lock().expect("not poisoned") = other;
+    }
+
+    fn inner(&self) -> SharedStore {
+        self.inner.lock().expect("not poisoned").clone()
+    }
+
     fn works(&self, operation: &str) -> Result<(), StoreError> {
         let broken = *self.failing.lock().expect("not poisoned") == Some(operation);
-        if broken { Err(StoreError::new("broken on command")) } else { Ok(()) }
+        if !broken {
+            return Ok(());
+        }
+        self.failures.fetch_add(1, Ordering::SeqCst);
+        Err(StoreError::new("broken on command"))
     }
 }
 
@@ -47,7 +67,7 @@ macro_rules! pass_on {
         impl Store for FailingStore {
             $(async fn $name(&self, $($argument: $type),*) -> $answer {
                 self.works(stringify!($name))?;
-                self.inner.$name($($argument),*).await
+                self.inner().$name($($argument),*).await
             })*
 
             async fn withdrawals(&self, after: &Cursor) -> Result<Tail, StoreError> {
@@ -60,11 +80,11 @@ macro_rules! pass_on {
             }
 
             fn hints(&self) -> broadcast::Receiver<Hint> {
-                self.inner.hints()
+                self.inner().hints()
             }
 
             async fn hint(&self, hint: Hint) {
-                self.inner.hint(hint).await;
+                self.inner().hint(hint).await;
             }
 
             async fn mark(
@@ -74,7 +94,7 @@ macro_rules! pass_on {
                 until: Timestamp,
             ) -> Result<FirstUse, MarkError> {
                 self.works("mark").map_err(|_| MarkError::Unavailable)?;
-                self.inner.mark(challenge, incarnation, until).await
+                self.inner().mark(challenge, incarnation, until).await
             }
         }
     };

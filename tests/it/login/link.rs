@@ -24,7 +24,7 @@ use super::http::Call;
 use super::{ORIGIN, Server, clock, no_limits};
 
 /// An agent's end of a link.
-struct TestLink {
+pub(super) struct TestLink {
     socket: WebSocketStream<TcpStream>,
     nonce: Nonce,
 }
@@ -47,7 +47,7 @@ async fn upgrade(server: &Server, subprotocol: &str, origin: Option<&str>) -> Re
 
 impl TestLink {
     /// A link on which the server has said hello.
-    async fn connect(server: &Server) -> Self {
+    pub(super) async fn connect(server: &Server) -> Self {
         let socket = upgrade(server, SUBPROTOCOL, None).await.expect("upgraded");
         let mut link = Self { socket, nonce: Nonce::from_bytes([0; 32]) };
         let ToAgent::Hello { v: VERSION, nonce } = link.hear().await else { panic!("hello comes first") };
@@ -56,7 +56,7 @@ impl TestLink {
     }
 
     /// An open link, with the epoch and the person that the server answered.
-    async fn open(server: &Server, device: &Device) -> (Self, Epoch, Profile) {
+    pub(super) async fn open(server: &Server, device: &Device) -> (Self, Epoch, Profile) {
         let mut link = Self::connect(server).await;
         let proof = link.proof(device);
         link.say(&ToServer::Open { proof }).await;
@@ -68,15 +68,15 @@ impl TestLink {
         Link { iss: device.issuer.clone(), aud: issuer().link_url(), nonce: self.nonce, epo: device.epoch }
     }
 
-    fn proof(&self, device: &Device) -> String {
+    pub(super) fn proof(&self, device: &Device) -> String {
         statement::sign(&self.claims(device), &device.key).expect("L")
     }
 
-    async fn say(&mut self, frame: &ToServer) {
+    pub(super) async fn say(&mut self, frame: &ToServer) {
         self.socket.send(Message::text(frame.encode())).await.expect("sent");
     }
 
-    async fn hear(&mut self) -> ToAgent {
+    pub(super) async fn hear(&mut self) -> ToAgent {
         match self.socket.next().await.expect("the server is there").expect("a frame") {
             Message::Text(text) => ToAgent::parse(&text).expect("a frame of a login server"),
             other => panic!("{other:?}"),
@@ -84,7 +84,7 @@ impl TestLink {
     }
 
     /// The code that the server closes with, and nothing before it.
-    async fn closed(mut self) -> u16 {
+    pub(super) async fn closed(mut self) -> u16 {
         match self.socket.next().await {
             Some(Ok(Message::Close(Some(CloseFrame { code, reason })))) => {
                 assert_eq!(reason.as_str(), "");
@@ -95,7 +95,7 @@ impl TestLink {
     }
 
     /// Whether the server answers still, in order: a sign-out that changes nothing.
-    async fn is_alive(&mut self, device: &Device) {
+    pub(super) async fn is_alive(&mut self, device: &Device) {
         self.say(&ToServer::Signout { statement: device.sign_out(0) }).await;
         assert_eq!(self.hear().await, ToAgent::SignedOut { epoch: Epoch(0) });
     }
@@ -182,7 +182,7 @@ async fn signing_out_everywhere_asks_each_device_and_whoever_is_away_learns_it_b
 #[tokio::test]
 async fn the_account_of_a_link_is_disabled_or_erased() {
     let server = Server::start().await;
-    let device = Device::enrol(&server, "ada").await;
+    let mut device = Device::enrol(&server, "ada").await;
     let (mut link, ..) = TestLink::open(&server, &device).await;
     let disabled = AccountChange { disabled: Some(true), ..AccountChange::default() };
     server.store.change_account(&account("ada"), disabled).await.expect("store");
@@ -191,7 +191,13 @@ async fn the_account_of_a_link_is_disabled_or_erased() {
     let mut again = TestLink::connect(&server).await;
     let proof = again.proof(&device);
     again.say(&ToServer::Open { proof }).await;
+    let ToAgent::Ready { epoch: Epoch(1), .. } = again.hear().await else { panic!("it did not sign out yet") };
     assert_eq!(again.closed().await, 4401, "it is not revoked: it may be enabled again");
+    device.epoch = Epoch(1);
+    let mut again = TestLink::connect(&server).await;
+    let proof = again.proof(&device);
+    again.say(&ToServer::Open { proof }).await;
+    assert_eq!(again.closed().await, 4401, "it did by now");
     let enabled = AccountChange { disabled: Some(false), ..AccountChange::default() };
     server.store.change_account(&account("ada"), enabled).await.expect("store");
     let (mut link, ..) = TestLink::open(&server, &device).await;

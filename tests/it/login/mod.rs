@@ -13,6 +13,7 @@ mod keep_alive;
 mod link;
 #[cfg(target_os = "linux")]
 mod link_memory;
+mod link_rare;
 pub(crate) mod logs;
 mod metrics;
 #[cfg(unix)]
