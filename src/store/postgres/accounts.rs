@@ -109,7 +109,7 @@ pub(super) async fn change(
     .await?;
     tx.record(Audited::AccountChanged, Some(&before.subject), None, &change.detail()).await?;
     if disabled && !before.disabled {
-        ask(tx, "account", account.as_str()).await?;
+        ask(tx, account.as_str()).await?;
         withdraw(tx, &before, EndReason::Disabled).await?;
     } else if moved {
         withdraw(tx, &before, EndReason::Ended).await?;
