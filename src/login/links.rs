@@ -252,7 +252,7 @@ mod tests {
         lin.belongs_to(None);
         let withdraw = |withdrawn, reason| links.withdraw(&Withdrawal { withdrawn, reason });
         let below = Generation(3);
-        withdraw(Withdrawn::Organisation { organisation: acme.clone(), below }, EndReason::LoggedOutEverywhere);
+        withdraw(Withdrawn::Organisation { organisation: acme, below }, EndReason::LoggedOutEverywhere);
         assert_eq!([&ada, &lin].map(looks), [1, 0]);
         withdraw(Withdrawn::Account { subject: parsed("lin"), below }, EndReason::Disabled);
         withdraw(Withdrawn::Account { subject: parsed("ada"), below }, EndReason::Erased);
