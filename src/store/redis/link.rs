@@ -36,7 +36,7 @@ pub(super) enum Fault {
     Deadline(Duration),
     #[error("{0}")]
     Server(#[from] RedisError),
-    #[error("the server can no longer keep what is promised of it: {0}")]
+    #[error("the server is not used: {0}")]
     Unfit(String),
     #[error("{had} of {wanted} replicas have the write: nobody knows whether it would outlive a failover")]
     Unacknowledged { had: u8, wanted: u8 },
@@ -90,9 +90,8 @@ impl Live {
         if waited.acknowledged >= mine {
             return Ok(());
         }
-        if let (upto, had) = waited.given_up
-            && upto >= mine
-        {
+        let (in_vain, had) = waited.given_up;
+        if in_vain >= mine {
             return Err(Fault::Unacknowledged { had, wanted });
         }
         let upto = self.written.load(Ordering::SeqCst);
