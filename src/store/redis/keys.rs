@@ -9,16 +9,18 @@ use super::scripts::{ADD_KEY, PREFIX};
 use super::{DEADLINE, Redis, RedisRefused};
 use crate::crypto::Algorithm;
 use crate::protocol::time::Timestamp;
-use crate::store::keys::MadeKey;
+use crate::store::keys::{MadeKey, ROTATION_LEAD_SECONDS};
 use crate::store::sealed::SealedKey;
 use crate::store::{Audited, ChallengeSigners, StoreError};
 
-/// Keys that are kept: more would mean that somebody rotates them more often than they can come into use.
-const KEPT: u64 = 8;
+/// How long a key is kept after the next one began to sign, in seconds. What it signed is over well before.
+const KEPT_SECONDS: u64 = 900;
+/// Keys that may wait until they sign: more are not made on request.
+const WAITING: usize = 8;
 
 impl Redis {
     /// The stored keys, newest first.
-    async fn stored_keys(&self) -> Result<Vec<(u64, SealedKey)>, StoreError> {
+    pub(super) async fn stored_keys(&self) -> Result<Vec<(u64, SealedKey)>, StoreError> {
         let get = redis::cmd("HGETALL").arg(format!("{PREFIX}challenge-keys")).to_owned();
         let stored: BTreeMap<u64, String> =
             self.calls.call(DEADLINE, async |live| Ok(get.query_async(&mut live.connection()).await?)).await?;
@@ -35,12 +37,26 @@ impl Redis {
         Ok(())
     }
 
-    /// Makes the key after the given number; whether nobody was quicker.
-    async fn add_key(&self, after: u64, algorithm: Algorithm, what: Option<Audited>) -> Result<bool, StoreError> {
-        let number = after + 1;
+    /// When each stored key begins to sign.
+    fn signs_from(&self, stored: &[(u64, SealedKey)]) -> Result<Vec<Timestamp>, StoreError> {
+        let open = |(number, key): &(u64, SealedKey)| self.sealer.open(*number, key).map_err(StoreError::new);
+        stored.iter().map(|key| Ok(open(key)?.made_at.plus(ROTATION_LEAD_SECONDS))).collect()
+    }
+
+    /// Makes the key after those that are stored; whether nobody was quicker.
+    async fn add_key(
+        &self,
+        stored: &[(u64, SealedKey)],
+        algorithm: Algorithm,
+        what: Option<Audited>,
+    ) -> Result<bool, StoreError> {
+        let number = stored.first().map_or(0, |(newest, _)| *newest) + 1;
         let made_at: Timestamp = self.clock.timestamp();
+        let next = self.signs_from(stored)?;
+        let outlived = stored.iter().skip(1).zip(next).filter(|(_, next)| next.plus(KEPT_SECONDS) <= made_at);
+        let dropped: Vec<u64> = outlived.map(|((number, _), _)| *number).collect();
         let key = serde_json::to_string(&self.sealer.make(number, algorithm, made_at)?).map_err(StoreError::new)?;
-        let told = json!({ "number": number, "key": key, "kept": KEPT, "what": what.map(Audited::as_str) });
+        let told = json!({ "number": number, "key": key, "dropped": dropped, "what": what.map(Audited::as_str) });
         self.write::<u8>(&ADD_KEY, told).await.map(|added| added == 1)
     }
 
@@ -51,8 +67,7 @@ impl Redis {
             // configuration would make keys in turn.
             let settled = self.has_keys.load(Ordering::Relaxed);
             if stored.first().is_none_or(|(_, newest)| !settled && newest.algorithm != algorithm) {
-                let newest = stored.first().map_or(0, |(number, _)| *number);
-                self.add_key(newest, algorithm, None).await?;
+                self.add_key(&stored, algorithm, None).await?;
                 continue;
             }
             self.has_keys.store(true, Ordering::Relaxed);
@@ -64,8 +79,15 @@ impl Redis {
 
     pub(super) async fn rotate(&self, algorithm: Algorithm) -> Result<(), StoreError> {
         loop {
-            let newest = self.stored_keys().await?.first().map_or(0, |(number, _)| *number);
-            if self.add_key(newest, algorithm, Some(Audited::ChallengeKeyRotated)).await? {
+            let stored = self.stored_keys().await?;
+            let (now, from) = (self.clock.timestamp(), self.signs_from(&stored)?);
+            if from.iter().filter(|from| **from > now).count() >= WAITING {
+                return Err(StoreError::new(format!(
+                    "{WAITING} challenge keys were made in the last {ROTATION_LEAD_SECONDS} s, which is how long a new one \
+                     waits: rotate again after that time"
+                )));
+            }
+            if self.add_key(&stored, algorithm, Some(Audited::ChallengeKeyRotated)).await? {
                 return Ok(());
             }
         }

@@ -13,6 +13,7 @@ use crate::verify::testing::parsed;
 use server::RedisServer;
 
 mod clocks;
+mod keys;
 mod links;
 #[path = "../../../tests/support/redis.rs"]
 mod server;
