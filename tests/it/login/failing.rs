@@ -74,8 +74,8 @@ macro_rules! pass_on {
                 self.works("withdrawals")?;
                 // As after a failover: the log goes on, and nobody knows what was in between.
                 match self.works("log") {
-                    Ok(()) => self.inner.withdrawals(after).await,
-                    Err(_) => self.inner.log_end().await.map(Tail::Lost),
+                    Ok(()) => self.inner().withdrawals(after).await,
+                    Err(_) => self.inner().log_end().await.map(Tail::Lost),
                 }
             }
 
