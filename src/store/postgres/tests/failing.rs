@@ -8,8 +8,8 @@ use super::super::Postgres;
 use super::super::testing::server::Server;
 use super::super::testing::{Database, clock, shared};
 use crate::clock::{Clock as _, SystemClock};
-use crate::crypto::{self, Algorithm, Secret, Signer as _, SoftwareKey};
-use crate::protocol::id::{ChallengeId, EnrolmentTicket, Epoch};
+use crate::crypto::{self, Algorithm, PublicKey, Secret, Signer as _, SoftwareKey};
+use crate::protocol::id::{ChallengeId, DeviceId, EnrolmentTicket, Epoch};
 use crate::store::{Actor, DisplayName, Hint, Profile, SessionKey, Store as _, TicketHash};
 use crate::verify::mark::MarkError;
 use crate::verify::testing::parsed;
@@ -100,17 +100,49 @@ async fn a_commit_whose_standby_is_not_waited_for_is_no_success() {
     assert_eq!(store.mark(&challenge(), &incarnation, until).await.err(), Some(MarkError::Unavailable));
 }
 
+/// A device of ada's.
+async fn enrol(store: &Postgres) -> (PublicKey, DeviceId) {
+    let (ticket, name) = (TicketHash::of(&EnrolmentTicket::from_bytes(crypto::random())), parsed("ada"));
+    let profile = Profile { account: name, name: DisplayName::clean("ada").expect("name"), avatar: None };
+    store.issue_ticket(ticket, profile.clone()).await.expect("store").expect("ticket");
+    let key = SoftwareKey::generate(Algorithm::Es256).expect("key").0.public().clone();
+    let enrolled = store.enrol(ticket, key.clone(), profile.name).await.expect("store").expect("enrolled");
+    (key, enrolled.device)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_good_whether_its_use_can_be_noted_or_not() {
+    let server: &Server = Box::leak(Box::new(Server::start(&[])));
+    let database = Database::of(server);
+    let store = database.open().await.expect("opened");
+    let ((_, device), now) = (enrol(&store).await, clock().timestamp().0);
+    let (session, before) = (SessionKey([7; 32]), now - 1000);
+    database.sql(&format!(
+        "INSERT INTO loopkey.sessions (hash, account, device, epoch, generation, organisation_generation, origin, method,
+             signed_in_at, expires_at, idle_seconds, last_used)
+         VALUES (decode(repeat('07', 32), 'hex'), 'ada', '{}', 0, 0, 0, 'https://app.example.com', 'agent', {before}, {},
+             9000, {before});
+         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END';
+         CREATE TRIGGER refuse BEFORE UPDATE ON loopkey.sessions FOR EACH ROW EXECUTE FUNCTION refuse()",
+        device.as_str(),
+        now + 9000
+    ));
+    let noted = || database.sql(&format!("SELECT last_used > {before} FROM loopkey.sessions"));
+    assert!(store.use_session(session).await.expect("store").open().is_some(), "the note fails");
+    assert_eq!(noted(), "f");
+    database.sql("DROP TRIGGER refuse ON loopkey.sessions");
+    wait_for_nobody(server);
+    assert!(store.use_session(session).await.expect("store").open().is_some(), "the standby is away");
+    assert_eq!(noted(), "t", "and the note waits for none");
+}
+
 /// What was committed here alone is undone by a promotion. Asked again, nothing is left to change; and still nobody knows.
 #[tokio::test(flavor = "multi_thread")]
 async fn rights_that_are_gone_already_are_not_called_gone_before_the_standbys_know() {
     let server: &Server = Box::leak(Box::new(Server::start(&[])));
     let store = Database::of(server).open().await.expect("opened");
-    let (ticket, account) = (TicketHash::of(&EnrolmentTicket::from_bytes(crypto::random())), parsed("ada"));
-    let name = DisplayName::clean("ada").expect("name");
-    let profile = Profile { account: parsed("ada"), name: name.clone(), avatar: None };
-    store.issue_ticket(ticket, profile).await.expect("store").expect("ticket");
-    let key = SoftwareKey::generate(Algorithm::Es256).expect("key").0.public().clone();
-    let device = store.enrol(ticket, key.clone(), name).await.expect("store").expect("enrolled").device;
+    let account = parsed("ada");
+    let (key, device) = enrol(&store).await;
     wait_for_nobody(server);
     let done = Arc::new(AtomicBool::new(false));
     let cancelling = tokio::task::spawn_blocking({
