@@ -24,7 +24,7 @@ mod picture;
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod sealed;
 mod session;
 mod shared;
