@@ -11,6 +11,9 @@ use crate::store::keys::{MadeKey, ROTATION_LEAD_SECONDS};
 use crate::store::sealed::{SealedKey, Sealer};
 use crate::store::{Audited, ChallengeSigners, StoreError};
 
+/// Keys that may wait until they sign: more are not made on request.
+const WAITING: usize = 8;
+
 /// Newest first. There are few: those that nobody needs any more go when another one is made.
 const ALL: &str = "SELECT number, key FROM challenge_keys ORDER BY number DESC";
 
@@ -52,14 +55,12 @@ pub(super) async fn make_first(tx: &Transaction<'_>, sealer: &Sealer, algorithm:
 /// Makes the key that comes after the one that signs now.
 pub(super) async fn rotate(tx: &Transaction<'_>, sealer: &Sealer, algorithm: Algorithm) -> Result<(), StoreError> {
     let keys = held(tx).await?;
-    if let Some(newest) = keys.first() {
-        let made = keys.iter().map(|key| open(sealer, key)).collect::<Result<_, _>>()?;
-        let (newest, in_use) = (open(sealer, newest)?, ChallengeSigners::in_use(made, tx.now));
-        if in_use.current(tx.now).public() != newest.key.public() {
-            return Err(StoreError::new(format!(
-                "the newest challenge key is not in use yet: it signs {ROTATION_LEAD_SECONDS} s after it was made; rotate then"
-            )));
-        }
+    let made: Vec<_> = keys.iter().map(|key| open(sealer, key)).collect::<Result<_, _>>()?;
+    if made.iter().filter(|made| made.made_at.plus(ROTATION_LEAD_SECONDS) > tx.now).count() >= WAITING {
+        return Err(StoreError::new(format!(
+            "{WAITING} challenge keys were made in the last {ROTATION_LEAD_SECONDS} s, which is how long a new one waits: \
+             rotate again after that time"
+        )));
     }
     add(tx, sealer, algorithm, &keys).await?;
     tx.record(Audited::ChallengeKeyRotated, None, None, "").await

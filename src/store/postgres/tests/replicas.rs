@@ -226,21 +226,23 @@ async fn keys_follow_whoever_started_last_and_none_are_made_in_turn() {
 }
 
 #[tokio::test]
-async fn a_key_is_rotated_once_it_signs_and_kept_while_its_challenges_are_about() {
+async fn keys_are_kept_while_their_challenges_are_about_and_few_wait_to_sign() {
     let (database, clock) = (Database::fresh(), clock());
     let store = Postgres::open(&database.shared(), clock.clone()).await.expect("opened");
     let keys = async || store.challenge_signers(Algorithm::Es256).await.expect("keys").public();
     let first = keys().await.keys()[0].clone();
-    store.rotate_challenge_key(Algorithm::Es256).await.expect("the only one signs at once");
-    for _ in 0..10 {
-        let error = store.rotate_challenge_key(Algorithm::Es256).await.expect_err("too early").to_string();
-        assert!(error.contains("not in use yet") && error.contains("120 s"), "{error}");
-    }
-    assert_eq!(keys().await.keys()[1], first, "it signs all the while");
-    for _ in 0..4 {
-        clock.advance(Duration::from_secs(ROTATION_LEAD_SECONDS));
+    // The first one, made now, is one of those that wait, though it signs: there is no other.
+    for _ in 0..7 {
         store.rotate_challenge_key(Algorithm::Es256).await.expect("rotated");
-        assert_eq!(keys().await.keys().len(), 3, "the one to come, the one that signs, the one before");
     }
+    let error = store.rotate_challenge_key(Algorithm::Es256).await.expect_err("one too many").to_string();
+    assert!(error.contains("8 challenge keys") && error.contains("120 s"), "{error}");
+    assert_eq!(keys().await.keys()[7], first, "it signs all the while");
+    clock.advance(Duration::from_secs(ROTATION_LEAD_SECONDS));
+    store.rotate_challenge_key(Algorithm::Es256).await.expect("rotated");
+    assert!(keys().await.keys().contains(&first), "what it signed is still about");
+    clock.advance(Duration::from_secs(1000));
+    store.rotate_challenge_key(Algorithm::Es256).await.expect("rotated");
+    assert_eq!(keys().await.keys().len(), 3, "the one to come, the one that signs, the one before");
     assert_eq!(database.sql("SELECT count(*) FROM loopkey.challenge_keys"), "3");
 }
