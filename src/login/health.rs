@@ -1,14 +1,11 @@
 //! `GET /healthz` and `/readyz`: whether the process lives, and whether it can do its work and will go on doing it.
 
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 
 use super::answer::Refusal;
 use super::state::Shared;
-
-/// How long the store's answer is believed.
-const PING_REMEMBERED: Duration = Duration::from_secs(1);
 
 /// The process answers.
 pub(super) async fn alive() -> &'static str {
@@ -20,13 +17,14 @@ pub(super) async fn ready(State(server): State<Shared>) -> Result<&'static str, 
     if server.is_leaving() || server.metrics.log_readable.get() == 0 {
         return Err(Refusal::Unavailable);
     }
-    // One asks the store, the others wait for what it says: a ping may be a write, and everybody may ask.
+    // One asks the store, and what it says counts for all who came before the question: a ping may be a write, and
+    // everybody may ask.
+    let seen = server.pings.load(Ordering::SeqCst);
     let mut answered = server.pinged.lock().await;
-    let now = server.clock.now();
-    if answered.is_none_or(|at| now.since(at) >= PING_REMEMBERED) {
-        *answered = None;
+    if *answered <= seen {
+        let number = server.pings.fetch_add(1, Ordering::SeqCst) + 1;
         server.store.ping().await?;
-        *answered = Some(now);
+        *answered = number;
     }
     Ok("ready\n")
 }

@@ -1,6 +1,6 @@
 //! What every call of the login server shares.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -16,7 +16,6 @@ use super::metrics::Metrics;
 use super::settings::{CurrentSettings, Fixed};
 use super::tail;
 use crate::clock::Clock;
-use crate::protocol::time::Moment;
 use crate::store::{SharedStore, StoreError};
 
 /// Why a login server did not start.
@@ -53,8 +52,9 @@ pub(super) struct State {
     leaving: AtomicBool,
     /// True once the server stops: event streams and links end then.
     pub(super) closing: watch::Sender<bool>,
-    /// When the store last answered a ping.
-    pub(super) pinged: tokio::sync::Mutex<Option<Moment>>,
+    /// How often the store was pinged, and which ping it answered last.
+    pub(super) pings: AtomicU64,
+    pub(super) pinged: tokio::sync::Mutex<u64>,
     /// What goes on in the background; it ends with the state, or when it is taken out and shut down.
     background: Mutex<JoinSet<()>>,
 }
@@ -89,6 +89,7 @@ impl State {
             settings: CurrentSettings::new(config),
             store,
             clock,
+            pings: AtomicU64::new(0),
             pinged: tokio::sync::Mutex::default(),
             background: Mutex::default(),
         });

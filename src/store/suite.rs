@@ -1,5 +1,7 @@
 //! The one suite that every engine must pass, and the engines it is run for.
 
+mod marks;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,8 +110,8 @@ async fn suite(bench: &Bench) {
     epochs_end_sessions_in_any_order(bench).await;
     revoking_and_disabling(bench).await;
     the_audit_record(bench).await;
-    marks(bench).await;
-    one_of_sixty_four(bench).await;
+    marks::marks(bench).await;
+    marks::one_of_sixty_four(bench).await;
 }
 
 async fn accounts_and_tickets(bench: &Bench) {
@@ -513,36 +515,6 @@ async fn the_audit_record(bench: &Bench) {
     assert_eq!(tail[1].subject.as_deref(), Some(ada.account.subject.as_str()));
     assert_eq!(tail[1].device.as_deref(), Some(ada.device.as_str()));
     assert_eq!(tail[1].at, bench.clock.timestamp());
-}
-
-async fn marks(bench: &Bench) {
-    let store = &bench.store;
-    let (inc, until) = (store.incarnation().await.expect("store"), bench.clock.timestamp().plus(480));
-    let jti = ChallengeId::from_bytes(crypto::random());
-    assert_eq!(store.mark(&jti, &parsed("another-life"), until).await.err(), Some(MarkError::Stale));
-    assert_eq!(*store.mark(&jti, &inc, until).await.expect("first").challenge(), jti);
-    assert_eq!(store.mark(&jti, &inc, until).await.err(), Some(MarkError::Used));
-    bench.clock.advance(Duration::from_secs(479));
-    assert_eq!(store.mark(&jti, &inc, until).await.err(), Some(MarkError::Used));
-    assert_eq!(store.incarnation().await.expect("store"), inc, "one life");
-}
-
-async fn one_of_sixty_four(bench: &Bench) {
-    let (inc, until) = (bench.store.incarnation().await.expect("store"), bench.clock.timestamp().plus(480));
-    for _ in 0..20 {
-        let jti = ChallengeId::from_bytes(crypto::random());
-        let tries: Vec<_> = (0..64)
-            .map(|_| {
-                let (store, inc) = (Arc::clone(&bench.store), inc.clone());
-                tokio::spawn(async move { store.mark(&jti, &inc, until).await.is_ok() })
-            })
-            .collect();
-        let mut first = 0;
-        for one in tries {
-            first += usize::from(one.await.expect("no panic"));
-        }
-        assert_eq!(first, 1);
-    }
 }
 
 fn clock() -> Arc<ManualClock> {
