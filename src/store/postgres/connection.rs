@@ -8,13 +8,44 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio_postgres::error::Severity;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::private::BytesMut;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{AsyncMessage, Client, Row, Socket, Statement};
 
 use crate::store::StoreError;
 
 /// Values of a statement.
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// A value as the driver gets it: at debug level it logs those of each statement, and no log may hold them.
+pub(super) struct Quiet<'a>(&'a (dyn ToSql + Sync));
+
+impl std::fmt::Debug for Quiet<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl ToSql for Quiet<'_> {
+    fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        self.0.to_sql_checked(ty, out)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        // The value itself is asked, where it is written.
+        true
+    }
+
+    to_sql_checked!();
+}
+
+pub(super) fn quiet<'a>(params: Params<'a>) -> Vec<Quiet<'a>> {
+    params.iter().map(|value| Quiet(*value)).collect()
+}
+
+pub(super) fn referred<'a>(values: &'a [Quiet<'a>]) -> Vec<&'a (dyn ToSql + Sync)> {
+    values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+}
 
 /// The task that moves a connection's bytes. The connection is cut when this goes.
 #[derive(Debug)]
@@ -119,7 +150,8 @@ impl Connection {
 
     /// All rows.
     pub(super) async fn all(&self, sql: &str, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
-        self.settle(async { self.client.query(&self.prepared(sql).await?, params).await }).await
+        let quiet = quiet(params);
+        self.settle(async { self.client.query(&self.prepared(sql).await?, &referred(&quiet)).await }).await
     }
 
     /// The first row, where there is one.
@@ -134,7 +166,8 @@ impl Connection {
 
     /// How many rows it changed.
     pub(super) async fn execute(&self, sql: &str, params: Params<'_>) -> Result<u64, StoreError> {
-        self.settle(async { self.client.execute(&self.prepared(sql).await?, params).await }).await
+        let quiet = quiet(params);
+        self.settle(async { self.client.execute(&self.prepared(sql).await?, &referred(&quiet)).await }).await
     }
 
     /// Statements without values.

@@ -6,6 +6,7 @@ use tokio::time::timeout;
 use tokio_postgres::Client;
 
 use super::PostgresError;
+use super::connection::{quiet, referred};
 use super::fault::explained;
 use crate::crypto;
 use crate::protocol::base64url;
@@ -134,7 +135,7 @@ pub(super) const LIFE: &str = concat!("(SELECT life FROM lives WHERE (timeline, 
 pub(super) async fn begin_life(client: &Client) -> Result<(), tokio_postgres::Error> {
     let life = base64url::encode(crypto::random::<16>());
     let sql = concat!("INSERT INTO loopkey.lives SELECT ", here!(), ", $1 ON CONFLICT DO NOTHING");
-    client.execute(sql, &[&life]).await.map(drop)
+    client.execute(sql, &referred(&quiet(&[&life]))).await.map(drop)
 }
 
 /// Brings the tables to this version.
