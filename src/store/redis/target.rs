@@ -104,7 +104,8 @@ impl Target {
 
     async fn dial(&self) -> Result<Box<dyn Stream>, String> {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        let stream = TcpStream::connect((host, self.port)).await.map_err(|error| error.to_string())?;
+        let stream = TcpStream::connect((host, self.port)).await;
+        let stream = stream.map_err(|error| format!("{error}; start it, or correct the address in `store`"))?;
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
         SockRef::from(&stream).set_tcp_keepalive(&keepalive).map_err(|error| error.to_string())?;

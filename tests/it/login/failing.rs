@@ -72,6 +72,7 @@ macro_rules! pass_on {
 
             async fn withdrawals(&self, after: &Cursor) -> Result<Tail, StoreError> {
                 self.works("withdrawals")?;
+                assert!(self.works("a reader of the log").is_ok(), "a fault of our own, on command");
                 // As after a failover: the log goes on, and nobody knows what was in between.
                 match self.works("log") {
                     Ok(()) => self.inner().withdrawals(after).await,

@@ -82,11 +82,34 @@ async fn a_store_that_breaks_shows() {
         value(&metrics(&server).await, "loopkey_log_readable ") == 0.0
     })
     .await;
+    let ready = async || Call::new("GET", "/readyz").send(server.address).await;
+    ready().await.expect_error(503, "unavailable");
     store.recover();
     crate::commands::until("a log that can be read again", || async {
         value(&metrics(&server).await, "loopkey_log_readable ") == 1.0
     })
     .await;
+    assert_eq!(ready().await.status, 200);
+}
+
+/// A fault of our own in whoever follows the log is no quiet end of it.
+#[tokio::test]
+async fn whoever_follows_the_log_begins_anew_after_a_fault() {
+    let clock = clock();
+    let inner = loopkey::store::open(&StoreUrl::Memory, clock.clone()).await.expect("store");
+    let store = FailingStore::over(inner);
+    let server = Server::start_with(store.clone(), clock).await;
+    let device = Device::enrol(&server, "ada").await;
+    let mut browser = server.browser();
+    device.signs_in(&mut browser).await;
+    let mut events = browser.events().await;
+    store.fail("a reader of the log");
+    let readable = async || value(&metrics(&server).await, "loopkey_log_readable ");
+    crate::commands::until("a fault", || async { readable().await == 0.0 }).await;
+    assert_eq!(device.signs_out(&server, 1).await.status, 204);
+    store.recover();
+    events.until("event: signed_out").await;
+    crate::commands::until("a log that is followed again", || async { readable().await == 1.0 }).await;
 }
 
 fn expressions(value: &Value, found: &mut Vec<String>) {
