@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, watch};
 
-use super::action::Actions;
 use super::audit::Audit;
-use super::census::Census;
-use super::consent::Consents;
 use super::doctor::Troubles;
-use super::hub::Hub;
-use super::open::Browser;
 use super::settings::OriginSettings;
 use super::status::AccountInfo;
-use super::ticket::Tickets;
+use crate::agent::client::action::Actions;
+use crate::agent::door::census::Census;
+use crate::agent::issuer::hub::Hub;
+use crate::agent::page::ticket::Tickets;
+use crate::agent::person::consent::Consents;
+use crate::agent::person::open::Browser;
 use crate::clock::Clock;
 use crate::protocol::gate::Refused;
 use crate::protocol::grant::Choice;

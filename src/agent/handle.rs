@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, watch};
 
-use super::action::ActionOwner;
 use super::audit::{Act, AuditError, Reading};
 use super::core::{Core, Stop};
-use super::hub::{Hub, HubError};
-use super::issuer::IssuerFault;
-use super::keystore::{KeyStore, KeyStoreError};
-use super::open::Page;
-use super::record::{Account, Consent};
 use super::settings::{AgentSettings, OriginSettings};
 use super::status::{AccountInfo, ConsentInfo, IssuerStatus, OriginStatus, Status};
+use crate::agent::client::action::ActionOwner;
+use crate::agent::issuer::client::IssuerFault;
+use crate::agent::issuer::hub::{Hub, HubError};
+use crate::agent::issuer::keystore::{KeyStore, KeyStoreError};
+use crate::agent::issuer::record::{Account, Consent};
+use crate::agent::person::open::Page;
 use crate::crypto::Signer;
 use crate::protocol::grant::{Choice, ConsentMode, Grant};
 use crate::protocol::id::{EnrolmentTicket, Epoch, Seq, Subject};

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use super::ask::Ask;
-use super::policy::Policy;
+use crate::agent::person::ask::Ask;
+use crate::agent::person::policy::Policy;
 use crate::crypto::Algorithm;
 use crate::protocol::grant::{ConsentMode, Grants, OpenProof};
 use crate::protocol::issuer::Issuer;

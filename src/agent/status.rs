@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::hub::Hub;
-use super::record::Account;
+use crate::agent::issuer::hub::Hub;
+use crate::agent::issuer::record::Account;
 use crate::protocol::grant::{Choice, ConsentMode, Grants};
 use crate::protocol::id::{Epoch, Subject};
 use crate::protocol::issuer::Issuer;

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use super::finding::{Examination, Finding};
-use crate::agent::http::CallFailed;
-use crate::agent::hub::Hub;
-use crate::agent::issuer::{IssuerClient, IssuerFault, RefusedChallenge};
+use crate::agent::issuer::client::{IssuerClient, IssuerFault, RefusedChallenge};
+use crate::agent::issuer::http::CallFailed;
+use crate::agent::issuer::hub::Hub;
 use crate::agent::settings::AgentSettings;
 use crate::clock::Clock;
 use crate::protocol::acceptance::IssuerTime;

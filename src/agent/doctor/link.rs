@@ -1,8 +1,8 @@
 //! Whether the standing connection to a login server is to be had.
 
 use super::finding::Finding;
-use crate::agent::hub::Hub;
-use crate::agent::link::LinkState;
+use crate::agent::issuer::hub::Hub;
+use crate::agent::issuer::link::LinkState;
 
 /// What is wrong with the link, as far as it will not mend by itself.
 pub(super) fn examine_link(hub: &Hub) -> Option<Finding> {

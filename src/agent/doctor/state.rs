@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::finding::Finding;
 use crate::agent::audit;
-use crate::agent::hub::Hub;
-use crate::agent::keystore::{KeyStore, KeyStoreError};
+use crate::agent::issuer::hub::Hub;
+use crate::agent::issuer::keystore::{KeyStore, KeyStoreError};
 use crate::keyfile::{self, KeyFileError};
 
 /// Places where the log was changed that are named, from the first: a report is for people.

@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::agent::issuer::RefusedChallenge;
+use crate::agent::issuer::client::RefusedChallenge;
 use crate::protocol::acceptance::ChallengeFault;
 use crate::protocol::gate::Refused;
 use crate::protocol::head::RequestHead;

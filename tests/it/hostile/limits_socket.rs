@@ -1,7 +1,7 @@
 //! Every limit of an open socket, each hit exactly: what is on it passes, and one more does not. The clock stands still
 //! between the steps, so that nothing depends on how fast the test is. Two limits are shown below the network, where time
-//! can be paused or nothing is read: a prompt's minute in `src/agent/consent.rs`, what waits for a page that does not read
-//! in `src/agent/wire.rs`.
+//! can be paused or nothing is read: a prompt's minute in `src/agent/person/consent.rs`, what waits for a page that does not read
+//! in `src/agent/page/wire.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;

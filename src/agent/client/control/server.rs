@@ -1,0 +1,81 @@
+//! The agent's end of the control socket: connections come, are served, and go (protocol section 9).
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::clients::Clients;
+use super::endpoint::{ControlError, Endpoint, Stream};
+use super::methods::Session;
+use super::rpc;
+use crate::agent::handle::Handle;
+use crate::agent::person::consent::Asker;
+
+/// How long a client may take to read the last answer.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A bound control socket.
+pub(in crate::agent) struct ControlServer {
+    endpoint: Endpoint,
+    clients: Clients,
+}
+
+impl ControlServer {
+    pub(in crate::agent) fn bind(path: &Path) -> Result<Self, ControlError> {
+        Ok(Self { endpoint: Endpoint::bind(path)?, clients: Clients::default() })
+    }
+
+    /// Asks the person through the first client that can ask and is still there.
+    pub(in crate::agent) fn asker(&self) -> Arc<dyn Asker> {
+        Arc::new(self.clients.clone())
+    }
+
+    /// Serves clients until the agent stops.
+    pub(in crate::agent) async fn run(self, agent: Handle) {
+        let mut connections = JoinSet::new();
+        let mut sockets = agent.open_sockets();
+        let mut revoked = agent.revoked_accounts();
+        loop {
+            tokio::select! {
+                () = agent.stopped() => break,
+                accepted = self.endpoint.accept() => match accepted {
+                    Ok(stream) => drop(connections.spawn(attend(stream, agent.clone(), self.clients.clone()))),
+                    Err(error) => {
+                        tracing::error!(%error, "cannot accept a client");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                },
+                Ok(()) = sockets.changed() => {
+                    let open = sockets.borrow_and_update().clone();
+                    let origins: Vec<_> = open.iter().map(|(o, n)| json!({"origin": o, "sockets": n})).collect();
+                    self.clients.tell("sockets.changed", &json!({ "origins": origins }));
+                }
+                Ok(account) = revoked.recv() => {
+                    let params = json!({ "account": account.account, "issuer": account.issuer });
+                    self.clients.tell("account.revoked", &params);
+                }
+                Some(_) = connections.join_next() => {}
+            }
+        }
+        while connections.join_next().await.is_some() {}
+    }
+}
+
+async fn attend(stream: Stream, agent: Handle, clients: Clients) {
+    let (peer, incoming, driver) = rpc::open(stream);
+    tokio::pin!(driver);
+    {
+        let session = Session::new(agent.clone(), clients, peer.clone());
+        tokio::select! {
+            () = rpc::serve(&peer, incoming, |call| session.serve(call)) => {}
+            () = &mut driver => return,
+            () = agent.stopped() => {}
+        }
+    }
+    // What was answered already still goes out; with the last speaker gone the driver ends.
+    drop(peer);
+    let _ = tokio::time::timeout(GOODBYE_TIMEOUT, driver).await;
+}

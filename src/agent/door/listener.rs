@@ -1,0 +1,233 @@
+//! Where the agent listens: one port, both loopback addresses, nothing else (protocol section 2).
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+/// No candidate port was free on both loopback addresses.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "none of the ports {ports:?} is free on 127.0.0.1 and [::1] (is another agent or a demo running? stop it, or name other ports): {reason}"
+)]
+pub struct NoFreePort {
+    ports: Vec<u16>,
+    reason: io::Error,
+}
+
+/// Sockets that a service manager opened are not those of an agent. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum BadInherited {
+    /// More, fewer, or others than the two loopback addresses on one port.
+    #[error(
+        "the service manager handed over sockets at {0:?}; it has to be 127.0.0.1 and [::1] on one port, and nothing else: run `loopkey install` again"
+    )]
+    Addresses(Vec<SocketAddr>),
+    /// A port where no page looks.
+    #[error(
+        "the service manager holds port {port}, which is none of the configured {ports:?}: run `loopkey install` again"
+    )]
+    Port {
+        /// The port of the sockets.
+        port: u16,
+        /// The candidates.
+        ports: Vec<u16>,
+    },
+    /// It is no listening socket.
+    #[error("the service manager handed over a socket that does not listen: run `loopkey install` again")]
+    NotListening,
+    /// The system said no.
+    #[error("a socket that the service manager handed over cannot be used: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// The listening sockets of one port.
+#[derive(Debug)]
+pub(in crate::agent) struct LoopbackListener {
+    port: u16,
+    families: Vec<TcpListener>,
+}
+
+impl LoopbackListener {
+    /// Takes the first candidate that is free on both families, or on the only one that this system has.
+    ///
+    /// # Errors
+    /// [`NoFreePort`] with what the system said of the last candidate.
+    pub(in crate::agent) fn bind(ports: &[u16]) -> Result<Self, NoFreePort> {
+        let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no port is configured");
+        for &port in ports {
+            match bind_both(port) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => last = error,
+            }
+        }
+        Err(NoFreePort { ports: ports.to_vec(), reason: last })
+    }
+
+    /// Takes sockets that a service manager opened: exactly the two loopback addresses on one of the candidate ports.
+    ///
+    /// # Errors
+    /// [`BadInherited`].
+    pub(in crate::agent) fn inherit(sockets: Vec<std::net::TcpListener>, ports: &[u16]) -> Result<Self, BadInherited> {
+        let mut addresses = sockets.iter().map(std::net::TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
+        addresses.sort_unstable();
+        let port = match addresses.as_slice() {
+            [v4, v6]
+                if v4.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST)
+                    && v6.ip() == IpAddr::V6(Ipv6Addr::LOCALHOST)
+                    && v4.port() == v6.port() =>
+            {
+                v4.port()
+            }
+            _ => return Err(BadInherited::Addresses(addresses)),
+        };
+        if !ports.contains(&port) {
+            return Err(BadInherited::Port { port, ports: ports.to_vec() });
+        }
+        let families = sockets.into_iter().map(inherit_one).collect::<Result<_, _>>()?;
+        Ok(Self { port, families })
+    }
+
+    /// The port that was taken.
+    #[must_use]
+    pub(in crate::agent) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The next connection, on whichever family.
+    pub(in crate::agent) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        match self.families.as_slice() {
+            [only] => only.accept().await,
+            [first, second, ..] => tokio::select! {
+                accepted = first.accept() => accepted,
+                accepted = second.accept() => accepted,
+            },
+            [] => std::future::pending().await,
+        }
+    }
+}
+
+/// What the system may hold for a page that does not read: little, so that it finds the newest state when it reads again.
+const SEND_BUFFER_LEN: u32 = 16 * 1024;
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // On Windows this would let others take the port over.
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    // Accepted connections inherit it.
+    socket.set_send_buffer_size(SEND_BUFFER_LEN)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+fn inherit_one(socket: std::net::TcpListener) -> Result<TcpListener, BadInherited> {
+    #[cfg(target_os = "linux")]
+    {
+        if !rustix::net::sockopt::socket_acceptconn(&socket).map_err(io::Error::from)? {
+            return Err(BadInherited::NotListening);
+        }
+        let len = usize::try_from(SEND_BUFFER_LEN).unwrap_or(usize::MAX);
+        rustix::net::sockopt::set_socket_send_buffer_size(&socket, len).map_err(io::Error::from)?;
+    }
+    socket.set_nonblocking(true)?;
+    Ok(TcpListener::from_std(socket)?)
+}
+
+fn bind_both(port: u16) -> io::Result<LoopbackListener> {
+    let v4 = bind_one((Ipv4Addr::LOCALHOST, port).into());
+    // With port 0 (tests) the second family takes the number that the first was given.
+    let port = v4.as_ref().ok().and_then(|v4| v4.local_addr().ok()).map_or(port, |address| address.port());
+    let v6 = bind_one((Ipv6Addr::LOCALHOST, port).into());
+    let families = match (v4, v6) {
+        (Ok(v4), Ok(v6)) => vec![v4, v6],
+        (Ok(only), Err(missing)) | (Err(missing), Ok(only)) if is_missing_family(&missing) => vec![only],
+        (Err(error), _) | (_, Err(error)) => return Err(error),
+    };
+    Ok(LoopbackListener { port, families })
+}
+
+/// Half a port is an invitation to squat on the other half, so only a family that does not exist may be missing.
+fn is_missing_family(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A listening socket at an address; port 0 is any.
+    fn at(address: impl std::net::ToSocketAddrs) -> std::net::TcpListener {
+        std::net::TcpListener::bind(address).expect("a socket")
+    }
+
+    fn pair() -> (std::net::TcpListener, std::net::TcpListener, u16) {
+        loop {
+            let v4 = at((Ipv4Addr::LOCALHOST, 0));
+            let port = v4.local_addr().expect("an address").port();
+            // Somebody else may have the other half.
+            if let Ok(v6) = std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, port)) {
+                return (v4, v6, port);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn inherited_sockets_are_both_loopback_addresses_on_a_candidate_port() {
+        let (v4, v6, port) = pair();
+        let listener = LoopbackListener::inherit(vec![v6, v4], &[1, port]).expect("the two of one port");
+        assert_eq!((listener.port(), listener.families.len()), (port, 2));
+        let page = tokio::net::TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.expect("a connection");
+        let (_, peer) = listener.accept().await.expect("accepted");
+        assert_eq!(page.local_addr().expect("an address"), peer);
+    }
+
+    #[tokio::test]
+    async fn other_inherited_sockets_are_refused() {
+        let addresses = |sockets: Vec<std::net::TcpListener>, ports: &[u16]| {
+            matches!(LoopbackListener::inherit(sockets, ports), Err(BadInherited::Addresses(_)))
+        };
+        let any = at((Ipv4Addr::UNSPECIFIED, 0));
+        let port = any.local_addr().expect("an address").port();
+        assert!(addresses(vec![any], &[port]), "reachable from elsewhere");
+        let (v4, v6, port) = pair();
+        let everywhere = at((Ipv6Addr::UNSPECIFIED, 0));
+        assert!(addresses(vec![v4, everywhere], &[port]));
+        assert!(addresses(vec![v6], &[port]), "half a port");
+        assert!(addresses(Vec::new(), &[port]));
+        let (v4, _v6, port) = pair();
+        let (other_v4, other_v6, other) = pair();
+        assert!(addresses(vec![v4, other_v6], &[port, other]), "two ports");
+        assert!(addresses(vec![other_v4, at((Ipv4Addr::new(127, 0, 0, 2), 0))], &[port, other]));
+        let (v4, v6, port) = pair();
+        assert!(addresses(vec![v4, v6, at((Ipv4Addr::LOCALHOST, 0))], &[port]), "one too many");
+        let (v4, v6, port) = pair();
+        let error = LoopbackListener::inherit(vec![v4, v6], &[28970]).expect_err("a port where no page looks");
+        assert!(error.to_string().contains(&format!("port {port}, which is none")), "{error}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn an_inherited_socket_that_does_not_listen_is_refused() {
+        let (v4, v6, port) = pair();
+        drop(v6);
+        let socket = TcpSocket::new_v6().expect("a socket");
+        socket.bind((Ipv6Addr::LOCALHOST, port).into()).expect("bound");
+        let silent = std::os::fd::AsFd::as_fd(&socket).try_clone_to_owned().expect("a copy");
+        let refused = LoopbackListener::inherit(vec![v4, silent.into()], &[port]);
+        assert!(matches!(refused, Err(BadInherited::NotListening)), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn half_a_port_is_passed_over() {
+        let squatter = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.expect("squatter");
+        let taken = squatter.local_addr().expect("address").port();
+        let listener = LoopbackListener::bind(&[taken, 0]).expect("the second candidate");
+        assert_ne!(listener.port(), taken);
+        assert_eq!(listener.families.len(), 2);
+        assert!(LoopbackListener::bind(&[taken]).is_err());
+    }
+}

@@ -1,0 +1,7 @@
+//! How a connection gets in: two listening sockets of one port, the doorman at the gate, the places that there are, and whose
+//! process is at the other end. Nothing here knows what is said once a connection is in.
+
+pub(super) mod census;
+pub(super) mod doorman;
+pub(super) mod listener;
+pub(super) mod peer;

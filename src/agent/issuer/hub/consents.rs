@@ -1,0 +1,56 @@
+//! What the person allowed for good, and chose, by origin.
+
+use super::{Hub, HubError};
+use crate::agent::issuer::record::Consent;
+use crate::protocol::consent::ConsentRequest;
+use crate::protocol::grant::Choice;
+use crate::protocol::origin::Origin;
+
+impl Hub {
+    pub(in crate::agent) fn is_remembered(&self, request: &ConsentRequest) -> bool {
+        self.lock().record.consents.iter().any(|c| c.subject == request.subject && c.origin == request.origin)
+    }
+
+    pub(in crate::agent) fn remember(&self, request: &ConsentRequest) -> Result<(), HubError> {
+        let mut inner = self.lock();
+        let mut next = inner.record.clone();
+        let (subject, origin) = (request.subject.clone(), request.origin.clone());
+        next.keep_consent(Consent { subject, origin, since: self.clock.wall() });
+        next.save(&self.folder)?;
+        inner.record = next;
+        Ok(())
+    }
+
+    pub(in crate::agent) fn consents(&self) -> Vec<Consent> {
+        self.lock().record.consents.clone()
+    }
+
+    /// Forgets every consent for an origin; true where there was one.
+    pub(in crate::agent) fn revoke_consents(&self, origin: &Origin) -> Result<bool, HubError> {
+        let mut inner = self.lock();
+        let mut next = inner.record.clone();
+        next.consents.retain(|consent| consent.origin != *origin);
+        let some = next.consents.len() != inner.record.consents.len();
+        next.save(&self.folder)?;
+        inner.record = next;
+        Ok(some)
+    }
+
+    /// What the person chose for an origin.
+    pub(in crate::agent) fn choice(&self, origin: &Origin) -> Option<Choice> {
+        self.lock().record.choices.get(origin).copied()
+    }
+
+    /// Keeps what the person chooses for an origin; `None` is as configured.
+    pub(in crate::agent) fn choose(&self, origin: &Origin, choice: Option<Choice>) -> Result<(), HubError> {
+        let mut inner = self.lock();
+        let mut next = inner.record.clone();
+        match choice {
+            Some(choice) => next.choices.insert(origin.clone(), choice),
+            None => next.choices.remove(origin),
+        };
+        next.save(&self.folder)?;
+        inner.record = next;
+        Ok(())
+    }
+}

@@ -1,0 +1,254 @@
+//! One link from its first frame to its last.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{SinkExt as _, StreamExt as _};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+use super::{Ended, LinkState, is_still, refused_once};
+use crate::agent::core::Core;
+use crate::agent::issuer::client::LinkSocket;
+use crate::agent::issuer::hub::{Hub, HubError};
+use crate::agent::issuer::record::{Account, PendingSignOut};
+use crate::agent::status::AccountInfo;
+use crate::protocol::code::CloseCode;
+use crate::protocol::id::Epoch;
+use crate::protocol::issuer::LinkUrl;
+use crate::protocol::link::{AgentLink, Heard, OPENING_TIMEOUT, PRESENCE_INTERVAL, Profile, SILENCE_MAX, ToServer};
+use crate::protocol::state::{PresenceState, Published};
+use crate::protocol::statement::SignOut;
+
+/// How long a frame may take on its way out, and a goodbye to be answered.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How far ahead of the agent's own epoch the login server's may be.
+const EPOCH_LEAP: u64 = 1 << 32;
+
+/// What pages of the account would be told last.
+type Told = (PresenceState, Epoch);
+
+struct Talk<'a> {
+    socket: LinkSocket,
+    endpoint: LinkUrl,
+    machine: AgentLink,
+    hub: &'a Hub,
+    core: &'a Core,
+    account: &'a Account,
+    /// The presence that was sent last, and when the next may be.
+    told: Option<Told>,
+    next_presence: Instant,
+    /// Sign-outs that were sent and are not answered yet.
+    sent: Vec<PendingSignOut>,
+}
+
+/// Speaks on a link until it ends; says how it ended.
+pub(super) async fn talk(socket: LinkSocket, endpoint: LinkUrl, hub: &Hub, core: &Core, account: &Account) -> Ended {
+    let (machine, told, sent) = Default::default();
+    let next_presence = Instant::now();
+    let mut talk = Talk { socket, endpoint, machine, hub, core, account, told, next_presence, sent };
+    let ended = talk.run().await;
+    if hub.link_state() == LinkState::Up {
+        hub.set_link_state(LinkState::Down);
+    }
+    // Whoever reads on hears it; nobody waits long for that.
+    let _ = timeout(GOODBYE_TIMEOUT, talk.socket.close(None)).await;
+    ended
+}
+
+impl Talk<'_> {
+    async fn run(&mut self) -> Ended {
+        let mut states = self.hub.subscribe();
+        let mut changes = self.hub.changes();
+        let mut deadline = Instant::now() + OPENING_TIMEOUT;
+        loop {
+            let is_live = self.machine == AgentLink::Live;
+            let step = tokio::select! {
+                // In this order: after a switch nothing more is said over the link of the account before.
+                biased;
+                Ok(()) = changes.changed(), if is_live => self.look_again().await,
+                () = sleep_until(deadline) => Err(Ended::Lost),
+                () = presence_due(&mut states, self.told, self.next_presence), if is_live => self.say_presence().await,
+                frame = self.socket.next() => {
+                    if is_live {
+                        deadline = Instant::now() + SILENCE_MAX;
+                    }
+                    match frame {
+                        Some(Ok(frame)) => self.take(frame).await,
+                        _ => Err(Ended::Lost),
+                    }
+                }
+            };
+            match step {
+                Ok(()) if !is_live && self.machine == AgentLink::Live => deadline = Instant::now() + SILENCE_MAX,
+                Ok(()) => {}
+                Err(ended) => return ended,
+            }
+        }
+    }
+
+    async fn take(&mut self, frame: Message) -> Result<(), Ended> {
+        match frame {
+            Message::Text(text) => match self.machine.take(&text) {
+                Ok(heard) => self.follow(heard).await,
+                Err(code) => self.close(code).await,
+            },
+            Message::Binary(_) => self.close(CloseCode::Unsupported).await,
+            Message::Close(frame) => Err(self.closed(frame.as_ref())),
+            // The library answers pings by itself.
+            _ => Ok(()),
+        }
+    }
+
+    async fn follow(&mut self, heard: Heard) -> Result<(), Ended> {
+        let subject = &self.account.subject;
+        match heard {
+            Heard::Hello(nonce) => {
+                let proof = self.hub.sign_link(self.account, self.endpoint.clone(), nonce);
+                let proof = proof.map_err(|error| failed(&error))?;
+                self.send(&ToServer::Open { proof }).await
+            }
+            // Epochs are stepped through one by one: nobody came so far, and the numbers are not to be used up.
+            Heard::Ready { epoch, .. } if epoch.0 > self.hub.published().state.epoch.0.saturating_add(EPOCH_LEAP) => {
+                self.close(CloseCode::Unexpected).await
+            }
+            Heard::Ready { epoch, profile } => {
+                // What was missed comes first: nothing is said of a person who is signed out already.
+                self.changing(|hub| hub.take_epoch(epoch))?;
+                self.take_profile(profile)?;
+                self.hub.set_link_state(LinkState::Up);
+                tracing::info!(issuer = %self.hub.issuer(), "linked to the login server");
+                self.look_again().await
+            }
+            Heard::Profile(profile) => self.take_profile(profile),
+            Heard::SignOutRequest => {
+                tracing::info!(issuer = %self.hub.issuer(), account = %subject, "signed out by the login server");
+                self.changing(|hub| hub.sign_out(subject).map(drop))
+            }
+            // The key is another by now: that one was not revoked.
+            Heard::Revoked if !is_still(self.hub, self.account) => Err(Ended::Switched),
+            Heard::Revoked => {
+                tracing::warn!(
+                    issuer = %self.hub.issuer(),
+                    account = %subject,
+                    "the login server has revoked this computer's device key: the account is removed"
+                );
+                let account = AccountInfo::of(self.hub, self.account.clone(), false).without_picture();
+                self.changing(|hub| hub.remove(subject))?;
+                self.core.account_revoked(account);
+                Err(Ended::Switched)
+            }
+            Heard::SignedOut(epoch) => self.delivered(epoch),
+            Heard::Nothing => Ok(()),
+        }
+    }
+
+    /// Does what may sign the person out.
+    fn changing(&self, change: impl FnOnce(&Hub) -> Result<(), HubError>) -> Result<(), Ended> {
+        let before = self.hub.published().state.epoch;
+        let changed = change(self.hub);
+        self.core.after(self.hub, before);
+        // Gone meanwhile is as good.
+        match changed {
+            Ok(()) | Err(HubError::NoSuchAccount) => Ok(()),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    fn take_profile(&self, profile: Profile) -> Result<(), Ended> {
+        self.changing(|hub| hub.take_profile(&self.account.subject, profile))
+    }
+
+    /// The issuer took a sign-out: it need not be sent again.
+    fn delivered(&mut self, epoch: Epoch) -> Result<(), Ended> {
+        let Some(at) = self.sent.iter().position(|sent| SignOut::epoch_of(&sent.statement) == Some(epoch)) else {
+            return Ok(());
+        };
+        let sent = self.sent.swap_remove(at);
+        tracing::info!(issuer = %self.hub.issuer(), "sign-out delivered over the link");
+        self.hub.delivered(&sent).map_err(|error| failed(&error))
+    }
+
+    /// Something changed: whose link it is, or which sign-outs wait.
+    async fn look_again(&mut self) -> Result<(), Ended> {
+        if !is_still(self.hub, self.account) {
+            return Err(Ended::Switched);
+        }
+        for pending in self.hub.pending_sign_outs() {
+            if !self.sent.contains(&pending) {
+                self.send(&ToServer::Signout { statement: pending.statement.clone() }).await?;
+                self.sent.push(pending);
+            }
+        }
+        Ok(())
+    }
+
+    async fn say_presence(&mut self) -> Result<(), Ended> {
+        let Some(published) = self.hub.published_over(self.account) else { return Err(Ended::Switched) };
+        let told = told_of(&published);
+        self.told = Some(told);
+        self.next_presence = Instant::now() + PRESENCE_INTERVAL;
+        self.send(&ToServer::Presence { presence: told.0, epoch: told.1 }).await
+    }
+
+    async fn send(&mut self, frame: &ToServer) -> Result<(), Ended> {
+        match timeout(SEND_TIMEOUT, self.socket.send(Message::text(frame.encode()))).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Ended::Lost),
+        }
+    }
+
+    /// Closes for a fault of the other side, which will not be another the next time.
+    async fn close(&mut self, code: CloseCode) -> Result<(), Ended> {
+        let frame = CloseFrame { code: code.number().into(), reason: "".into() };
+        let _ = timeout(GOODBYE_TIMEOUT, self.socket.close(Some(frame))).await;
+        let fault = format!("{} does not speak as the link's other end ({})", self.hub.issuer(), code.number());
+        refused_once(self.hub, LinkState::Refused(fault.clone()), &fault);
+        Err(Ended::Refused)
+    }
+
+    /// The server closed.
+    fn closed(&self, frame: Option<&CloseFrame>) -> Ended {
+        match frame.map(|frame| u16::from(frame.code)) {
+            Some(1001 | 1013) => Ended::Crowded,
+            Some(4401) => {
+                let fault =
+                    format!("{} does not take this computer's device key, or its account, any more", self.hub.issuer());
+                refused_once(self.hub, LinkState::NotAccepted, &fault);
+                Ended::Refused
+            }
+            Some(code @ 4400..=4499) => {
+                let why = match code {
+                    4429 => "too much was sent, or another computer uses the same device key",
+                    _ => "something was not as it should be",
+                };
+                let fault = format!("{} closes the link: {why} ({code})", self.hub.issuer());
+                refused_once(self.hub, LinkState::Refused(fault.clone()), &fault);
+                Ended::Refused
+            }
+            _ => Ended::Lost,
+        }
+    }
+}
+
+/// What cannot be done or written down here may go well the next time.
+fn failed(error: &HubError) -> Ended {
+    tracing::error!(%error, "the link has to begin anew");
+    Ended::Lost
+}
+
+fn told_of(published: &Published) -> Told {
+    (published.state.presence, published.state.epoch)
+}
+
+/// Completes once there is a presence to tell that was not told yet, and may be by now.
+async fn presence_due(states: &mut watch::Receiver<Arc<Published>>, told: Option<Told>, not_before: Instant) {
+    if states.wait_for(|published| Some(told_of(published)) != told).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    sleep_until(not_before).await;
+}

@@ -1,0 +1,5 @@
+//! One page's socket: frames, timers and tickets around the protocol's machine, which decides.
+
+pub(super) mod driver;
+pub(super) mod ticket;
+pub(super) mod wire;

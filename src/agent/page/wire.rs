@@ -1,0 +1,229 @@
+//! A WebSocket as the driver wants it: small buffers, counted fragments, a bounded queue, one close.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+
+use crate::protocol::code::CloseCode;
+use crate::protocol::framing::{FragmentCounter, TooManyFragments};
+use crate::protocol::limits::{MESSAGE_MAX_LEN, SEND_QUEUE_MAX_LEN};
+
+/// How long a closing socket waits for the page's own close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The library makes its read buffer in full for each socket, so it is small; longer messages still fit.
+const READ_BUFFER_LEN: usize = 512;
+
+/// What came from the page.
+#[derive(Debug)]
+pub(in crate::agent) enum Event {
+    Text(Utf8Bytes),
+    Binary,
+    Control,
+    /// Everything that was queued is on its way.
+    Sent,
+    /// The page says goodbye, with this code, or 1002 where its own was none that may be sent.
+    Goodbye(Option<u16>),
+    /// The connection is gone.
+    Gone,
+    /// The page broke a rule that is the wire's to watch.
+    Broken(CloseCode),
+}
+
+/// One WebSocket on the agent's side.
+pub(in crate::agent) struct Wire<S> {
+    socket: WebSocketStream<Counted<S>>,
+    unsent: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// Takes over a connection whose upgrade was answered.
+    pub(in crate::agent) async fn new(stream: S) -> Self {
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_LEN)
+            .write_buffer_size(0)
+            .max_write_buffer_size(SEND_QUEUE_MAX_LEN)
+            .max_message_size(Some(MESSAGE_MAX_LEN))
+            .max_frame_size(Some(MESSAGE_MAX_LEN));
+        let counted = Counted { stream, fragments: FragmentCounter::default() };
+        let socket = WebSocketStream::from_raw_socket(counted, Role::Server, Some(config)).await;
+        Self { socket, unsent: false }
+    }
+
+    /// Queues a text message; `Err` where too much waits already.
+    pub(in crate::agent) fn send(&mut self, text: &str) -> Result<(), CloseCode> {
+        if let Err(Error::WriteBufferFull(_)) = self.socket.start_send_unpin(Message::text(text)) {
+            return Err(CloseCode::OverLimit);
+        }
+        // Most messages go out at once. Any fault, and any rest, is the next event's.
+        let mut cx = Context::from_waker(futures::task::noop_waker_ref());
+        self.unsent = !matches!(self.socket.poll_flush_unpin(&mut cx), Poll::Ready(Ok(())));
+        Ok(())
+    }
+
+    /// Whether something waits for the page to read.
+    pub(in crate::agent) const fn has_unsent(&self) -> bool {
+        self.unsent
+    }
+
+    /// The next thing from the page; what is queued goes out meanwhile. Safe to drop and call again.
+    pub(in crate::agent) async fn event(&mut self) -> Event {
+        poll_fn(|cx| {
+            if self.unsent {
+                match self.socket.poll_flush_unpin(cx) {
+                    Poll::Ready(Ok(())) => {
+                        self.unsent = false;
+                        return Poll::Ready(Event::Sent);
+                    }
+                    Poll::Ready(Err(error)) => return Poll::Ready(event_of(&error)),
+                    Poll::Pending => {}
+                }
+            }
+            self.socket.poll_next_unpin(cx).map(|message| match message {
+                None => Event::Gone,
+                Some(Ok(Message::Close(frame))) => Event::Goodbye(frame.map(|frame| frame.code.into())),
+                Some(Ok(Message::Text(text))) => Event::Text(text),
+                Some(Ok(Message::Binary(_))) => Event::Binary,
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
+                    // The library has queued the answer to a ping.
+                    self.unsent = true;
+                    Event::Control
+                }
+                Some(Err(error)) => event_of(&error),
+            })
+        })
+        .await
+    }
+
+    /// Answers the page's goodbye with the same code and no reason, and waits a moment for the page to hang up.
+    pub(in crate::agent) async fn answer_goodbye(mut self, code: Option<u16>) {
+        let answer = async {
+            // The library would answer with a reason of its own, or the page's. Behind a frame that is half sent there is no
+            // other way.
+            if self.unsent {
+                while self.socket.next().await.is_some_and(|message| message.is_ok()) {}
+                return;
+            }
+            let frame = match code {
+                Some(code) => [&[0x88, 2], &code.to_be_bytes()[..]].concat(),
+                None => vec![0x88, 0],
+            };
+            let stream = &mut self.socket.get_mut().stream;
+            if stream.write_all(&frame).await.is_ok() && stream.shutdown().await.is_ok() {
+                drain(stream).await;
+            }
+        };
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, answer).await;
+    }
+
+    /// Closes with a code and no reason, and gives the page a moment to hear it.
+    pub(in crate::agent) async fn close(mut self, code: CloseCode) {
+        let frame = CloseFrame { code: code.number().into(), reason: Utf8Bytes::from_static("") };
+        let goodbye = async {
+            // After a broken frame the library still writes, but reads no more: what the page goes on sending is drained
+            // below it, because a reset would take the close frame away from the page.
+            if self.socket.close(Some(frame)).await.is_ok() {
+                while self.socket.next().await.is_some_and(|message| message.is_ok()) {}
+            }
+            let stream = &mut self.socket.get_mut().stream;
+            if stream.shutdown().await.is_ok() {
+                drain(stream).await;
+            }
+        };
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, goodbye).await;
+    }
+}
+
+/// Reads and forgets until the other side closes; the caller bounds the time.
+pub(in crate::agent) async fn drain(stream: &mut (impl AsyncRead + Unpin)) {
+    let mut waste = [0; 1024];
+    while stream.read(&mut waste).await.is_ok_and(|read| read > 0) {}
+}
+
+fn event_of(error: &Error) -> Event {
+    match error {
+        Error::Io(error) if error.get_ref().is_some_and(|e| e.is::<TooManyFragments>()) => {
+            Event::Broken(CloseCode::Unexpected)
+        }
+        Error::ConnectionClosed | Error::AlreadyClosed | Error::Io(_) => Event::Gone,
+        Error::Capacity(_) => Event::Broken(CloseCode::TooBig),
+        Error::Utf8(_) => Event::Broken(CloseCode::InvalidUtf8),
+        Error::WriteBufferFull(_) => Event::Broken(CloseCode::OverLimit),
+        _ => Event::Broken(CloseCode::ProtocolError),
+    }
+}
+
+/// The stream below the WebSocket, with the fragments in it counted.
+struct Counted<S> {
+    stream: S,
+    fragments: FragmentCounter,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        Poll::Ready(self.fragments.take(&buf.filled()[before..]).map_err(io::Error::other))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A socket whose page has room for one byte and does not read.
+    async fn unread() -> (Wire<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
+        let (page, agent) = tokio::io::duplex(1);
+        (Wire::new(agent).await, page)
+    }
+
+    /// A message that takes so many bytes on the wire.
+    fn message(frame_len: usize) -> String {
+        // RFC 6455 section 5.2: two bytes of header, and two more for lengths over 125.
+        "x".repeat(frame_len - if frame_len > 127 { 4 } else { 2 })
+    }
+
+    #[tokio::test]
+    async fn sixty_four_kilobytes_wait_for_a_page_that_does_not_read_and_not_a_byte_more() {
+        assert_eq!(SEND_QUEUE_MAX_LEN, 65_536);
+        let (mut wire, mut page) = unread().await;
+        // One byte of the first message is on its way at once.
+        assert_eq!(wire.send(&message(1025)), Ok(()));
+        for _ in 0..63 {
+            assert_eq!(wire.send(&message(1024)), Ok(()));
+        }
+        assert!(wire.has_unsent());
+        assert_eq!(wire.send(&message(2)), Err(CloseCode::OverLimit), "64 KiB wait already");
+        // The page reads them, and it goes on.
+        let reading = tokio::spawn(async move {
+            let mut all = vec![0; 65 * 1024];
+            while page.read(&mut all).await.is_ok_and(|read| read > 0) {}
+        });
+        assert!(matches!(wire.event().await, Event::Sent));
+        assert_eq!(wire.send(&message(1024)), Ok(()));
+        drop(wire);
+        reading.await.expect("read to the end");
+    }
+}

@@ -1,0 +1,328 @@
+//! Asking the person (protocol section 4.3): one prompt at a time in all, three in ten minutes for an origin, a minute to
+//! answer. What an answer is good for is [`crate::protocol::consent`]'s to say.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+
+use super::pass::Passes;
+use crate::agent::audit::{Act, Audit, Outcome};
+use crate::agent::issuer::hub::{Hub, HubError};
+use crate::clock::Clock;
+use crate::crypto;
+use crate::protocol::code::RefusalCode;
+use crate::protocol::consent::{ConsentRequest, Consented};
+use crate::protocol::grant::ConsentMode;
+use crate::protocol::id::{Epoch, PageMark, Subject};
+use crate::protocol::limits::{CONSENT_TIMEOUT, PROMPT_WINDOW, PROMPTS_PER_WINDOW};
+use crate::protocol::origin::Origin;
+use crate::protocol::time::Moment;
+
+/// What a prompt shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt {
+    /// Where the person would be signed in.
+    pub origin: Origin,
+    /// Who would be signed in: the issuer's name for the account.
+    pub subject: Subject,
+    /// The person's name.
+    pub name: String,
+    /// Two digits that the page shows too.
+    pub code: String,
+    /// The program at the other end, as the system tells of it: "Firefox". `None` where it cannot be told.
+    pub browser: Option<String>,
+    /// Whether the answer may be remembered for this origin.
+    pub can_remember: bool,
+}
+
+/// What a page asks consent for.
+pub(in crate::agent) struct Asking {
+    /// Its origin.
+    pub(in crate::agent) origin: Origin,
+    /// How the configuration has the person asked for that origin.
+    pub(in crate::agent) mode: ConsentMode,
+    /// The epoch of the state that the person saw on the card.
+    pub(in crate::agent) epoch: Epoch,
+    /// The mark of a page that the person opened from the client.
+    pub(in crate::agent) mark: Option<PageMark>,
+    /// Finds out which program is at the other end. It may take some milliseconds.
+    pub(in crate::agent) browser: BoxFuture<'static, Option<String>>,
+}
+
+/// What came of a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The person agreed; `remember`: for this origin from now on.
+    Allow {
+        /// Whether to ask again next time.
+        remember: bool,
+    },
+    /// The person did not agree.
+    Deny,
+    /// Nobody could be asked.
+    Unavailable,
+}
+
+/// Somebody who can ask the person: a connected client, or the embedding application.
+///
+/// A prompt is open for as long as the future of [`Asker::ask`] is; dropping it takes the prompt away. A prompt should
+/// ignore input for its first half second, so that nobody answers it by accident.
+#[async_trait]
+pub trait Asker: Send + Sync {
+    /// Whether there is somebody to show a prompt just now.
+    fn is_available(&self) -> bool;
+
+    /// Shows a prompt and waits for the answer.
+    async fn ask(&self, prompt: Prompt) -> Answer;
+}
+
+/// Gets consents.
+pub(in crate::agent) struct Consents {
+    askers: Vec<Arc<dyn Asker>>,
+    clock: Arc<dyn Clock>,
+    audit: Arc<Audit>,
+    /// Pages that the person opened from the client.
+    pub(in crate::agent) passes: Passes,
+    prompting: AtomicBool,
+    recent: Mutex<HashMap<Origin, Vec<Moment>>>,
+}
+
+impl Consents {
+    /// Asks through the first of `askers` that is available and able to.
+    pub(in crate::agent) fn new(askers: Vec<Arc<dyn Asker>>, clock: Arc<dyn Clock>, audit: Arc<Audit>) -> Self {
+        Self {
+            askers,
+            clock,
+            audit,
+            passes: Passes::default(),
+            prompting: AtomicBool::new(false),
+            recent: Mutex::default(),
+        }
+    }
+
+    /// Gets the consent for signing the account of the epoch in; `opened` is told the digits once a prompt is open.
+    pub(in crate::agent) async fn obtain(
+        &self,
+        hub: &Hub,
+        asking: Asking,
+        opened: impl FnOnce(String) + Send,
+    ) -> Result<Consented, RefusalCode> {
+        let Asking { origin, mode, epoch, mark, browser } = asking;
+        let (request, account) = hub.consent_request(&origin, epoch).map_err(|error| code_of(&error))?;
+        let mode = mode.narrowed(hub.choice(&origin));
+        // Where each sign-in is to be asked for, opening the page is no answer.
+        let is_opened = |mark: &PageMark| self.passes.redeem(&origin, epoch, mark, self.clock.now());
+        if mode != ConsentMode::Always && mark.as_ref().is_some_and(is_opened) {
+            self.note(&request, Outcome::Opened, false);
+            return Ok(Consented::by_opening(&request));
+        }
+        let remembered = hub.is_remembered(&request);
+        if let Some(consented) = Consented::without_prompt(&request, mode, remembered) {
+            let outcome = if mode == ConsentMode::Page { Outcome::Page } else { Outcome::Remembered };
+            self.note(&request, outcome, remembered);
+            return Ok(consented);
+        }
+        if !self.askers.iter().any(|asker| asker.is_available()) {
+            tracing::warn!(
+                %origin,
+                "nobody can ask the person: no client is connected, and the agent has neither a desktop nor a terminal to \
+                 ask in, or is not to (see ask and consent in agent.toml)"
+            );
+            self.note(&request, Outcome::Unavailable, false);
+            return Err(RefusalCode::Unavailable);
+        }
+        let _place = self.take_place(&origin)?;
+        // Found out first: once the page has heard of a prompt, there is one.
+        let browser = browser.await;
+        let code = two_digits();
+        opened(code.clone());
+        let mut asked = Asked { audit: &self.audit, request: &request, answered: false };
+        let (subject, can_remember) = (account.subject, mode == ConsentMode::Prompt);
+        let prompt = Prompt { origin: origin.clone(), subject, name: account.name, code, browser, can_remember };
+        let answer = tokio::time::timeout(CONSENT_TIMEOUT, self.ask(prompt)).await;
+        asked.answered = true;
+        tracing::info!(%origin, ?answer, "the person was asked");
+        let (outcome, remember) = match answer {
+            Ok(Answer::Allow { remember }) => (Outcome::Allowed, remember && can_remember),
+            Ok(Answer::Deny) => (Outcome::Denied, false),
+            Ok(Answer::Unavailable) => (Outcome::Unavailable, false),
+            Err(_) => (Outcome::Timeout, false),
+        };
+        self.note(&request, outcome, remember);
+        let consented = match outcome {
+            Outcome::Timeout => return Err(RefusalCode::Timeout),
+            Outcome::Unavailable => return Err(RefusalCode::Unavailable),
+            outcome => Consented::from_answer(&request, outcome == Outcome::Allowed).ok_or(RefusalCode::Denied)?,
+        };
+        if remember && let Err(error) = hub.remember(&request) {
+            tracing::warn!(%error, "the consent could not be remembered; the person will be asked again");
+        }
+        Ok(consented)
+    }
+
+    fn note(&self, request: &ConsentRequest, outcome: Outcome, remembered: bool) {
+        let line = consent_line(request, outcome, remembered);
+        match outcome {
+            // The person was asked, three times in ten minutes at most.
+            Outcome::Allowed | Outcome::Denied | Outcome::Timeout | Outcome::Opened => self.audit.note(line),
+            _ => self.audit.note_caused(&request.origin, line),
+        }
+    }
+
+    /// Asks through the first who can; one who finds that it cannot after all passes the question on.
+    async fn ask(&self, prompt: Prompt) -> Answer {
+        for asker in self.askers.iter().filter(|asker| asker.is_available()) {
+            match asker.ask(prompt.clone()).await {
+                Answer::Unavailable => {}
+                answer => return answer,
+            }
+        }
+        Answer::Unavailable
+    }
+
+    fn take_place(&self, origin: &Origin) -> Result<Place<'_>, RefusalCode> {
+        if self.prompting.swap(true, Ordering::AcqRel) {
+            return Err(RefusalCode::Busy);
+        }
+        let place = Place(&self.prompting);
+        let now = self.clock.now();
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.retain(|_, times| {
+            times.retain(|at| now.since(*at) < PROMPT_WINDOW);
+            !times.is_empty()
+        });
+        let times = recent.entry(origin.clone()).or_default();
+        if times.len() >= PROMPTS_PER_WINDOW {
+            tracing::warn!(%origin, "asked too often: this origin has had its three prompts in ten minutes");
+            return Err(RefusalCode::Busy);
+        }
+        times.push(now);
+        Ok(place)
+    }
+}
+
+fn consent_line(request: &ConsentRequest, outcome: Outcome, remembered: bool) -> Act {
+    let ConsentRequest { origin, issuer, subject, .. } = request.clone();
+    Act::Consent { issuer, origin, account: subject, outcome, remembered }
+}
+
+/// A prompt that is open. Where nobody waits for the answer any more, that is written down too.
+struct Asked<'a> {
+    audit: &'a Audit,
+    request: &'a ConsentRequest,
+    answered: bool,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.audit.note(consent_line(self.request, Outcome::Withdrawn, false));
+        }
+    }
+}
+
+/// The place of the one open prompt.
+struct Place<'a>(&'a AtomicBool);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// How a page hears of what the hub could not do.
+pub(in crate::agent) const fn code_of(error: &HubError) -> RefusalCode {
+    match error {
+        HubError::Changed => RefusalCode::Switched,
+        HubError::SignedOut => RefusalCode::SignedOut,
+        _ => RefusalCode::Unavailable,
+    }
+}
+
+/// Two digits, each pair from 10 to 99 as likely as the other.
+fn two_digits() -> String {
+    loop {
+        let [byte] = crypto::random::<1>();
+        if byte < 180 {
+            return (10 + byte % 90).to_string();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::agent::issuer::client::{Enrolled, IssuerClient};
+    use crate::agent::issuer::keystore::{FileKeyStore, KeyStore as _};
+    use crate::clock::ManualClock;
+    use crate::crypto::Algorithm;
+    use crate::protocol::issuer::Issuer;
+    use crate::protocol::time::UnixMillis;
+
+    /// Somebody who thinks for so long before saying yes.
+    struct Slow(std::time::Duration);
+
+    #[async_trait]
+    impl Asker for Slow {
+        fn is_available(&self) -> bool {
+            true
+        }
+
+        async fn ask(&self, _: Prompt) -> Answer {
+            tokio::time::sleep(self.0).await;
+            Answer::Allow { remember: true }
+        }
+    }
+
+    /// A hub without a network, and somebody who is signed in.
+    fn hub(folder: &std::path::Path, clock: &Arc<dyn Clock>, audit: &Arc<Audit>) -> Hub {
+        let issuer: Issuer = "https://login.example".parse().expect("an issuer");
+        let client = IssuerClient::new(issuer.clone(), None, Arc::clone(clock)).expect("a client");
+        let keys = Arc::new(FileKeyStore::new(folder.join("keys"), Algorithm::Es256).expect("a key store"));
+        let key = keys.create().expect("a key");
+        let hub =
+            Hub::load(client, issuer, folder.to_owned(), keys, Arc::clone(clock), Arc::clone(audit)).expect("a hub");
+        let enrolled = serde_json::json!({ "device": "d", "subject": "s", "name": "Ada", "epoch": 0 });
+        let enrolled: Enrolled = serde_json::from_value(enrolled).expect("an enrolment");
+        hub.enrolled(enrolled, key).expect("enrolled");
+        hub
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_prompt_is_open_for_a_minute_and_then_makes_way_for_the_next() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(UnixMillis(0)));
+        let audit = Arc::new(Audit::open(folder.path(), Arc::clone(&clock)).expect("an audit log"));
+        let hub = hub(folder.path(), &clock, &audit);
+        let origin: Origin = "https://app.example".parse().expect("an origin");
+        let a_moment = std::time::Duration::from_millis(1);
+        for (thinks_for, given) in [(CONSENT_TIMEOUT + a_moment, false), (CONSENT_TIMEOUT - a_moment, true)] {
+            let consents = Consents::new(vec![Arc::new(Slow(thinks_for))], Arc::clone(&clock), Arc::clone(&audit));
+            let asked = Instant::now();
+            let asking = || Asking {
+                origin: origin.clone(),
+                mode: ConsentMode::Prompt,
+                epoch: Epoch(0),
+                mark: None,
+                browser: Box::pin(std::future::ready(None)),
+            };
+            let obtain = || consents.obtain(&hub, asking(), |_| ());
+            let (first, second) = tokio::join!(obtain(), obtain());
+            assert_eq!(second, Err(RefusalCode::Busy), "one prompt in all");
+            assert_eq!(asked.elapsed(), thinks_for.min(CONSENT_TIMEOUT));
+            match first {
+                Ok(_) => assert!(given),
+                Err(code) => assert_eq!((code, given), (RefusalCode::Timeout, false)),
+            }
+            // A yes that came too late is none: nothing was remembered of it.
+            assert_eq!(hub.consents().len(), usize::from(given));
+            assert!(consents.take_place(&origin).is_ok(), "the place of the prompt is free again");
+        }
+        assert_eq!(CONSENT_TIMEOUT.as_secs(), 60);
+    }
+}
