@@ -6,6 +6,8 @@ pub(crate) mod browser;
 pub(crate) mod harbor;
 #[cfg(unix)]
 pub(crate) mod home;
+#[cfg(target_os = "linux")]
+pub(crate) mod memory;
 #[cfg(unix)]
 pub(crate) mod nginx;
 pub(crate) mod places;

@@ -19,13 +19,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::raw::{Raw, masked, text, upgrade};
+use crate::support::memory;
 use crate::support::places::free_places;
 use crate::support::world::{Server, TestBrowser, TestPage};
 
 /// Hostile connections, each made again as soon as it ends.
 const ATTACKERS: usize = 1_000;
-/// What the agent may use of memory of its own at its worst, in KiB. The pages of the program's file, which grow with what is
-/// compiled in and not with what attackers do, are not counted.
+/// What the agent may use of memory of its own at its worst, in KiB.
 const CEILING_KIB: u64 = 16 * 1024;
 /// Kinds of harm.
 const KINDS: usize = 11;
@@ -72,9 +72,7 @@ impl Fortress {
 
     /// The memory that the agent has of its own now, in KiB.
     fn memory_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it lives");
-        let anonymous = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("memory of its own");
-        anonymous.trim().trim_end_matches(" kB").parse().expect("a number")
+        memory::own_kib(self.process.id())
     }
 }
 

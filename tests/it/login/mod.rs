@@ -22,7 +22,7 @@ mod openapi;
 mod own_sessions;
 mod pages;
 mod presence;
-mod program;
+pub(crate) mod program;
 mod public;
 mod redeem;
 mod reload;
@@ -87,6 +87,7 @@ pub(crate) fn no_limits() -> RateLimits {
         account_per_minute: u32::MAX,
         challenge_per_minute: u32::MAX,
         wrong_keys_per_minute: u32::MAX,
+        connections: u32::MAX,
         links: u32::MAX,
         trusted_proxies: Vec::new(),
     }

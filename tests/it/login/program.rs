@@ -3,7 +3,7 @@
 #![expect(clippy::print_stderr, reason = "the log of a program that failed")]
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use super::http::Call;
@@ -15,7 +15,17 @@ use crate::support::trace;
 pub(crate) struct Program {
     pub(crate) address: SocketAddr,
     folder: tempfile::TempDir,
+    log: Log,
     child: Child,
+}
+
+/// Where a program's log goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Log {
+    /// Where the test can read it.
+    File,
+    /// With all that is logged, to be searched for secrets; nowhere without a trace.
+    Trace,
 }
 
 impl Program {
@@ -29,6 +39,17 @@ impl Program {
 
     /// Starts it with files in its folder, and waits for nothing.
     pub(crate) fn begin(lines: &str, files: &[(&str, &str)]) -> Self {
+        Self::begin_with(lines, files, Log::File)
+    }
+
+    /// Starts it with files in its folder and waits until it is ready. What it logs is searched for secrets.
+    pub(crate) async fn start_traced(lines: &str, files: &[(&str, &str)]) -> Self {
+        let program = Self::begin_with(lines, files, Log::Trace);
+        until("a server that is ready", || async { program.is_ready().await }).await;
+        program
+    }
+
+    fn begin_with(lines: &str, files: &[(&str, &str)], log: Log) -> Self {
         trace::start();
         trace::note(SERVICE_KEY);
         let folder = tempfile::tempdir().expect("a folder");
@@ -40,11 +61,20 @@ impl Program {
             std::fs::write(path(name), content).expect("written");
         }
         std::fs::write(path("server.toml"), Self::toml(address, lines)).expect("written");
-        let log = std::fs::File::create(path("log")).expect("a log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_loopkey"));
-        command.args(["serve", "--config", "server.toml"]).current_dir(folder.path()).env("LOOPKEY_LOG", "info");
-        let child = command.stdin(Stdio::null()).stderr(log).spawn().expect("the program starts");
-        Self { address, folder, child }
+        let child = launch(folder.path(), log);
+        Self { address, folder, log, child }
+    }
+
+    /// Starts it again after it was killed, and waits until it is ready.
+    pub(crate) async fn start_again(&mut self) {
+        self.child = launch(self.folder.path(), self.log);
+        until("a server that is ready", || async { self.is_ready().await }).await;
+    }
+
+    /// The memory that it has of its own, in KiB.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn memory_kib(&self) -> u64 {
+        crate::support::memory::own_kib(self.child.id())
     }
 
     fn toml(address: SocketAddr, lines: &str) -> String {
@@ -93,10 +123,23 @@ impl Program {
     }
 }
 
+fn launch(folder: &Path, log: Log) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loopkey"));
+    command.args(["serve", "--config", "server.toml"]).current_dir(folder).stdin(Stdio::null());
+    match log {
+        Log::File => {
+            let log = std::fs::File::create(folder.join("log")).expect("a log");
+            command.env("LOOPKEY_LOG", "info").stderr(log);
+        }
+        Log::Trace => drop(trace::of_child(command.env("LOOPKEY_LOG", "off"))),
+    }
+    command.spawn().expect("the program starts")
+}
+
 impl Drop for Program {
     fn drop(&mut self) {
         self.kill();
-        if std::thread::panicking() {
+        if std::thread::panicking() && self.log == Log::File {
             eprintln!("the log of the login server at {}:\n{}", self.address, self.log());
         }
     }

@@ -100,6 +100,11 @@ pub(super) async fn people(server: &Server, count: usize) -> Vec<Device> {
 impl Load {
     /// Begins: people come in at either door, and may post their tokens at the other.
     pub(super) fn start(doors: [SocketAddr; 2], people: Vec<Device>) -> Self {
+        Self::start_with(doors, people, PEOPLE)
+    }
+
+    /// Begins with so many who sign in at a time.
+    pub(super) fn start_with(doors: [SocketAddr; 2], people: Vec<Device>, at_a_time: usize) -> Self {
         let shared = Arc::new(Shared {
             doors,
             devices: Mutex::new(people.into()),
@@ -110,7 +115,7 @@ impl Load {
             ending: AtomicBool::new(false),
         });
         let (mut honest, mut attacker) = (JoinSet::new(), JoinSet::new());
-        for number in 0..PEOPLE {
+        for number in 0..at_a_time {
             let shared = Arc::clone(&shared);
             honest.spawn(async move { shared.sign_in_in_turn(number).await });
         }
@@ -126,11 +131,26 @@ impl Load {
         let mut counted = self.shared.logins.subscribe();
         let enough = *counted.borrow() + logins;
         let counting = timeout(PATIENCE, counted.wait_for(|now| *now >= enough));
+        let counted = self.meanwhile(counting).await;
+        drop(counted.expect("sign-ins go on").expect("counted"));
+    }
+
+    /// Goes on for so long.
+    pub(super) async fn go_on_for(&mut self, time: Duration) {
+        self.meanwhile(sleep(time)).await;
+    }
+
+    /// How many have signed in so far.
+    pub(super) fn logins(&self) -> usize {
+        *self.shared.logins.borrow()
+    }
+
+    async fn meanwhile<T>(&mut self, waiting: impl Future<Output = T>) -> T {
         tokio::select! {
             // Whoever ends before the end has panicked.
             ended = self.people.join_next() => panic!("somebody did not get in: {ended:?}"),
             ended = self.attacker.join_next() => panic!("the attacker gave up: {ended:?}"),
-            counted = counting => drop(counted.expect("sign-ins go on").expect("counted")),
+            done = waiting => done,
         }
     }
 

@@ -8,6 +8,8 @@ mod control;
 mod cut_off;
 mod killed;
 mod load;
+#[cfg(target_os = "linux")]
+mod minute;
 mod postgres;
 mod proxy;
 mod redis;
@@ -19,6 +21,7 @@ use loopkey::crypto::Secret;
 use loopkey::store::{SharedStore, StoreUrl};
 
 use crate::login::Server;
+use crate::login::program::Program;
 
 /// Seals the challenge keys.
 const SEALING_SECRET: &str = "thirty-two bytes that the replicas alone know";
@@ -42,4 +45,13 @@ async fn two_servers(addresses: [&str; 2], replicas: u8, clock: &Arc<ManualClock
     let [first, second] = addresses;
     let first = Server::start_with(open(first, replicas, clock.clone()).await, clock.clone()).await;
     [first, Server::start_with(open(second, replicas, clock.clone()).await, clock.clone()).await]
+}
+
+/// A login server as it is delivered, a process of its own, on a store of which so many replicas must have what is acknowledged.
+async fn program(store: &str, replicas: u8) -> Program {
+    let lines = format!(
+        "store = \"{store}\"\n[shared_store]\nsecret_file = \"secret\"\nreplicas = {replicas}\n\
+         [limits]\naddress_per_minute = 1000000"
+    );
+    Program::start_traced(&lines, &[("secret", SEALING_SECRET)]).await
 }

@@ -25,7 +25,7 @@ const LOGINS: usize = 25;
 const NAME: &str = "standby";
 
 /// A primary and its standby, each at its place in the address that login servers have.
-struct Quorum {
+pub(super) struct Quorum {
     primary: Postgres,
     standby: Postgres,
     places: [Proxy; 2],
@@ -33,7 +33,7 @@ struct Quorum {
 }
 
 impl Quorum {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let primary = Postgres::start(&[]);
         let database = primary.database();
         // Written before the standby is copied, which is to demand the same when it is the primary.
@@ -45,13 +45,13 @@ impl Quorum {
         Self { primary, standby, places, database }
     }
 
-    fn address(&self) -> String {
+    pub(super) fn address(&self) -> String {
         let [first, second] = self.places.each_ref().map(Proxy::port);
         format!("postgres://postgres@127.0.0.1:{first},127.0.0.1:{second}/{}", self.database)
     }
 
     /// The primary dies, and the standby takes its place. It acknowledges nothing until it has a standby of its own.
-    fn fail_over(self) -> Self {
+    pub(super) fn fail_over(self) -> Self {
         self.primary.kill();
         self.standby.promote();
         let standby = Postgres::standby_of(&self.standby, NAME);
