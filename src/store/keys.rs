@@ -24,20 +24,25 @@ pub(super) struct MadeKey {
     pub(super) key: Arc<dyn Signer>,
 }
 
+impl MadeKey {
+    /// A new one, kept nowhere.
+    pub(super) fn generate(algorithm: Algorithm, now: Timestamp) -> Result<Self, StoreError> {
+        let (key, _) = SoftwareKey::generate(algorithm).map_err(StoreError::new)?;
+        Ok(Self { made_at: now, key: Arc::new(key) })
+    }
+}
+
+impl std::fmt::Debug for MadeKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("MadeKey").field(&self.key.public().id()).finish()
+    }
+}
+
 /// The challenge keys: one signs, all verify.
 #[derive(Clone)]
 pub struct ChallengeSigners(Vec<MadeKey>);
 
 impl ChallengeSigners {
-    /// Keys that live no longer than this process.
-    ///
-    /// # Errors
-    /// [`StoreError`] where no key can be made.
-    pub fn ephemeral(algorithm: Algorithm) -> Result<Self, StoreError> {
-        let (key, _) = SoftwareKey::generate(algorithm).map_err(StoreError::new)?;
-        Ok(Self(vec![MadeKey { made_at: Timestamp(0), key: Arc::new(key) }]))
-    }
-
     /// Of keys that are given newest first, those that matter now: what is newer than the signing key, that one, and the one
     /// before, whose challenges are still about. At least one must be given.
     pub(super) fn in_use(keys: Vec<MadeKey>, now: Timestamp) -> Self {
@@ -96,7 +101,7 @@ pub(super) fn rotate(folder: &Path, algorithm: Algorithm, now: Timestamp) -> Res
 pub(super) const FOLDER: &str = "challenge-keys";
 
 /// Keys that are read: more would mean that somebody rotates them more often than they can come into use.
-const READ_AT_MOST: usize = 64;
+pub(super) const READ_AT_MOST: usize = 64;
 
 /// Whether a file is a challenge key, by its name.
 pub(super) fn is_key_file(path: &Path) -> bool {

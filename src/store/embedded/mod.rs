@@ -6,6 +6,7 @@
 
 mod accounts;
 pub mod backup;
+mod challenge_keys;
 mod columns;
 mod devices;
 mod fault;
@@ -17,7 +18,7 @@ mod sessions;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::Connection;
@@ -37,6 +38,7 @@ use crate::keyfile::{FolderLock, KeyFileError};
 use crate::protocol::id::{ChallengeId, DeviceId, Epoch, Incarnation, Subject};
 use crate::protocol::time::Timestamp;
 use crate::verify::mark::{FirstUse, MarkError, Marks};
+use challenge_keys::Keys;
 use readers::Readers;
 use writer::Writer;
 
@@ -86,16 +88,6 @@ pub struct Embedded {
     hints: Hints,
     _lock: Option<FolderLock>,
 }
-
-/// Where the challenge keys are.
-#[derive(Debug)]
-enum Keys {
-    /// With the turn of whoever reads or makes keys there.
-    Folder(PathBuf, Arc<Mutex<()>>),
-    /// Made when they are first asked for, and gone with the store.
-    Memory(std::sync::OnceLock<ChallengeSigners>),
-}
-
 impl Embedded {
     /// Opens the store of a folder, which is made where it is missing. Blocks.
     ///
@@ -138,7 +130,7 @@ impl Embedded {
             readers: None,
             marks: Marks::new(Arc::clone(&clock)),
             clock,
-            keys: Keys::Memory(std::sync::OnceLock::new()),
+            keys: Keys::Memory(Arc::default()),
             hints: Hints::default(),
             _lock: None,
         })
@@ -193,35 +185,11 @@ impl Store for Embedded {
     }
 
     async fn challenge_signers(&self, algorithm: Algorithm) -> Result<ChallengeSigners, StoreError> {
-        match &self.keys {
-            Keys::Folder(folder, turn) => {
-                let (folder, turn, now) = (folder.clone(), Arc::clone(turn), self.clock.timestamp());
-                let load = move || {
-                    let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-                    keys::load(&folder, algorithm, now)
-                };
-                tokio::task::spawn_blocking(load).await.map_err(StoreError::new)?
-            }
-            Keys::Memory(made) => match made.get() {
-                Some(signers) => Ok(signers.clone()),
-                None => {
-                    let signers = ChallengeSigners::ephemeral(algorithm)?;
-                    Ok(made.get_or_init(|| signers).clone())
-                }
-            },
-        }
+        self.keys.load(algorithm, self.clock.timestamp()).await
     }
 
     async fn rotate_challenge_key(&self, algorithm: Algorithm) -> Result<(), StoreError> {
-        let Keys::Folder(folder, turn) = &self.keys else {
-            return Err(StoreError::new("a store in memory keeps one challenge key as long as it lives"));
-        };
-        let (folder, turn, now) = (folder.clone(), Arc::clone(turn), self.clock.timestamp());
-        let rotate = move || {
-            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-            keys::rotate(&folder, algorithm, now)
-        };
-        tokio::task::spawn_blocking(rotate).await.map_err(StoreError::new)??;
+        self.keys.rotate(algorithm, self.clock.timestamp()).await?;
         let record = |c: &Connection, now| columns::record(c, now, Audited::ChallengeKeyRotated, None, None, "");
         self.write(record).await
     }

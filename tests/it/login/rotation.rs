@@ -23,8 +23,17 @@ async fn published(server: &Server) -> usize {
 
 #[tokio::test]
 async fn a_rotation_overlaps_and_needs_no_restart() {
-    let (folder, clock) = (tempfile::tempdir().expect("a folder"), clock());
-    let url = StoreUrl::Embedded(folder.path().join("store"));
+    let folder = tempfile::tempdir().expect("a folder");
+    rotates(StoreUrl::Embedded(folder.path().join("store"))).await;
+}
+
+#[tokio::test]
+async fn a_rotation_overlaps_in_memory_too() {
+    rotates(StoreUrl::Memory).await;
+}
+
+async fn rotates(url: StoreUrl) {
+    let clock = clock();
     let store = loopkey::store::open(&url, clock.clone()).await.expect("store");
     let server = Server::start_with(store, clock.clone()).await;
     let device = Device::enrol(&server, "ada").await;
