@@ -1,5 +1,6 @@
 //! `GET /v1/link`: the test is the agent.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
@@ -30,14 +31,18 @@ pub(super) struct TestLink {
 }
 
 /// The status that refuses a link, or the link.
-async fn upgrade(server: &Server, subprotocol: &str, origin: Option<&str>) -> Result<WebSocketStream<TcpStream>, u16> {
-    let url = format!("ws://{}/loopkey/v1/link", server.address);
+async fn upgrade(
+    address: SocketAddr,
+    subprotocol: &str,
+    origin: Option<&str>,
+) -> Result<WebSocketStream<TcpStream>, u16> {
+    let url = format!("ws://{address}/loopkey/v1/link");
     let mut request = url.into_client_request().expect("a request");
     request.headers_mut().insert("Sec-WebSocket-Protocol", subprotocol.parse().expect("a header"));
     if let Some(origin) = origin {
         request.headers_mut().insert("Origin", origin.parse().expect("a header"));
     }
-    let stream = TcpStream::connect(server.address).await.expect("connected");
+    let stream = TcpStream::connect(address).await.expect("connected");
     match tokio_tungstenite::client_async(request, stream).await {
         Ok((socket, _)) => Ok(socket),
         Err(Error::Http(answer)) => Err(answer.status().as_u16()),
@@ -48,7 +53,11 @@ async fn upgrade(server: &Server, subprotocol: &str, origin: Option<&str>) -> Re
 impl TestLink {
     /// A link on which the server has said hello.
     pub(super) async fn connect(server: &Server) -> Self {
-        let socket = upgrade(server, SUBPROTOCOL, None).await.expect("upgraded");
+        Self::connect_at(server.address).await
+    }
+
+    async fn connect_at(address: SocketAddr) -> Self {
+        let socket = upgrade(address, SUBPROTOCOL, None).await.expect("upgraded");
         let mut link = Self { socket, nonce: Nonce::from_bytes([0; 32]) };
         let ToAgent::Hello { v: VERSION, nonce } = link.hear().await else { panic!("hello comes first") };
         link.nonce = nonce;
@@ -57,7 +66,12 @@ impl TestLink {
 
     /// An open link, with the epoch and the person that the server answered.
     pub(super) async fn open(server: &Server, device: &Device) -> (Self, Epoch, Profile) {
-        let mut link = Self::connect(server).await;
+        Self::open_at(server.address, device).await
+    }
+
+    /// The same by way of another address.
+    pub(super) async fn open_at(address: SocketAddr, device: &Device) -> (Self, Epoch, Profile) {
+        let mut link = Self::connect_at(address).await;
         let proof = link.proof(device);
         link.say(&ToServer::Open { proof }).await;
         let ToAgent::Ready { epoch, profile } = link.hear().await else { panic!("the link is not open") };
@@ -392,12 +406,12 @@ async fn whatever_else_is_sent_closes_the_link() {
 async fn what_is_no_upgrade_of_an_agent_is_refused() {
     let server = Server::start().await;
     for origin in [ORIGIN, "https://evil.example", "null"] {
-        assert_eq!(upgrade(&server, SUBPROTOCOL, Some(origin)).await.err(), Some(403), "{origin}");
+        assert_eq!(upgrade(server.address, SUBPROTOCOL, Some(origin)).await.err(), Some(403), "{origin}");
     }
     for subprotocol in ["loopkey.1", "loopkey-link.2", "x"] {
-        assert_eq!(upgrade(&server, subprotocol, None).await.err(), Some(426), "{subprotocol}");
+        assert_eq!(upgrade(server.address, subprotocol, None).await.err(), Some(426), "{subprotocol}");
     }
-    assert!(upgrade(&server, &format!("loopkey-link.9, {SUBPROTOCOL}"), None).await.is_ok());
+    assert!(upgrade(server.address, &format!("loopkey-link.9, {SUBPROTOCOL}"), None).await.is_ok());
     let plain = Call::new("GET", "/v1/link").send(server.address).await;
     plain.expect_error(426, "upgrade_required");
     assert_eq!(plain.header("upgrade"), Some("websocket"));
@@ -408,16 +422,16 @@ async fn what_is_no_upgrade_of_an_agent_is_refused() {
 async fn there_is_room_for_so_many_links_and_calls_of_one_address_are_counted() {
     let server = Server::start_limited(RateLimits { links: 1, address_per_minute: 5, ..no_limits() }).await;
     let link = TestLink::connect(&server).await;
-    assert_eq!(upgrade(&server, SUBPROTOCOL, None).await.err(), Some(503));
+    assert_eq!(upgrade(server.address, SUBPROTOCOL, None).await.err(), Some(503));
     drop(link);
-    while let Err(status) = upgrade(&server, SUBPROTOCOL, None).await {
+    while let Err(status) = upgrade(server.address, SUBPROTOCOL, None).await {
         if status == 429 {
             return;
         }
     }
     // The limit on calls comes in the end, whether or not there is room.
     loop {
-        match upgrade(&server, SUBPROTOCOL, None).await {
+        match upgrade(server.address, SUBPROTOCOL, None).await {
             Err(429) => return,
             Ok(_) | Err(503) => {}
             Err(other) => panic!("{other}"),

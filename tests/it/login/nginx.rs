@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
+use loopkey::protocol::id::Epoch;
+use loopkey::protocol::link::ToAgent;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -13,6 +15,7 @@ use super::Server;
 use super::browser::{Browser, SESSION};
 use super::device::Device;
 use super::http::{Answer, Call};
+use super::link::TestLink;
 use crate::support::nginx::Nginx;
 
 /// A call's path and the headers in it that name a person.
@@ -154,6 +157,42 @@ async fn headers_that_a_browser_forges_do_not_get_through_nginx() {
         assert_eq!(site.get(target, &browser, &[]).await.status, 404, "{target}");
     }
     assert_eq!(site.backend.take_calls(), []);
+}
+
+#[tokio::test]
+async fn what_is_for_administrators_is_not_for_the_world() {
+    let site = Site::start().await;
+    let key = format!("Bearer {}", super::SERVICE_KEY);
+    let browser = site.browser();
+    for target in
+        ["accounts", "accounts/ada", "organisations", "challenge-keys", "audit"].map(|call| format!("v1/{call}"))
+    {
+        let target = format!("/loopkey/{target}");
+        let direct = Call::at("GET", &target).header("Authorization", &key).send(site.server.address).await;
+        assert_ne!(direct.body, "", "{target} is there");
+        let through = site.get(&target, &browser, &[("Authorization", &key)]).await;
+        assert!(through.status == 404 && through.body.contains("nginx"), "{target}: {through:?}");
+    }
+    for target in ["/loopkey/metrics", "/loopkey/readyz"] {
+        assert_eq!(Call::at("GET", target).send(site.server.address).await.status, 200, "{target} is there");
+        assert_eq!(site.get(target, &browser, &[]).await.status, 404, "{target}");
+    }
+    // What the world is to see goes through.
+    assert_eq!(site.get("/loopkey/.well-known/loopkey.json", &browser, &[]).await.status, 200);
+    assert_eq!(site.get("/loopkey/healthz", &browser, &[]).await.status, 200);
+}
+
+/// An agent's standing connection, with the documented location.
+#[tokio::test]
+async fn a_link_goes_through_nginx() {
+    let site = Site::start().await;
+    let device = Device::enrol(&site.server, "ada").await;
+    let (mut link, epoch, _) = TestLink::open_at(site.nginx.address, &device).await;
+    assert_eq!(epoch, Epoch(0));
+    link.is_alive(&device).await;
+    let ada = "ada".parse().expect("an account");
+    assert!(site.server.store.sign_out_account(&ada, None).await.expect("store"));
+    assert_eq!(link.hear().await, ToAgent::SignOutRequest {});
 }
 
 #[tokio::test]
