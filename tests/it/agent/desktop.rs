@@ -1,6 +1,7 @@
 //! Presence from the desktop: a system bus of the test's own, and a logind on it that does what the test says.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -13,6 +14,7 @@ use zbus::object_server::SignalEmitter;
 use zbus::{Connection, OwnedObjectPath, connection};
 
 use super::program::{Program, Running, connect, soon};
+use crate::hostile::puppet::{NOBODY, ROOT, run_as};
 use crate::support::world::TestPage;
 
 const MANAGER: &str = "/org/freedesktop/login1";
@@ -244,6 +246,30 @@ async fn over_a_sleep_the_person_is_locked_and_the_page_stays() {
     logind.sleep(false).await;
     logind.set(Some(false), None).await;
     assert_eq!(room.pushed().await, SignedIn, "who slept locked woke up locked");
+}
+
+/// What counts is the kernel's word of the socket, asked again: here root gives it to another user while the computer sleeps.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_that_is_another_users_after_a_sleep_is_cut() {
+    let (mut room, logind) = Room::new().await;
+    logind.sleep(true).await;
+    assert_eq!(room.pushed().await, Locked);
+    let socket = format!("/proc/{}/fd/{}", std::process::id(), room.page.socket.get_ref().as_raw_fd());
+    let given = run_as(ROOT, Path::new("chown")).args([&NOBODY.to_string(), &socket]).status();
+    assert!(
+        given.expect("chown runs").success(),
+        "this test needs root, or sudo without a password: run `sudo -v` first"
+    );
+    logind.sleep(false).await;
+    // Cut, without a goodbye. A state that was on its way may come before.
+    while let Ok(message) = soon("an end", room.page.next()).await {
+        assert!(matches!(message, AgentMessage::State { .. }), "{message:?}");
+    }
+    // The person's own pages get in as before.
+    let (_, mut page) = room.agent.open_page().await;
+    logind.set(Some(true), None).await;
+    let message = soon("a state", page.next()).await;
+    assert!(matches!(message, Ok(AgentMessage::State { .. })), "{message:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
