@@ -14,7 +14,7 @@ import { createRemoteJWKSet, jwtVerify } from "jose";
 const issuer = process.env.LOOPKEY_ISSUER; // as browsers know it: https://app.example.com/loopkey
 const loopkey = process.env.LOOPKEY_URL ?? issuer; // as this program reaches it
 const audience = process.env.LOOPKEY_AUDIENCE; // the issuer's origin, or token_audience of server.toml
-const serviceKey = readFileSync(process.env.LOOPKEY_SERVICE_KEY_FILE, "utf8").trim();
+const tokenKey = readFileSync(process.env.LOOPKEY_TOKEN_KEY_FILE, "utf8").trim(); // token_key_file of server.toml
 
 /** Asks for the keys when it meets one that it does not know. */
 const keys = createRemoteJWKSet(new URL(`${loopkey}/.well-known/jwks.json`));
@@ -30,7 +30,7 @@ class Refused extends Error {
 
 /** Exchanges the login token for an access token, once. */
 async function redeem({ token, challenge, subject }, origin, preLogin) {
-  const credentials = Buffer.from(`backend-node:${encodeURIComponent(serviceKey)}`).toString("base64");
+  const credentials = Buffer.from(`backend-node:${encodeURIComponent(tokenKey)}`).toString("base64");
   // Where the answer does not come, it is unknown whether the token was redeemed: it is never sent again.
   const answer = await fetch(`${loopkey}/v1/token`, {
     method: "POST",
@@ -42,7 +42,7 @@ async function redeem({ token, challenge, subject }, origin, preLogin) {
     redirect: "error",
     signal: AbortSignal.timeout(10_000),
   }).catch(() => ({ status: 503 }));
-  if (answer.status >= 500) throw new Refused("unavailable");
+  if (answer.status === 429 || answer.status >= 500) throw new Refused("unavailable");
   const body = await answer.json();
   if (answer.ok) return body.access_token;
   throw new Refused(body.error_description?.startsWith("stale_challenge") ? "stale_challenge" : "invalid_token");

@@ -19,8 +19,8 @@ import jwt
 ISSUER = os.environ["LOOPKEY_ISSUER"]  # as browsers know it: https://app.example.com/loopkey
 LOOPKEY = os.environ.get("LOOPKEY_URL", ISSUER)  # as this program reaches it
 AUDIENCE = os.environ["LOOPKEY_AUDIENCE"]  # the issuer's origin, or token_audience of server.toml
-with open(os.environ["LOOPKEY_SERVICE_KEY_FILE"], encoding="utf-8") as file:
-    SERVICE_KEY = file.read().strip()
+with open(os.environ["LOOPKEY_TOKEN_KEY_FILE"], encoding="utf-8") as file:
+    TOKEN_KEY = file.read().strip()  # token_key_file of server.toml
 
 # Asks for the keys when it meets one that it does not know.
 KEYS = jwt.PyJWKClient(LOOPKEY + "/.well-known/jwks.json")
@@ -41,7 +41,7 @@ def redeem(posted, origin, pre_login):
         "origin": origin,
         "pre_login": pre_login,
     }
-    credentials = base64.b64encode(f"backend-python:{urllib.parse.quote(SERVICE_KEY)}".encode()).decode()
+    credentials = base64.b64encode(f"backend-python:{urllib.parse.quote(TOKEN_KEY)}".encode()).decode()
     request = urllib.request.Request(
         LOOPKEY + "/v1/token",
         data=urllib.parse.urlencode(form).encode(),
@@ -52,7 +52,7 @@ def redeem(posted, origin, pre_login):
             return json.load(answer)["access_token"]
     except urllib.error.HTTPError as error:
         description = json.load(error).get("error_description", "")
-        if error.code >= 500:
+        if error.code == 429 or error.code >= 500:
             raise Refused("unavailable") from error
         raise Refused("stale_challenge" if description.startswith("stale_challenge") else "invalid_token") from error
     except OSError as error:

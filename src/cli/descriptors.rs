@@ -1,14 +1,14 @@
 //! How many files and sockets the process may have open.
 
-use crate::login::serve::MAX_CONNECTIONS;
+use crate::login::RateLimits;
 
 /// For the store, the log and the listener.
 const OTHERS: u64 = 512;
 
 /// Raises the soft limit to the hard one: most systems begin with 1024, which is a limit for programs of long ago. Says so
 /// where that does not do for a full house of connections and links.
-pub(super) fn raise(links: u32) {
-    let wanted = MAX_CONNECTIONS as u64 + u64::from(links) + OTHERS;
+pub(super) fn raise(limits: &RateLimits) {
+    let wanted = u64::from(limits.connections) + u64::from(limits.links) + OTHERS;
     #[cfg(not(unix))]
     let _ = wanted;
     #[cfg(unix)]

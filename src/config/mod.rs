@@ -91,7 +91,8 @@ impl Kind {
         if has("only_listed") || has("[[origin]]") && !has("issuer") && !has("[[issuer]]") {
             return Self::Policy;
         }
-        let server_only = ["issuer =", "issuer=", "listen", "origins", "store", "service_key_file", "[tls]"];
+        let server_only =
+            ["issuer =", "issuer=", "listen", "origins", "store", "service_key_file", "token_key_file", "[tls]"];
         let root = text.lines().map(str::trim).take_while(|line| !line.starts_with("[["));
         let is_server = |line: &str| server_only.iter().any(|key| line.starts_with(key));
         if root.into_iter().any(is_server) { Self::Server } else { Self::Agent }

@@ -12,7 +12,7 @@ use crate::crypto::Secret;
 use crate::login::{ConfigFault, LoginConfig, RateLimits};
 use crate::store::{Lifetimes, OpenError, SEALING_SECRET_MIN_LEN, SharedOptions, StoreUrl};
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "issuer",
     "listen",
     "origins",
@@ -20,6 +20,7 @@ const KEYS: [&str; 13] = [
     "store",
     "shared_store",
     "service_key_file",
+    "token_key_file",
     "token_audience",
     "development",
     "drain_seconds",
@@ -31,6 +32,12 @@ const KEYS: [&str; 13] = [
 const REPLICAS: RangeInclusive<usize> = 0..=8;
 /// What one address may ask for in a minute. Below the least, one person with a few tabs is one too many.
 const ADDRESS_PER_MINUTE: RangeInclusive<usize> = 60..=1_000_000;
+/// What one device key, and one account, may. Below the least, a browser that restores its tabs is one too many.
+const DEVICE_PER_MINUTE: RangeInclusive<usize> = 12..=1_000_000;
+/// Wrong keys that one address is told of.
+const WRONG_KEYS_PER_MINUTE: RangeInclusive<usize> = 1..=1_000_000;
+/// Connections at once.
+const CONNECTIONS: RangeInclusive<usize> = 64..=1_000_000;
 /// Agents that may be linked at once. With none of them nobody hears of a revocation in time.
 const LINKS: RangeInclusive<usize> = 1..=1_000_000;
 
@@ -80,7 +87,8 @@ fn read(notes: &Notes<'_>, mut root: Section<'_>) -> Option<ServerConfig> {
     if let Some(Store(store)) = &mut store {
         place_options(notes, store, options);
     }
-    let service_key = root.parsed("service_key_file").map(|AbsolutePath(path)| read_service_key(notes, &path));
+    let mut read_key = |entry| root.parsed(entry).and_then(|AbsolutePath(path)| read_secret(notes, entry, &path));
+    let (service_key, token_key) = (read_key("service_key_file"), read_key("token_key_file"));
     let token_audience = root.parsed("token_audience");
     let development = root.boolean("development").unwrap_or(false);
     let drain = read_time(&mut root, "drain_seconds", DRAIN_SECONDS, 1);
@@ -90,7 +98,8 @@ fn read(notes: &Notes<'_>, mut root: Section<'_>) -> Option<ServerConfig> {
     root.end(&KEYS);
     let mut login = LoginConfig::new(issuer?);
     login.development = development;
-    login.service_key = service_key.flatten();
+    login.service_key = service_key;
+    login.token_key = token_key;
     login.token_audience = token_audience.unwrap_or(login.token_audience);
     login.origins = origins.unwrap_or(login.origins);
     login.ports = ports.unwrap_or(login.ports);
@@ -98,10 +107,6 @@ fn read(notes: &Notes<'_>, mut root: Section<'_>) -> Option<ServerConfig> {
     login.limits = limits.unwrap_or(login.limits);
     let (Listen(listen), Store(store)) = (listen?, store?);
     Some(ServerConfig { login, listen, store, tls: tls.flatten(), drain: drain.unwrap_or(DEFAULT_DRAIN) })
-}
-
-fn read_service_key(notes: &Notes<'_>, path: &Path) -> Option<Secret<String>> {
-    read_secret(notes, "service_key_file", path)
 }
 
 fn read_secret(notes: &Notes<'_>, entry: &str, path: &Path) -> Option<Secret<String>> {
@@ -184,16 +189,24 @@ fn read_lifetimes(mut section: Section<'_>) -> Lifetimes {
 
 fn read_limits(mut section: Section<'_>) -> RateLimits {
     let mut limits = RateLimits::default();
-    let (least, most) = ADDRESS_PER_MINUTE.into_inner();
-    if let Some(number) = section.number("address_per_minute", least, most) {
-        limits.address_per_minute = u32::try_from(number).unwrap_or(u32::MAX);
-    }
-    let (least, most) = LINKS.into_inner();
-    if let Some(number) = section.number("links", least, most) {
-        limits.links = u32::try_from(number).unwrap_or(u32::MAX);
+    let numbers = [
+        ("address_per_minute", ADDRESS_PER_MINUTE, &mut limits.address_per_minute),
+        ("device_per_minute", DEVICE_PER_MINUTE, &mut limits.device_per_minute),
+        ("account_per_minute", DEVICE_PER_MINUTE, &mut limits.account_per_minute),
+        ("wrong_keys_per_minute", WRONG_KEYS_PER_MINUTE, &mut limits.wrong_keys_per_minute),
+        ("connections", CONNECTIONS, &mut limits.connections),
+        ("links", LINKS, &mut limits.links),
+    ];
+    let mut known = vec!["trusted_proxies"];
+    for (key, range, limit) in numbers {
+        known.push(key);
+        let (least, most) = range.into_inner();
+        if let Some(number) = section.number(key, least, most) {
+            *limit = u32::try_from(number).unwrap_or(u32::MAX);
+        }
     }
     limits.trusted_proxies = section.list_of("trusted_proxies").unwrap_or_default();
-    section.end(&["address_per_minute", "links", "trusted_proxies"]);
+    section.end(&known);
     limits
 }
 
@@ -242,6 +255,7 @@ fn entry_of(fault: &ConfigFault, config: &LoginConfig) -> String {
         ConfigFault::PortCount(_) => "ports".to_owned(),
         ConfigFault::Port(port) => item("ports", at_port(port)),
         ConfigFault::ShortServiceKey => "service_key_file".to_owned(),
+        ConfigFault::ShortTokenKey => "token_key_file".to_owned(),
         ConfigFault::TokenAudience => "token_audience".to_owned(),
         ConfigFault::Lifetime => String::new(),
     }

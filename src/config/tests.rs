@@ -194,6 +194,13 @@ fn each_wrong_entry_of_a_server_is_named_with_its_line() {
             "service_key_file",
             "cannot be read",
         ),
+        (
+            "development = true",
+            "development = true\ntoken_key_file = \"/nowhere/key\"",
+            7,
+            "token_key_file",
+            "cannot be read",
+        ),
         ("development = true", "development = true\n[tls]\ncert_file = \"/nowhere\"", 7, "tls.key_file", "is missing"),
         (
             "development = true",
@@ -302,14 +309,22 @@ fn each_wrong_limit_of_a_server_is_named_with_its_line() {
         ("trusted_proxies = \"127.0.0.1\"", "limits.trusted_proxies", "list of strings"),
         ("address_per_minute = 0", "limits.address_per_minute", "60 to 1000000"),
         ("address_per_minute = \"many\"", "limits.address_per_minute", "60 to 1000000"),
+        ("device_per_minute = 11", "limits.device_per_minute", "12 to 1000000"),
+        ("account_per_minute = 11", "limits.account_per_minute", "12 to 1000000"),
+        ("wrong_keys_per_minute = 0", "limits.wrong_keys_per_minute", "1 to 1000000"),
+        ("connections = 63", "limits.connections", "64 to 1000000"),
+        ("links = 0", "limits.links", "1 to 1000000"),
         ("trusted = []", "limits.trusted", "known here"),
     ] {
         let section = format!("development = true\n[limits]\n{entry}");
         assert_named(&faults(server, SERVER, &[("development = true", &section)]), 8, name, cure);
     }
-    let sound = "[limits]\naddress_per_minute = 600\ntrusted_proxies = [\"127.0.0.1\", \"fd00::/8\"]\n";
+    let sound = "[limits]\naddress_per_minute = 600\ndevice_per_minute = 60\naccount_per_minute = 61\n\
+        wrong_keys_per_minute = 62\nconnections = 640\nlinks = 63\ntrusted_proxies = [\"127.0.0.1\", \"fd00::/8\"]\n";
     let limits = server(&format!("{SERVER}{sound}")).expect("a sound file").login.limits;
     assert_eq!((limits.address_per_minute, limits.trusted_proxies.len()), (600, 2));
+    let others = (limits.device_per_minute, limits.account_per_minute, limits.wrong_keys_per_minute);
+    assert_eq!((others, limits.connections, limits.links), ((60, 61, 62), 640, 63));
 }
 
 #[test]

@@ -29,6 +29,9 @@ use crate::protocol::limits::DEFAULT_PORTS;
 use crate::protocol::state::PresenceState;
 use crate::store::{self, StoreUrl};
 
+/// More than the tabs of one person.
+const CONNECTIONS: u32 = 1024;
+
 /// Where the demo is to be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places {
@@ -184,7 +187,7 @@ impl Running {
                 let _ = stopped.wait_for(|stop| *stop).await;
                 close();
             };
-            if let Err(error) = crate::login::serve::serve(router, listeners, None, shutdown).await {
+            if let Err(error) = crate::login::serve::serve(router, listeners, None, CONNECTIONS, shutdown).await {
                 tracing::error!(%error, "a page of the demo is gone");
             }
         });

@@ -115,9 +115,19 @@ impl FromRequestParts<Shared> for ServiceCall {
     }
 }
 
-/// Whether somebody has the service key. Digests of both: their comparison takes the same time whatever their lengths.
-pub(super) fn is_service_key(settings: &Settings, given: &[u8]) -> bool {
-    settings.service_key.is_some_and(|own| crypto::equal_digests(&crypto::sha256(&[given]), &own))
+/// Whether somebody has the service key.
+fn is_service_key(settings: &Settings, given: &[u8]) -> bool {
+    is_key(settings.service_key.as_ref(), given)
+}
+
+/// Whether somebody has the key of the token endpoint.
+pub(super) fn is_token_key(settings: &Settings, given: &[u8]) -> bool {
+    is_key(settings.token_key.as_ref(), given)
+}
+
+/// Digests of both: their comparison takes the same time whatever their lengths.
+fn is_key(own: Option<&[u8; 32]>, given: &[u8]) -> bool {
+    own.is_some_and(|own| crypto::equal_digests(&crypto::sha256(&[given]), own))
 }
 
 /// Counts and logs a wrong service key.

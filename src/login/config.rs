@@ -26,6 +26,9 @@ pub struct LoginConfig {
     pub ports: Vec<u16>,
     /// The bearer secret of the application's own backend. Without one nobody gets enrolment tickets.
     pub service_key: Option<Secret<String>>,
+    /// The client secret at `POST /v1/token`; where there is none, the service key is. A backend that has this one alone can
+    /// redeem what its pages post, and nothing else.
+    pub token_key: Option<Secret<String>>,
     /// The `aud` of access tokens (`POST /v1/token`): what the application's backends call themselves.
     pub token_audience: String,
     /// Whether the issuer and the origins may be `http://` on loopback.
@@ -48,6 +51,7 @@ impl LoginConfig {
             issuer,
             ports: DEFAULT_PORTS.to_vec(),
             service_key: None,
+            token_key: None,
             development: false,
             lifetimes: Lifetimes::default(),
             algorithm: Algorithm::default(),
@@ -77,8 +81,13 @@ impl LoginConfig {
             faults.push(ConfigFault::PortCount(self.ports.len()));
         }
         faults.extend(self.ports.iter().filter(|port| !PORT_RANGE.contains(port)).map(|port| ConfigFault::Port(*port)));
-        if self.service_key.as_ref().is_some_and(|key| key.expose().len() < SERVICE_KEY_MIN_LEN) {
+        let is_short =
+            |key: &Option<Secret<String>>| key.as_ref().is_some_and(|k| k.expose().len() < SERVICE_KEY_MIN_LEN);
+        if is_short(&self.service_key) {
             faults.push(ConfigFault::ShortServiceKey);
+        }
+        if is_short(&self.token_key) {
+            faults.push(ConfigFault::ShortTokenKey);
         }
         let visible = self.token_audience.bytes().all(|byte| byte.is_ascii_graphic());
         if !visible
@@ -126,6 +135,9 @@ pub enum ConfigFault {
     /// The service key can be guessed.
     #[error("service key: use at least {SERVICE_KEY_MIN_LEN} bytes; openssl rand -hex 32 makes a good one")]
     ShortServiceKey,
+    /// The key of the token endpoint can be guessed.
+    #[error("token key: use at least {SERVICE_KEY_MIN_LEN} bytes; openssl rand -hex 32 makes a good one")]
+    ShortTokenKey,
     /// The audience of access tokens is none, or the agents'.
     #[error(
         "token audience: use 1 to {AUDIENCE_MAX_LEN} visible letters, such as \"https://app.example.com\", and not \"{AGENT_AUDIENCE}\""
@@ -157,6 +169,7 @@ mod tests {
         wrong.origins.push("https://evil.example.com".parse().expect("origin"));
         wrong.ports = vec![80, 28970, 28971, 28972];
         wrong.service_key = Some(Secret::new("hunter2".into()));
+        wrong.token_key = Some(Secret::new("hunter22".into()));
         wrong.token_audience = AGENT_AUDIENCE.to_owned();
         wrong.lifetimes.idle = Duration::ZERO;
         let faults = wrong.faults();
@@ -167,6 +180,7 @@ mod tests {
         assert_eq!(count(|f| matches!(f, ConfigFault::PortCount(4))), 1);
         assert_eq!(count(|f| matches!(f, ConfigFault::Port(80))), 1);
         assert_eq!(count(|f| matches!(f, ConfigFault::ShortServiceKey)), 1);
+        assert_eq!(count(|f| matches!(f, ConfigFault::ShortTokenKey)), 1);
         assert_eq!(count(|f| matches!(f, ConfigFault::Lifetime)), 1);
         assert_eq!(count(|f| matches!(f, ConfigFault::TokenAudience)), 1);
         assert!(!format!("{wrong:?} {faults:?}").contains("hunter2"));

@@ -35,6 +35,8 @@ pub struct RateLimits {
     pub challenge_per_minute: u32,
     /// Wrong service keys from one address that are told so.
     pub wrong_keys_per_minute: u32,
+    /// Connections at once; more wait in the system's queue. Each page that listens for its session's end keeps one.
+    pub connections: u32,
     /// Agents that are linked at once, those that are opening their link among them.
     pub links: u32,
     /// Proxies in front, which say for whom they call. Without them everybody behind a proxy shares one address.
@@ -49,6 +51,7 @@ impl Default for RateLimits {
             account_per_minute: 240,
             challenge_per_minute: 12,
             wrong_keys_per_minute: 30,
+            connections: 16_384,
             links: 16_384,
             trusted_proxies: Vec::new(),
         }

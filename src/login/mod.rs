@@ -179,7 +179,7 @@ impl LoginServer {
             shutdown.await;
             self.close();
         };
-        let served = serve::serve(router, listeners, tls, stop).await;
+        let served = serve::serve(router, listeners, tls, self.0.config.connections, stop).await;
         // Their connections are not HTTP's any more.
         self.0.links.drained(LINK_GRACE).await;
         self.0.end_background().await;

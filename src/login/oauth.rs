@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::answer::{self, Refusal};
 use super::body::{self, BODY_MAX_LEN};
-use super::caller::{bearer, is_service_key, refuse_service_key, require_no_page};
+use super::caller::{bearer, is_token_key, refuse_service_key, require_no_page};
 use super::settings::Current;
 use super::state::Shared;
 use crate::crypto::Secret;
@@ -77,8 +77,8 @@ impl From<Refusal> for Denied {
     }
 }
 
-/// A call of the application's own backend as an OAuth client: its secret is the service key, by HTTP Basic with whatever
-/// name it gives itself (RFC 6749 section 2.3.1), or as a bearer.
+/// A call of the application's own backend as an OAuth client: its secret is the token key, or the service key where
+/// there is none, by HTTP Basic with whatever name it gives itself (RFC 6749 section 2.3.1), or as a bearer.
 #[derive(Debug)]
 pub(super) struct ClientCall {
     /// The name that came with the secret.
@@ -95,14 +95,14 @@ impl FromRequestParts<Shared> for ClientCall {
             return Err(refuse_service_key(parts, server).into());
         };
         let settings = Current::of(&parts.extensions, server);
-        if bearer(value.as_bytes()).is_some_and(|given| is_service_key(&settings, given)) {
+        if bearer(value.as_bytes()).is_some_and(|given| is_token_key(&settings, given)) {
             return Ok(Self { name: None });
         }
         match basic(value.as_bytes()) {
             // The standard has both parts encoded as in a form; many libraries send them as they are.
             Some((name, secret))
-                if is_service_key(&settings, secret.expose().as_bytes())
-                    || is_service_key(&settings, form_decoded(secret.expose()).expose().as_bytes()) =>
+                if is_token_key(&settings, secret.expose().as_bytes())
+                    || is_token_key(&settings, form_decoded(secret.expose()).expose().as_bytes()) =>
             {
                 Ok(Self { name: Some(form_decoded(&name).expose().clone()) })
             }

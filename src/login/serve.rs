@@ -28,8 +28,6 @@ pub const DRAIN_GRACE: Duration = Duration::from_secs(10);
 
 /// From the connection to the end of the TLS handshake, and from one request to the end of the next one's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Connections at once. More wait in the system's queue.
-pub const MAX_CONNECTIONS: usize = 16 * 1024;
 /// Longest request head in bytes; cookies of a whole site may be in it.
 const HEAD_MAX_LEN: usize = 32 * 1024;
 /// Once the server stops: for a request that is on its way through the system's buffers, or to a busy processor. Closed
@@ -46,9 +44,8 @@ pub enum ServeError {
     NoListener,
 }
 
-/// Answers requests with `router` until `shutdown` completes; then accepts no more than what is connected already, lets
-/// open requests finish for
-/// [`DRAIN_GRACE`] at most, and returns. Whoever has endless answers (event streams) ends them in `shutdown`.
+/// Answers requests with `router`, on so many connections at once, until `shutdown` completes; then accepts no more than what is
+/// connected already, lets open requests finish for [`DRAIN_GRACE`] at most, and returns. Whoever has endless answers (event streams) ends them in `shutdown`.
 ///
 /// # Errors
 /// [`ServeError`] where there is no listener. A connection's own faults end that connection alone.
@@ -56,12 +53,16 @@ pub async fn serve(
     router: Router,
     listeners: Vec<TcpListener>,
     tls: Option<Arc<rustls::ServerConfig>>,
+    connections: u32,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ServeError> {
     if listeners.is_empty() {
         return Err(ServeError::NoListener);
     }
-    let server = Server { router, tls: tls.map(acceptor), permits: Arc::new(Semaphore::new(MAX_CONNECTIONS)) };
+    let permits = Arc::new(Semaphore::new(
+        usize::try_from(connections).map_or(Semaphore::MAX_PERMITS, |many| many.min(Semaphore::MAX_PERMITS)),
+    ));
+    let server = Server { router, tls: tls.map(acceptor), permits };
     let (stop, stopping) = watch::channel(false);
     let mut accepting = JoinSet::new();
     for listener in listeners {

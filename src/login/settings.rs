@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 
 use super::config::{ConfigFault, LoginConfig};
 use super::state::{Shared, State};
-use crate::crypto::{self, Algorithm};
+use crate::crypto::{self, Algorithm, Secret};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::origin::{AllowedOrigins, Origin};
 use crate::store::Lifetimes;
@@ -22,13 +22,15 @@ pub(super) struct Fixed {
     pub(super) issuer: Issuer,
     pub(super) algorithm: Algorithm,
     development: bool,
+    pub(super) connections: u32,
     links: u32,
 }
 
 impl Fixed {
     pub(super) fn of(config: &LoginConfig) -> Self {
         let LoginConfig { issuer, algorithm, development, limits, .. } = config;
-        Self { issuer: issuer.clone(), algorithm: *algorithm, development: *development, links: limits.links }
+        let (connections, links) = (limits.connections, limits.links);
+        Self { issuer: issuer.clone(), algorithm: *algorithm, development: *development, connections, links }
     }
 }
 
@@ -41,17 +43,22 @@ pub(super) struct Settings {
     pub(super) ports: Vec<u16>,
     /// SHA-256 of the service key, which is not kept: what compares needs no more.
     pub(super) service_key: Option<[u8; 32]>,
+    /// The same of what opens `POST /v1/token`.
+    pub(super) token_key: Option<[u8; 32]>,
     pub(super) token_audience: String,
     pub(super) lifetimes: Lifetimes,
 }
 
 impl From<LoginConfig> for Settings {
     fn from(config: LoginConfig) -> Self {
+        let digest = |key: &Secret<String>| crypto::sha256(&[key.expose().as_bytes()]);
+        let service_key = config.service_key.as_ref().map(digest);
         Self {
             origins: config.origins.iter().cloned().collect(),
             listed: config.origins,
             ports: config.ports,
-            service_key: config.service_key.map(|key| crypto::sha256(&[key.expose().as_bytes()])),
+            service_key,
+            token_key: config.token_key.as_ref().map(digest).or(service_key),
             token_audience: config.token_audience,
             lifetimes: config.lifetimes,
         }
@@ -118,6 +125,8 @@ pub enum NeedsRestart {
     Development,
     /// Another algorithm of the challenge keys.
     Algorithm,
+    /// Another number of connections.
+    Connections,
     /// Another number of links.
     Links,
 }
@@ -129,6 +138,7 @@ impl fmt::Display for NeedsRestart {
             Self::Issuer => "issuer",
             Self::Development => "development",
             Self::Algorithm => "algorithm",
+            Self::Connections => "limits.connections",
             Self::Links => "limits.links",
         })
     }
@@ -142,6 +152,7 @@ impl State {
             (config.issuer != stays.issuer, NeedsRestart::Issuer),
             (config.development != stays.development, NeedsRestart::Development),
             (config.algorithm != stays.algorithm, NeedsRestart::Algorithm),
+            (config.limits.connections != stays.connections, NeedsRestart::Connections),
             (config.limits.links != stays.links, NeedsRestart::Links),
         ];
         let waiting = differing.into_iter().filter_map(|(differs, entry)| differs.then_some(entry)).collect();

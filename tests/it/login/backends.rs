@@ -6,6 +6,8 @@ use std::process::Stdio;
 use std::sync::{Arc, OnceLock};
 
 use loopkey::clock::{Clock as _, ManualClock, SystemClock};
+use loopkey::crypto::Secret;
+use loopkey::login::{LoginConfig, RateLimits};
 use loopkey::store::StoreUrl;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -14,7 +16,10 @@ use tokio::process::{Child, Command};
 use super::browser::{Browser, PRE_LOGIN};
 use super::device::Device;
 use super::http::{Answer, Call};
-use super::{ISSUER, ORIGIN, SERVICE_KEY, Server};
+use super::{ISSUER, ORIGIN, Server, config, no_limits};
+
+/// The examples have this key alone.
+const TOKEN_KEY: &str = "a key for the token endpoint";
 
 /// A running example, which ends with the test.
 struct Backend {
@@ -27,13 +32,13 @@ impl Backend {
     /// Starts a program that says on its first line where it listens.
     async fn start(mut program: Command, server: &Server, issuer: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let key = folder.path().join("service.key");
-        std::fs::write(&key, SERVICE_KEY).expect("the service key");
+        let key = folder.path().join("token.key");
+        std::fs::write(&key, TOKEN_KEY).expect("the token key");
         let mut child = program
             .env("LOOPKEY_ISSUER", issuer)
             .env("LOOPKEY_URL", format!("http://{}/loopkey", server.address))
             .env("LOOPKEY_AUDIENCE", ORIGIN)
-            .env("LOOPKEY_SERVICE_KEY_FILE", key)
+            .env("LOOPKEY_TOKEN_KEY_FILE", key)
             .env("PORT", "0")
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -94,7 +99,14 @@ fn node() -> Command {
 async fn server() -> Server {
     let clock = Arc::new(ManualClock::at(SystemClock.wall()));
     let store = loopkey::store::open(&StoreUrl::Memory, clock.clone()).await.expect("store");
-    Server::start_with(store, clock).await
+    let server = Server::start_with(store, clock).await;
+    limit(&server, no_limits()).await;
+    server
+}
+
+async fn limit(server: &Server, limits: RateLimits) {
+    let config = LoginConfig { token_key: Some(Secret::new(TOKEN_KEY.to_owned())), limits, ..config() };
+    assert_eq!(server.login.reload(config).await, Ok(Vec::new()));
 }
 
 async fn signs_people_in(program: fn() -> Command) {
@@ -120,6 +132,20 @@ async fn signs_people_in(program: fn() -> Command) {
     for nonsense in ["", "[]", "{}", "null"] {
         let call = Call::at("POST", "/sign-in").header("Origin", ORIGIN).body(nonsense);
         assert!((400..500).contains(&call.send(backend.address).await.status), "{nonsense}");
+    }
+}
+
+/// Nothing is wrong with the token of somebody who is to wait.
+async fn has_people_wait(program: fn() -> Command) {
+    let server = server().await;
+    let device = Device::enrol(&server, "ada").await;
+    let backend = Backend::start(program(), &server, ISSUER).await;
+    limit(&server, RateLimits { device_per_minute: 1, ..no_limits() }).await;
+    for expected in [200, 503] {
+        let mut browser = server.browser();
+        let challenge = browser.challenge().await;
+        let answer = backend.sign_in(&browser, &challenge, &device.token(&challenge), device.subject.as_str()).await;
+        assert_eq!(answer.status, expected, "{answer:?}");
     }
 }
 
@@ -152,4 +178,14 @@ async fn the_example_for_node_js_signs_people_in() {
 #[tokio::test]
 async fn the_example_for_node_js_believes_its_own_issuer_alone() {
     believes_its_own_issuer_alone(node).await;
+}
+
+#[tokio::test]
+async fn the_example_in_python_has_people_wait() {
+    has_people_wait(python).await;
+}
+
+#[tokio::test]
+async fn the_example_for_node_has_people_wait() {
+    has_people_wait(node).await;
 }

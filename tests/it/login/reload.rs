@@ -71,8 +71,9 @@ async fn what_can_change_without_a_restart_changes_with_the_next_request() {
 async fn what_stays_is_said_and_what_is_wrong_changes_nothing() {
     let server = Server::start().await;
     let moved = LoginConfig { issuer: "https://app.example.com/other".parse().expect("an issuer"), ..config() };
-    let moved = LoginConfig { development: true, ports: vec![20_001], ..moved };
-    let waiting = vec![NeedsRestart::Issuer, NeedsRestart::Development];
+    let limits = RateLimits { connections: 100, links: 100, ..no_limits() };
+    let moved = LoginConfig { development: true, ports: vec![20_001], limits, ..moved };
+    let waiting = vec![NeedsRestart::Issuer, NeedsRestart::Development, NeedsRestart::Connections, NeedsRestart::Links];
     assert_eq!(server.login.reload(moved).await, Ok(waiting));
     let ports = async || server.browser().post("/v1/challenge", json!({})).await.json()["ports"].clone();
     assert_eq!(ports().await, json!([20_001]), "the rest is taken over");

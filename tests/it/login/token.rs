@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use loopkey::crypto::PublicKey;
+use loopkey::crypto::{PublicKey, Secret};
+use loopkey::login::LoginConfig;
 use loopkey::protocol::id::Epoch;
 use loopkey::protocol::statement::{self, AccessToken};
 use loopkey::store::{Actor, StoreUrl};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use super::browser::{Browser, PRE_LOGIN, SESSION};
 use super::device::Device;
 use super::http::{Answer, Call};
-use super::{ISSUER, NOW, ORIGIN, SERVICE_KEY, Server, clock};
+use super::{ISSUER, NOW, ORIGIN, SERVICE_KEY, Server, clock, config};
 use crate::support::trace;
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -261,4 +262,26 @@ async fn oauth_clients_find_the_endpoint_by_themselves() {
         "token_endpoint_auth_methods_supported": ["client_secret_basic"],
     });
     assert_eq!(appended.json(), expected);
+}
+
+/// Whoever may redeem need not be able to enrol a device for anybody, too.
+#[tokio::test]
+async fn the_token_key_redeems_and_does_nothing_else() {
+    const TOKEN_KEY: &str = "a key for the token endpoint";
+    let server = Server::start().await;
+    let device = Device::enrol(&server, "ada").await;
+    let config = LoginConfig { token_key: Some(Secret::new(TOKEN_KEY.to_owned())), ..config() };
+    assert_eq!(server.login.reload(config).await, Ok(Vec::new()));
+    let (browser, challenge, token) = asked(&server, &device).await;
+    let form = form(&browser, &challenge, &token, device.subject.as_str());
+    let with_key =
+        async |key: &str| call(&form).header("Authorization", &basic("wiki", key)).send(server.address).await;
+    expect_denied(&with_key(SERVICE_KEY).await, 401, "invalid_client");
+    let granted = with_key(TOKEN_KEY).await;
+    assert_eq!(granted.status, 200, "{granted:?}");
+    trace::note_members(&granted.json());
+    for path in ["/v1/accounts", "/v1/audit"] {
+        let asked = Call::new("GET", path).header("Authorization", &format!("Bearer {TOKEN_KEY}"));
+        asked.send(server.address).await.expect_error(401, "unauthorized");
+    }
 }
