@@ -37,7 +37,9 @@ pub enum KeyFileError {
         mode: u32,
     },
     /// Another user owns it.
-    #[error("{path}: belongs to user {owner}, not to this one; move it away")]
+    #[error(
+        "{path}: belongs to user {owner}, not to this one; run this as that user, or move it away if it is nobody's"
+    )]
     ForeignOwner {
         /// The file.
         path: PathBuf,
@@ -188,7 +190,11 @@ fn write_beside(path: &Path, secret: &[u8]) -> io::Result<PathBuf> {
     Ok(fresh)
 }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
+/// Has the folder that a path is in forget no change of its names over a power loss.
+///
+/// # Errors
+/// What the system said.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     // Windows has no such call, and needs none.
     match path.parent().filter(|_| cfg!(unix)) {
         Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),

@@ -72,6 +72,8 @@ audited! {
     OrganisationSignedOut = "organisation_signed_out",
     /// A new challenge key was made.
     ChallengeKeyRotated = "challenge_key_rotated",
+    /// A copy took the store's place.
+    StoreRestored = "store_restored",
 }
 
 /// Something to be recorded.

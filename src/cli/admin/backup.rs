@@ -6,6 +6,7 @@ use clap::Args;
 
 use crate::cli::Failure;
 use crate::cli::control::say;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config;
 use crate::store::StoreUrl;
 use crate::store::embedded::backup;
@@ -46,7 +47,7 @@ pub(super) async fn back_up(arguments: &BackupArguments, config: Option<&Path>) 
 
 pub(super) fn restore(arguments: &RestoreArguments, config: Option<&Path>) -> Result<(), Failure> {
     let store = store_of(config)?;
-    let restored = backup::restore(&arguments.folder, &store).map_err(Failure::failed)?;
+    let restored = backup::restore(&arguments.folder, &store, SystemClock.timestamp()).map_err(Failure::failed)?;
     if let Some(former) = &restored.former {
         say(format_args!("the store that was there before is now {}", former.display()));
     }

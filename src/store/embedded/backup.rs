@@ -10,6 +10,8 @@ use rusqlite::{Connection, OpenFlags, backup};
 
 use super::{EmbeddedError, files, keys, schema};
 use crate::keyfile;
+use crate::protocol::time::Timestamp;
+use crate::store::Audited;
 
 /// Pages of 4 KiB that are copied at a time; between two of them the running store may write.
 const PAGES: i32 = 256;
@@ -146,11 +148,12 @@ fn copy_keys(from: &Path, to: &Path) -> Result<(), BackupError> {
     Ok(())
 }
 
-/// Puts a copy in a store's place. The store must not be in use; what was there is moved aside. Blocks.
+/// Puts a copy in a store's place, and writes that into its audit record. The store must not be in use; what was there is moved
+/// aside. Blocks.
 ///
 /// # Errors
 /// [`BackupError`]; the store is then as it was.
-pub fn restore(copy: &Path, store: &Path) -> Result<Restored, BackupError> {
+pub fn restore(copy: &Path, store: &Path, now: Timestamp) -> Result<Restored, BackupError> {
     if !copy.join(files::DATABASE).is_file() {
         return Err(BackupError::NoStore(copy.to_owned(), files::DATABASE));
     }
@@ -167,7 +170,7 @@ pub fn restore(copy: &Path, store: &Path) -> Result<Restored, BackupError> {
             return Err(BackupError::Exists(path.clone()));
         }
     }
-    let made = make(copy, &fresh);
+    let made = make(copy, &fresh, now);
     let summary = made.inspect_err(|_| drop(std::fs::remove_dir_all(&fresh)))?;
     let had = store.exists();
     let moved = |from: &Path, to: &Path| std::fs::rename(from, to).map_err(|e| BackupError::Io(from.to_owned(), e));
@@ -175,11 +178,12 @@ pub fn restore(copy: &Path, store: &Path) -> Result<Restored, BackupError> {
         moved(store, &former)?;
     }
     moved(&fresh, store)?;
+    keyfile::sync_folder(store).map_err(|error| BackupError::Io(store.to_owned(), error))?;
     drop(lock);
     Ok(Restored { summary, former: had.then_some(former) })
 }
 
-fn make(copy: &Path, fresh: &Path) -> Result<Summary, BackupError> {
+fn make(copy: &Path, fresh: &Path, now: Timestamp) -> Result<Summary, BackupError> {
     let summary = back_up(copy, fresh, |_| ())?;
     let mut connection = Connection::open(fresh.join(files::DATABASE))?;
     verify(copy, &connection)?;
@@ -189,6 +193,7 @@ fn make(copy: &Path, fresh: &Path) -> Result<Summary, BackupError> {
          UPDATE accounts SET generation = generation + 1;
          UPDATE log SET life = lower(hex(randomblob(16))), trimmed = 0; COMMIT",
     )?;
+    super::columns::record(&connection, now, Audited::StoreRestored, None, None, "")?;
     Ok(summary)
 }
 

@@ -36,7 +36,7 @@ pub(crate) async fn ticket(server: &Server, account: &str) -> EnrolmentTicket {
     ticket_at(server.address, account).await
 }
 
-async fn ticket_at(address: SocketAddr, account: &str) -> EnrolmentTicket {
+pub(crate) async fn ticket_at(address: SocketAddr, account: &str) -> EnrolmentTicket {
     let answer = backend(address, "/v1/enrolment-tickets", json!({"account": account, "name": account})).await;
     assert_eq!(answer.status, 201, "{answer:?}");
     answer.json()["ticket"].as_str().expect("a ticket").parse().expect("a ticket")

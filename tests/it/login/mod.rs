@@ -28,6 +28,7 @@ mod redeem;
 mod reload;
 #[cfg(all(unix, feature = "redis", feature = "postgres"))]
 mod replicas;
+mod restored;
 mod rotation;
 mod sessions;
 mod sign_outs;
