@@ -36,9 +36,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(KindArgument::Policy) => Kind::Policy,
         None => Kind::of(&text),
     };
+    let folder = config::folder_of(&arguments.file)?;
     let (name, checked) = match kind {
-        Kind::Agent => ("agent", config::agent(&text).map(drop)),
-        Kind::Server => ("server", config::server(&text).map(drop)),
+        Kind::Agent => ("agent", config::agent(&text, &folder).map(drop)),
+        Kind::Server => ("server", config::server(&text, &folder).map(drop)),
         Kind::Policy => ("policy", config::policy(&text).map(drop)),
     };
     let file = arguments.file.display();

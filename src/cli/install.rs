@@ -24,7 +24,7 @@ Example:
   loopkey install --config ~/.config/harbor/agent.toml
   loopkey open-url -- loopkey:wake     # starts it now; at the next login it starts by itself")]
 pub(super) struct Arguments {
-    /// The agent's configuration. Paths in it must be absolute, or begin with ~/.
+    /// The agent's configuration. It stays where it is: paths in it begin in its folder.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 
@@ -37,14 +37,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let file = std::path::absolute(&arguments.config).map_err(Failure::misused)?;
     let settings = config::load(&file, config::Kind::Agent, config::agent)?;
     install::require_a_person(settings.allow_root)?;
-    let relative = config::relative_paths(&config::read(&file)?);
-    if !relative.is_empty() {
-        return Err(Failure::misused(format!(
-            "{}: {}: write the whole path, since an installed agent is not started in this folder",
-            file.display(),
-            relative.join(", ")
-        )));
-    }
     let program = std::env::current_exe().map_err(Failure::failed)?;
     let port = settings.ports.first().copied().unwrap_or_default();
     let registration = Registration::new(&program, &file, port)?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::reader::Section;
-use super::{AbsolutePath, ConfigError, check};
+use super::{ConfigError, check};
 use crate::agent::{AgentSettings, Ask, IssuerSettings, OriginSettings, http_client};
 use crate::protocol::grant::{ConsentMode, Grant, OpenProof};
 use crate::protocol::limits::SocketLimits;
@@ -26,12 +26,12 @@ const KEYS: [&str; 12] = [
 const ASK: [(&str, Ask); 4] =
     [("auto", Ask::Auto), ("client", Ask::Client), ("dialog", Ask::Dialog), ("terminal", Ask::Terminal)];
 
-/// Reads `agent.toml`.
+/// Reads an `agent.toml` of a folder, in which its paths begin.
 ///
 /// # Errors
 /// [`ConfigError`] with everything that is wrong.
-pub fn agent(text: &str) -> Result<AgentSettings, ConfigError> {
-    check(text, |notes, root| {
+pub fn agent(text: &str, folder: &Path) -> Result<AgentSettings, ConfigError> {
+    check(text, folder, |notes, root| {
         let settings = read(root)?;
         for (at, issuer) in settings.issuers.iter().enumerate() {
             if let Err(fault) = http_client(issuer.ca_file.as_deref()) {
@@ -45,23 +45,9 @@ pub fn agent(text: &str) -> Result<AgentSettings, ConfigError> {
     })
 }
 
-/// The entries of an `agent.toml` whose paths depend on the folder that the agent is started in.
-#[must_use]
-pub fn relative_paths(text: &str) -> Vec<String> {
-    let Ok(root) = text.parse::<toml::Table>() else { return Vec::new() };
-    let is_relative = |table: &toml::Table, key: &str| {
-        let path = table.get(key).and_then(toml::Value::as_str);
-        path.is_some_and(|path| !path.starts_with("~/") && !Path::new(path).is_absolute())
-    };
-    let own = ["state_dir", "control"].into_iter().filter(|key| is_relative(&root, key)).map(str::to_owned);
-    let issuers = root.get("issuer").and_then(toml::Value::as_array).into_iter().flatten().enumerate();
-    let issuers = issuers.filter(|(_, issuer)| issuer.as_table().is_some_and(|table| is_relative(table, "ca_file")));
-    own.chain(issuers.map(|(at, _)| format!("issuer[{at}].ca_file"))).collect()
-}
-
 fn read(mut root: Section<'_>) -> Option<AgentSettings> {
-    let state_dir = root.parsed("state_dir").map_or_else(default_state_dir, |AbsolutePath(path)| path);
-    let control = root.parsed("control").map_or_else(|| default_control_in(&state_dir), |AbsolutePath(path)| path);
+    let state_dir = root.path("state_dir").unwrap_or_else(default_state_dir);
+    let control = root.path("control").unwrap_or_else(|| default_control_in(&state_dir));
     let mut settings = AgentSettings::new(state_dir, control);
     if let Some(ports) = root.ports("ports") {
         settings.ports = ports;
@@ -100,7 +86,7 @@ fn limits(mut section: Section<'_>) -> SocketLimits {
 
 fn issuer(mut section: Section<'_>) -> Option<IssuerSettings> {
     let url = section.required("url", "\"https://app.example.com/loopkey\"");
-    let ca_file = section.parsed("ca_file").map(|AbsolutePath(path)| path);
+    let ca_file = section.path("ca_file");
     section.end(&["url", "ca_file"]);
     Some(IssuerSettings { url: url?, ca_file })
 }

@@ -9,7 +9,7 @@ mod tls;
 
 use std::path::{Path, PathBuf};
 
-pub use agent::{agent, default_control, default_state_dir, relative_paths};
+pub use agent::{agent, default_control, default_state_dir};
 pub use policy::{policy, policy_at, policy_path, system_policy};
 pub use reader::Fault;
 use reader::{Notes, Section};
@@ -55,13 +55,27 @@ pub fn read(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
 }
 
+/// The folder that paths in a configuration file begin in: its own, from wherever the program was started.
+///
+/// # Errors
+/// [`ConfigError::Unreadable`] where there is no working directory.
+pub fn folder_of(path: &Path) -> Result<PathBuf, ConfigError> {
+    let whole =
+        std::path::absolute(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    Ok(whole.parent().unwrap_or(&whole).to_owned())
+}
+
 /// Reads and checks a configuration file of the kind that the command needs.
 ///
 /// # Errors
 /// [`ConfigError`], naming the file, and the other command where the file is that one's.
-pub fn load<T>(path: &Path, kind: Kind, parse: impl Fn(&str) -> Result<T, ConfigError>) -> Result<T, ConfigError> {
+pub fn load<T>(
+    path: &Path,
+    kind: Kind,
+    parse: impl Fn(&str, &Path) -> Result<T, ConfigError>,
+) -> Result<T, ConfigError> {
     let text = read(path)?;
-    parse(&text).map_err(|error| match (kind, Kind::of(&text)) {
+    parse(&text, &folder_of(path)?).map_err(|error| match (kind, Kind::of(&text)) {
         (Kind::Agent, Kind::Server) => ConfigError::OtherKind(path.to_owned(), "a login server's: use `loopkey serve`"),
         (Kind::Agent | Kind::Server, Kind::Policy) => {
             ConfigError::OtherKind(path.to_owned(), "a policy: see docs/operations-agent.md")
@@ -99,33 +113,18 @@ impl Kind {
     }
 }
 
-/// Reads a file with `read`; succeeds where nothing was found wrong.
-fn check<T>(text: &str, read: impl FnOnce(&Notes<'_>, Section<'_>) -> Option<T>) -> Result<T, ConfigError> {
-    let notes = Notes::new(text);
+/// Reads a file of a folder with `read`; succeeds where nothing was found wrong.
+fn check<T>(
+    text: &str,
+    folder: &Path,
+    read: impl FnOnce(&Notes<'_>, Section<'_>) -> Option<T>,
+) -> Result<T, ConfigError> {
+    let notes = Notes::new(text, folder);
     let value = notes.parse().and_then(|root| read(&notes, root));
     let faults = notes.into_faults();
     match value {
         Some(value) if faults.is_empty() => Ok(value),
         _ => Err(ConfigError::Faults(faults)),
-    }
-}
-
-/// A path; `~/` at its start is this user's home.
-struct AbsolutePath(PathBuf);
-
-impl std::str::FromStr for AbsolutePath {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let path = match text.strip_prefix("~/") {
-            Some(rest) => directories::BaseDirs::new()
-                .ok_or("there is no home folder: write the whole path")?
-                .home_dir()
-                .join(rest),
-            None => PathBuf::from(text),
-        };
-        let path = if text.is_empty() { Err("must not be empty") } else { Ok(path) }?;
-        std::path::absolute(path).map(Self).map_err(|_| "is not a usable path")
     }
 }
 

@@ -13,7 +13,8 @@ use crate::protocol::grant::ConsentMode;
 /// # Errors
 /// [`ConfigError`] with everything that is wrong.
 pub fn policy(text: &str) -> Result<Policy, ConfigError> {
-    check(text, |notes, root| {
+    // Nothing in it is a path.
+    check(text, Path::new(""), |notes, root| {
         let policy = read(root);
         for (at, origin) in policy.origins.iter().enumerate() {
             if policy.origins[..at].iter().any(|other| other.origin == origin.origin) {

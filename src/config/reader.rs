@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use toml::Spanned;
@@ -31,6 +32,8 @@ impl fmt::Display for Fault {
 #[derive(Debug)]
 pub(super) struct Notes<'a> {
     text: &'a str,
+    /// Where the file is: its paths begin there.
+    folder: &'a Path,
     faults: RefCell<Vec<Fault>>,
     lines: RefCell<HashMap<String, usize>>,
     /// Where the readable items of each list stand in it: the others are left out of what the list became.
@@ -38,8 +41,8 @@ pub(super) struct Notes<'a> {
 }
 
 impl<'a> Notes<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
-        Self { text, faults: RefCell::default(), lines: RefCell::default(), places: RefCell::default() }
+    pub(super) fn new(text: &'a str, folder: &'a Path) -> Self {
+        Self { text, folder, faults: RefCell::default(), lines: RefCell::default(), places: RefCell::default() }
     }
 
     /// The root of the file; `None` where it is not TOML at all.
@@ -99,6 +102,21 @@ impl<'a> Notes<'a> {
         faults
     }
 
+    /// A path as the file writes it, whole; `~/` at its start is this user's home.
+    pub(super) fn whole_path(&self, text: &str) -> Result<PathBuf, &'static str> {
+        if text.is_empty() {
+            return Err("must not be empty");
+        }
+        let path = match text.strip_prefix("~/") {
+            Some(rest) => directories::BaseDirs::new()
+                .ok_or("there is no home folder: write the whole path")?
+                .home_dir()
+                .join(rest),
+            None => self.folder.join(text),
+        };
+        std::path::absolute(path).map_err(|_| "is not a usable path")
+    }
+
     fn line_at(&self, offset: usize) -> usize {
         1 + self.text.as_bytes()[..offset.min(self.text.len())].iter().filter(|b| **b == b'\n').count()
     }
@@ -128,11 +146,28 @@ impl<'a> Section<'a> {
 
     /// A string, parsed, that must be there.
     pub(super) fn required<T: FromStr<Err: fmt::Display>>(&mut self, key: &str, example: &str) -> Option<T> {
+        self.require(key, example);
+        self.parsed(key)
+    }
+
+    /// A path, whole.
+    pub(super) fn path(&mut self, key: &str) -> Option<PathBuf> {
+        let (entry, line, value) = self.take(key)?;
+        let DeValue::String(text) = value else { return self.wrong_type(&entry, line, "a string in quotes") };
+        self.notes.whole_path(&text).map_err(|problem| self.notes.fault(line, &entry, problem)).ok()
+    }
+
+    /// A path that must be there.
+    pub(super) fn required_path(&mut self, key: &str, example: &str) -> Option<PathBuf> {
+        self.require(key, example);
+        self.path(key)
+    }
+
+    fn require(&self, key: &str, example: &str) {
         if !self.has(key) {
             let problem = format!("is missing: add {key} = {example}");
             self.notes.fault(self.line, &self.entry(key), problem);
         }
-        self.parsed(key)
     }
 
     pub(super) fn boolean(&mut self, key: &str) -> Option<bool> {

@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::reader::{Notes, Section};
 use super::tls::{self, Tls};
-use super::{AbsolutePath, ConfigError, check};
+use super::{ConfigError, check};
 use crate::crypto::Secret;
 use crate::login::{ConfigFault, LoginConfig, RateLimits};
 use crate::store::{Lifetimes, OpenError, SEALING_SECRET_MIN_LEN, SharedOptions, StoreUrl};
@@ -34,8 +34,8 @@ const REPLICAS: RangeInclusive<usize> = 0..=8;
 const ADDRESS_PER_MINUTE: RangeInclusive<usize> = 60..=1_000_000;
 /// What one device key, and one account, may. Below the least, a browser that restores its tabs is one too many.
 const DEVICE_PER_MINUTE: RangeInclusive<usize> = 12..=1_000_000;
-/// Wrong keys that one address is told of.
-const WRONG_KEYS_PER_MINUTE: RangeInclusive<usize> = 1..=1_000_000;
+/// Wrong keys that one address is told of. Whoever is over a limit is told to come back in five seconds.
+const WRONG_KEYS_PER_MINUTE: RangeInclusive<usize> = 12..=1_000_000;
 /// Connections at once.
 const CONNECTIONS: RangeInclusive<usize> = 64..=1_000_000;
 /// Agents that may be linked at once. With none of them nobody hears of a revocation in time.
@@ -63,12 +63,12 @@ pub struct ServerConfig {
     pub drain: Duration,
 }
 
-/// Reads `server.toml` and the files that it names.
+/// Reads a `server.toml` of a folder, in which its paths begin, and the files that it names.
 ///
 /// # Errors
 /// [`ConfigError`] with everything that is wrong.
-pub fn server(text: &str) -> Result<ServerConfig, ConfigError> {
-    check(text, |notes, root| {
+pub fn server(text: &str, folder: &Path) -> Result<ServerConfig, ConfigError> {
+    check(text, folder, |notes, root| {
         let config = read(notes, root)?;
         for fault in config.login.faults() {
             notes.fault_of(&entry_of(&fault, &config.login), problem_of(&fault));
@@ -85,9 +85,10 @@ fn read(notes: &Notes<'_>, mut root: Section<'_>) -> Option<ServerConfig> {
     let mut store = root.required::<Store>("store", "\"embedded:loopkey-data\"");
     let options = root.section("shared_store").map(|section| read_shared(notes, section));
     if let Some(Store(store)) = &mut store {
+        place_folder(notes, store);
         place_options(notes, store, options);
     }
-    let mut read_key = |entry| root.parsed(entry).and_then(|AbsolutePath(path)| read_secret(notes, entry, &path));
+    let mut read_key = |entry| root.path(entry).and_then(|path| read_secret(notes, entry, &path));
     let (service_key, token_key) = (read_key("service_key_file"), read_key("token_key_file"));
     let token_audience = root.parsed("token_audience");
     let development = root.boolean("development").unwrap_or(false);
@@ -124,21 +125,31 @@ fn read_secret(notes: &Notes<'_>, entry: &str, path: &Path) -> Option<Secret<Str
 }
 
 fn read_shared(notes: &Notes<'_>, mut section: Section<'_>) -> SharedOptions {
-    let sealing = section.required("secret_file", "\"/etc/loopkey/store-secret\"");
-    let password = section.parsed("password_file");
-    let read = |key: &str, file: Option<AbsolutePath>| {
-        file.and_then(|AbsolutePath(path)| read_secret(notes, &format!("shared_store.{key}"), &path))
+    let sealing = section.required_path("secret_file", "\"/etc/loopkey/store-secret\"");
+    let password = section.path("password_file");
+    let read = |key: &str, file: Option<PathBuf>| {
+        file.and_then(|path| read_secret(notes, &format!("shared_store.{key}"), &path))
     };
     let (sealing_secret, password) = (read("secret_file", sealing), read("password_file", password));
     if sealing_secret.as_ref().is_some_and(|secret| secret.expose().len() < SEALING_SECRET_MIN_LEN) {
         let problem = format!("use at least {SEALING_SECRET_MIN_LEN} bytes; openssl rand -hex 32 makes a good one");
         notes.fault_of("shared_store.secret_file", problem);
     }
-    let ca_file = section.parsed("ca_file").map(|AbsolutePath(path)| path);
+    let ca_file = section.path("ca_file");
     let (least, most) = REPLICAS.into_inner();
     let replicas = section.number("replicas", least, most).and_then(|number| u8::try_from(number).ok());
     section.end(&["secret_file", "password_file", "ca_file", "replicas"]);
     SharedOptions { sealing_secret, password, ca_file, replicas: replicas.unwrap_or(0) }
+}
+
+/// Makes the folder of an embedded store a whole path.
+fn place_folder(notes: &Notes<'_>, store: &mut StoreUrl) {
+    if let StoreUrl::Embedded(folder) = store {
+        match notes.whole_path(&folder.to_string_lossy()) {
+            Ok(whole) => *folder = whole,
+            Err(problem) => notes.fault_of("store", problem),
+        }
+    }
 }
 
 /// Gives a shared store its options, and finds what is missing or has no use.
@@ -166,11 +177,10 @@ fn warn_where_others_can_read(path: &Path) {
 }
 
 fn read_tls(notes: &Notes<'_>, mut section: Section<'_>) -> Option<Tls> {
-    let cert_file = section.required("cert_file", "\"cert.pem\"");
-    let key_file = section.required("key_file", "\"key.pem\"");
+    let cert_file = section.required_path("cert_file", "\"cert.pem\"");
+    let key_file = section.required_path("key_file", "\"key.pem\"");
     section.end(&["cert_file", "key_file"]);
-    let (AbsolutePath(cert), AbsolutePath(key)) = (cert_file?, key_file?);
-    tls::load(&cert, &key).map_err(|(entry, problem)| notes.fault_of(&format!("tls.{entry}"), problem)).ok()
+    tls::load(&cert_file?, &key_file?).map_err(|(entry, problem)| notes.fault_of(&format!("tls.{entry}"), problem)).ok()
 }
 
 fn read_time(section: &mut Section<'_>, key: &str, range: RangeInclusive<usize>, unit: u64) -> Option<Duration> {
@@ -223,21 +233,15 @@ impl std::str::FromStr for Listen {
 struct Store(StoreUrl);
 
 impl std::str::FromStr for Store {
-    type Err = String;
+    type Err = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.parse().map_err(|error| {
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self).map_err(|error| {
             if let OpenError::Ambiguous(_) = error {
                 return "write / as %2F, ? as %3F and # as %23 in the password, or put it into shared_store.password_file";
             }
             "must be \"embedded:FOLDER\", \"memory:\", \"redis://HOST:PORT/DB\" or \"postgres://USER@HOST/DATABASE\""
-        })? {
-            StoreUrl::Embedded(folder) => {
-                let AbsolutePath(folder) = folder.to_string_lossy().parse()?;
-                Ok(Self(StoreUrl::Embedded(folder)))
-            }
-            other => Ok(Self(other)),
-        }
+        })
     }
 }
 

@@ -58,9 +58,11 @@ fn file(origins: &[&str]) -> String {
 
 #[test]
 fn a05_each_bad_entry_of_the_list_is_an_error_that_names_it() {
-    assert!(agent(&file(&["https://desk.example.com"])).is_ok(), "the file is sound but for its entries");
+    assert!(agent(&file(&["https://desk.example.com"]), "/".as_ref()).is_ok(), "the file is sound but for its entries");
     for (origin, cure) in BAD {
-        let Err(ConfigError::Faults(faults)) = agent(&file(&[origin])) else { panic!("{origin:?} passed") };
+        let Err(ConfigError::Faults(faults)) = agent(&file(&[origin]), "/".as_ref()) else {
+            panic!("{origin:?} passed")
+        };
         let said: Vec<_> = faults.iter().map(ToString::to_string).collect();
         let named = |fault: &String| fault.starts_with("line 9: origin[0].origin") && fault.contains(cure);
         assert!(said.len() == 1 && said.iter().all(named), "{origin:?}: {said:?}");
@@ -72,7 +74,7 @@ fn a05_what_is_listed_twice_or_for_nobody_is_an_error() {
     let twice = file(&["https://desk.example.com", "https://desk.example.com"]);
     let nobodys = file(&["https://desk.example.com"]).replace("url = \"https://desk", "url = \"https://other");
     for (text, entry) in [(twice, "line 13: origin[1].origin"), (nobodys, "line 10: origin[0].issuer")] {
-        let Err(ConfigError::Faults(faults)) = agent(&text) else { panic!("{text} passed") };
+        let Err(ConfigError::Faults(faults)) = agent(&text, "/".as_ref()) else { panic!("{text} passed") };
         assert!(faults.iter().any(|fault| fault.to_string().starts_with(entry)), "{entry} is not in {faults:?}");
     }
 }
