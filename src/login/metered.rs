@@ -41,6 +41,9 @@ impl Metered {
 /// Passes operations on, timed.
 macro_rules! timed {
     ($(fn $name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)*) => {
+        /// Every operation, by the name that it is counted under.
+        pub(super) const OPERATIONS: &[&str] = &[$(stringify!($name),)* "mark"];
+
         #[async_trait]
         impl Store for Metered {
             $(async fn $name(&self, $($argument: $type),*) -> $answer {

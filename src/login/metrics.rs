@@ -16,6 +16,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::answer::Refusal;
+use super::metered::OPERATIONS;
 use super::state::Shared;
 use crate::verify::mark::MarkError;
 
@@ -96,7 +97,9 @@ impl Metrics {
         for outcome in ["first", "used", "stale", "unavailable"] {
             drop(metrics.marks.get_or_create(&Outcome { outcome }));
         }
-        drop(metrics.store_errors.get_or_create(&Operation { operation: "mark" }));
+        for operation in OPERATIONS {
+            drop(metrics.store_errors.get_or_create(&Operation { operation }));
+        }
         metrics.started.set(started_at);
         metrics.register();
         metrics

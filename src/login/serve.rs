@@ -288,4 +288,37 @@ mod tests {
             assert_eq!(time, Duration::from_secs(10), "{announced}");
         }
     }
+
+    #[tokio::test]
+    async fn who_comes_when_all_connections_are_taken_waits() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let router = Router::new().fallback(async || "here");
+        tokio::spawn(serve(router, vec![listener], None, 2, std::future::pending()));
+        let ask = async || {
+            let mut stream = TcpStream::connect(address).await.expect("connected");
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
+            stream
+        };
+        let hear = async |stream: &mut TcpStream| {
+            let mut text = String::new();
+            while !text.ends_with("here") {
+                text.push(char::from(stream.read_u8().await.expect("an answer")));
+            }
+        };
+        let (mut first, mut second) = (ask().await, ask().await);
+        hear(&mut first).await;
+        hear(&mut second).await;
+        let mut third = ask().await;
+        // Both who are there are answered again and again meanwhile: the third would have been, too.
+        for stream in [&mut first, &mut second] {
+            for _ in 0..20 {
+                stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
+                hear(stream).await;
+            }
+        }
+        assert!(third.try_read(&mut [0; 1]).is_err(), "it is not answered yet");
+        drop(first);
+        hear(&mut third).await;
+    }
 }
