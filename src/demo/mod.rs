@@ -132,6 +132,14 @@ impl Demo {
         self.client.stop_agent().await;
     }
 
+    /// Starts the agent again, and the person signs in to the client as before.
+    ///
+    /// # Errors
+    /// Where the port cannot be taken again.
+    pub async fn start_agent(&self) -> anyhow::Result<()> {
+        self.client.start_agent().await
+    }
+
     /// Stops everything and removes what it kept.
     pub async fn stop(mut self) {
         self.client.stop_agent().await;
