@@ -25,7 +25,7 @@ const RETURNS: usize = 4;
 const LOOK: &str = "(async () => {
   const { createLoopkey } = await import('/sdk/loopkey.js');
   globalThis.looking?.close();
-  const loopkey = (globalThis.looking = createLoopkey({ issuer: location.origin, local: LOCAL }));
+  const loopkey = (globalThis.looking = createLoopkey({ issuer: location.origin, local: LOCAL, ports: PORTS }));
   const began = performance.timeOrigin + performance.now();
   globalThis.reached = { began };
   loopkey.addEventListener('state', ({ detail: { name } }) => {
@@ -61,6 +61,7 @@ struct Seat {
     demo: Demo,
     page: Page,
     local: bool,
+    ports: Vec<u16>,
     _context: Context,
     _browser: Browser,
 }
@@ -69,7 +70,7 @@ impl Seat {
     /// A site that the browser takes for a local one, or for one on the internet with the permission granted.
     async fn take(engine: Engine, local: bool) -> Self {
         let places = free_places();
-        let port = places.site;
+        let (port, ports) = (places.site, places.agent.clone());
         let mut options = LaunchOptions::default().preference("network.lna.websocket.enabled", true);
         if !local && engine == Engine::Chromium {
             let spaces = format!("--ip-address-space-overrides=127.0.0.1:{port}=public,[::1]:{port}=public");
@@ -85,11 +86,12 @@ impl Seat {
         let page = context.new_page().await.expect("a tab");
         // A page without a card: nobody but the measured instance looks for the agent.
         page.goto(&format!("{}/healthz", demo.site_url())).await.expect("the page");
-        Self { demo, page, local, _context: context, _browser: browser }
+        Self { demo, page, local, ports, _context: context, _browser: browser }
     }
 
     async fn look(&self) {
-        let look = LOOK.replace("LOCAL", if self.local { "true" } else { "false" });
+        let local = if self.local { "true" } else { "false" };
+        let look = LOOK.replace("LOCAL", local).replace("PORTS", &format!("{:?}", self.ports));
         self.page.eval::<Value>(&format!("{look}.then(() => true)")).await.expect("the library looks");
     }
 

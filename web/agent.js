@@ -15,8 +15,8 @@ import { Handshake } from "./handshake.js";
 import { verdict } from "./verdict.js";
 import { WAKE_LINK, WAKE_SCHEME, Waking } from "./waking.js";
 
-/** While the page is on screen and asking costs nothing, the agent is found again within this. */
-const REDISCOVERY = 2_000;
+/** While the page is on screen and asking costs nothing, the agent is looked for this often, so that it is found within 2 s. */
+const REDISCOVERY = 1_600;
 /** A slow login server does not keep the page from saying that nobody answered (milliseconds). */
 const PORTS_TIMEOUT = 1_000;
 /** Until the other ports are looked at again, while nothing shows that the right program is on this one. */
@@ -341,7 +341,8 @@ export class Agent {
           const port = await this.#candidates.probe(environment, signal);
           if (port === null) continue;
           this.#probeWorks = true;
-          await sleep(environment, this.#budget.wait(environment.now()), signal);
+          // Sockets that failed are held against one that answers without giving a socket, and against nobody who has just come.
+          if (this.#candidates.isDoubted(port)) await sleep(environment, this.#budget.wait(environment.now()), signal);
           return [port];
         }
       case "socket":

@@ -32,6 +32,11 @@ export class Candidates {
     return news;
   }
 
+  /** @returns {boolean} */
+  isDoubted(port) {
+    return this.#doubted.has(port);
+  }
+
   trust(port) {
     this.#doubted.delete(port);
   }

@@ -77,7 +77,7 @@ test("a frame without delegation, a browser without sockets", async () => {
   assert.equal((await started({ environment: { WebSocket: undefined } })).loopkey.state.reason, "unsupported_browser");
 });
 
-test("absent: looked for by fetch every two seconds while visible, found within that", async () => {
+test("absent: looked for by fetch while visible, found within two seconds", async () => {
   const { here, loopkey, agent, clock, dials, probes } = await started({ agents: [Object.assign(new FakeAgent(), { listening: false })] });
   assert.deepEqual(loopkey.state, { name: "absent", reason: "not_running" });
   const first = dials.length;
@@ -92,7 +92,18 @@ test("absent: looked for by fetch every two seconds while visible, found within 
   assert.equal(probes.length, hidden, "a hidden page does not look");
   here.show(true);
   agent.listening = true;
-  await clock.advance(2_200);
+  await clock.advance(1_800);
+  assert.equal(loopkey.state.name, "live");
+});
+
+test("absent at ports that the issuer named: the rounds that failed are not held against an agent that answers now", async () => {
+  const agent = Object.assign(new FakeAgent(30100), { listening: false });
+  const issuer = Object.assign(new FakeIssuer(), { ports: [30100] });
+  const { loopkey, clock, dials } = await started({ agents: [agent], issuer });
+  assert.equal(loopkey.state.name, "absent");
+  assert.ok(dials.some((url) => url.includes("30100")) && dials.some((url) => url.includes("28970")), "two rounds");
+  agent.listening = true;
+  await clock.advance(1_800);
   assert.equal(loopkey.state.name, "live");
 });
 

@@ -121,9 +121,14 @@ async fn a_server_that_breaks_a_promise_is_refused_at_the_start() {
     stranger.options.sealing_secret = Some(Secret::new("another secret of more than 32 bytes".to_owned()));
     assert!(matches!(refused(&stranger).await, RedisRefused::WrongSecret { number: 1, .. }));
     assert!(open(&here).await.is_ok());
+    // A secret that is lost, as docs/operations.md says: without the sealed keys, new ones are made under a new secret.
+    server.say("DEL {loopkey}:challenge-keys");
+    let anew = open(&stranger).await.expect("another secret");
+    anew.challenge_signers(Algorithm::Es256).await.expect("keys");
+    assert!(matches!(refused(&here).await, RedisRefused::WrongSecret { .. }));
 
     server.say("SET {loopkey}:schema 2");
-    let error = refused(&here).await.to_string();
+    let error = refused(&stranger).await.to_string();
     assert!(error.contains("schema version \"2\"") && error.contains("up to 1"), "{error}");
 
     let cluster = RedisServer::start(&["--cluster-enabled", "yes"]);

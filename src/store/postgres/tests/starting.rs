@@ -135,6 +135,10 @@ async fn the_sealing_secret_must_be_there_and_the_same() {
     database.sql("UPDATE loopkey.challenge_keys SET key = jsonb_set(key::jsonb, '{made_at}', '7')");
     let error = database.open().await.expect_err("not what was sealed");
     assert!(matches!(error, PostgresError::WrongSecret(1)), "{error}");
+    // A secret that is lost, as docs/operations.md says: without the sealed keys, new ones are made under a new secret.
+    database.sql("DELETE FROM loopkey.challenge_keys");
+    let anew = Postgres::open(&other, clock()).await.expect("another secret");
+    assert_ne!(anew.challenge_signers(Algorithm::Es256).await.expect("keys").public(), keys);
 }
 
 #[tokio::test]
