@@ -75,6 +75,37 @@ svg { width: 1.9rem; height: 1.9rem; fill: none; stroke: currentColor; stroke-wi
 .blocked .icon, .framed .icon, .incompatible .icon, .unverified .icon { background: var(--warn-tint); color: var(--warn-ink); }
 .absent .icon, .offline .icon, .waiting .icon, .signed-out .icon { color: var(--soft); }
 
+/* Where to click in the browser's own windows. */
+.asking .hero:has(.guide), .blocked .hero:has(.guide) { height: auto; }
+.guide svg { width: 15rem; height: auto; stroke: none; }
+.guide .window { fill: var(--tint); stroke: var(--line); }
+.guide .address, .guide .panel { fill: var(--surface); stroke: var(--line); }
+.guide .panel { filter: drop-shadow(0 3px 6px rgb(16 24 28 / 14%)); }
+.guide .words { fill: var(--line); }
+.guide .stroke { fill: none; stroke: var(--soft); stroke-width: 1.5; }
+.guide .button { fill: var(--tint); stroke: var(--line); }
+.guide .main, .guide .switch, .guide .number { fill: var(--accent); stroke: none; }
+.guide .knob { fill: var(--on-accent); }
+.guide .tick { fill: none; stroke: var(--on-accent); stroke-width: 2; }
+.guide text { fill: var(--on-accent); font: 700 10px system-ui, sans-serif; text-anchor: middle; }
+ol { margin: 0.75rem 0 0; padding: 0; max-width: 19rem; list-style: none; counter-reset: step; text-align: start; color: var(--ink); }
+ol li { position: relative; padding: 0.15rem 0 0.15rem 1.9rem; counter-increment: step; }
+ol li::before {
+  content: counter(step);
+  position: absolute;
+  inset-inline-start: 0;
+  top: 0.3rem;
+  display: grid;
+  place-items: center;
+  width: 1.2rem;
+  height: 1.2rem;
+  border-radius: 50%;
+  background: var(--accent);
+  color: var(--on-accent);
+  font-size: 0.72rem;
+  font-weight: 700;
+}
+
 .who { position: relative; display: inline-block; }
 .portrait {
   position: relative;

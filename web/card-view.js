@@ -23,19 +23,20 @@ import { fill, wordsFor } from "./words.js";
  * @property {{name: string, avatar: string | null} | null} [person]
  * @property {string} [digits] @property {string} [digitsLabel]
  * @property {string} title @property {string} text @property {string} [notice]
+ * @property {{picture: string, steps: string[]}} [guide]   where to click in the browser's own windows, in place of the icon
  * @property {{id: string, label: string, href?: string}[]} actions   the first is the main one
  */
 
 /**
  * @param {Situation} situation
- * @param {{lang?: string, app?: string, href?: string}} speech  `href`: where the app opens
+ * @param {{lang?: string, app?: string, href?: string, browser?: string}} speech  `href`: where the app opens; `browser`: @see browserOf
  * @returns {View}
  */
-export function cardView(situation, { lang, app, href }) {
+export function cardView(situation, { lang, app, href, browser }) {
   const words = wordsFor(lang);
   const values = { app: app || words.app, name: situation.person?.name ?? "", code: situation.code ?? "" };
   const say = (sentence) => fill(sentence, values);
-  const { view, from, icon, actions = [], ...more } = describe({ ...situation, href }, words);
+  const { view, from, icon, actions = [], ...more } = describe({ ...situation, href, browser }, words);
   return {
     view,
     icon: icon ?? "",
@@ -43,11 +44,12 @@ export function cardView(situation, { lang, app, href }) {
     text: say(from.text ?? ""),
     ...more,
     ...(more.digitsLabel && { digitsLabel: say(more.digitsLabel) }),
+    ...(more.guide && { guide: { ...more.guide, steps: more.guide.steps.map(say) } }),
     actions: actions.map((action) => ({ ...action, label: say(action.label) })),
   };
 }
 
-function describe({ href, state, presence, person, session, busy, redeeming, code, error }, words) {
+function describe({ href, browser, state, presence, person, session, busy, redeeming, code, error }, words) {
   const retry = { id: "retry", label: words.retry };
   const cancel = { id: "cancel", label: words.cancel };
   // A button that opens nothing is worse than none: the site says where the app opens.
@@ -72,11 +74,11 @@ function describe({ href, state, presence, person, session, busy, redeeming, cod
     case "waking":
       return { view: "waking", icon: "power", working: true, from: words.waking[reason] };
     case "asking":
-      return { view: "asking", icon: "browser", from: words.asking };
+      return { view: "asking", icon: "browser", from: words.asking, ...guide(browser, "ask", words) };
     case "absent":
       return absent(reason, words, open(words.absent.action), person, retry);
     case "blocked":
-      return { view: "blocked", icon: "blocked", from: words.blocked[reason] ?? words.blocked.denied, actions: [retry] };
+      return { view: "blocked", icon: "blocked", actions: [retry], ...blocked(reason, browser, words) };
     case "incompatible":
       return { view: "incompatible", icon: "alert", from: words[reason] ?? words.incompatible, actions: [retry] };
     default: // probing, found
@@ -107,6 +109,22 @@ function describe({ href, state, presence, person, session, busy, redeeming, cod
     return { view: "refused", person, badge, notice: words.errors[error] ?? words.errors.unavailable, from: named, actions: [{ ...login, label: error === "switched" ? login.label : words.retry }] };
   }
   return { view: "person", person, badge, from: named, actions: [login] };
+}
+
+/** What a person can do about it in the browser's own windows. */
+const GUIDES = { denied: "again", dismissed: "ask" };
+
+function blocked(reason, browser, words) {
+  const from = words.blocked[reason] ?? words.blocked.denied;
+  const steps = guide(browser, GUIDES[reason], words);
+  // The sentence without steps says in short what the steps say.
+  return { from: steps.guide && from.guided ? { ...from, text: from.guided } : from, ...steps };
+}
+
+/** The steps, with a picture of where to click, where this browser's windows are known. */
+function guide(browser, what, words) {
+  const steps = words.allow[browser]?.[what];
+  return steps ? { guide: { picture: `${browser}-${what}`, steps } } : {};
 }
 
 /** Nobody answers. Where the login server names a scheme, a click can start the client; a site's own way comes first. */

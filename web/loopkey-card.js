@@ -7,8 +7,10 @@
 import { createLoopkey } from "./loopkey.js";
 import { cardView } from "./card-view.js";
 import { cardStyle } from "./card-style.js";
+import { browserOf } from "./browser.js";
 import { element, icon, portrait } from "./card-parts.js";
 import { isFramedByStranger } from "./frame.js";
+import { picture } from "./pictures.js";
 import { wordsFor } from "./words.js";
 
 const EVENTS = ["state", "presence", "person", "session", "consent", "redeeming"];
@@ -105,6 +107,7 @@ export class LoopkeyCard extends HTMLElement {
       lang: this.#lang,
       app: this.getAttribute("app") ?? undefined,
       href: this.getAttribute("open") ?? undefined,
+      browser: browserOf(navigator),
     });
     this.setAttribute("state", state.name);
     this.setAttribute("reason", state.reason);
@@ -121,7 +124,7 @@ export class LoopkeyCard extends HTMLElement {
     this.#body.className = `body ${view.view}${view.working ? " working" : ""}`;
     this.#body.replaceChildren(...this.#pieces(view));
     // The digits are read out with their meaning; everything else by its title and sentence.
-    this.#status.textContent = [view.title, view.digitsLabel, view.notice ?? view.text].filter(Boolean).join(". ");
+    this.#status.textContent = [view.title, view.digitsLabel, view.notice ?? view.text, ...(view.guide?.steps ?? [])].filter(Boolean).join(". ");
     if (hadFocus) (this.#body.querySelector(".actions > *") ?? this.#body.querySelector("h2")).focus();
   }
 
@@ -132,6 +135,7 @@ export class LoopkeyCard extends HTMLElement {
       digits.append(...[...view.digits].map((digit) => element("span", {}, digit)));
       hero.append(digits);
     } else if (view.person) hero.append(portrait(view.person, view.badge));
+    else if (view.guide) hero.append(element("div", { class: "guide", part: "guide" }, picture(view.guide.picture)));
     else hero.append(element("span", { class: "icon" }, icon(view.icon)));
 
     const pieces = [
@@ -139,6 +143,7 @@ export class LoopkeyCard extends HTMLElement {
       element("h2", { id: "title", tabindex: "-1", part: "title" }, view.title),
       element("p", { id: "text", part: "text" }, view.text),
     ];
+    if (view.guide) pieces.push(element("ol", { id: "steps", part: "steps" }, ...view.guide.steps.map((step) => element("li", {}, step))));
     if (view.notice) pieces.push(element("p", { id: "notice", class: "notice", part: "notice" }, view.notice));
     if (view.actions.length) {
       pieces.push(element("div", { class: "actions" }, ...view.actions.map((action, place) => this.#button(action, place, view))));

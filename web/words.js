@@ -16,6 +16,16 @@ const en = {
     title: "Answer your browser’s question",
     text: "Near the address bar, choose Allow so that this page can reach {app}.",
   },
+  allow: {
+    chromium: {
+      ask: ["Choose Allow below the address."],
+      again: ["Click the sign left of the address.", "Switch “Apps on device” on. This page goes on by itself."],
+    },
+    firefox: {
+      ask: ["Choose Allow below the address.", "Is the question gone? Click the computer beside the address."],
+      again: ["Click the crossed-out computer beside the address.", "Take away “Blocked” at “Access this device”.", "Try again here and choose Allow."],
+    },
+  },
   person: { text: "Signed in to {app} on this computer", away: "Away · signed in to {app}", action: "Continue as {name}" },
   signing: { text: "Signing you in…" },
   consent: {
@@ -46,6 +56,7 @@ const en = {
     denied: {
       title: "Your browser blocks {app}",
       text: "Open the site settings beside the address, set “Apps on device” to Allow, then try again.",
+      guided: "You can allow it again.",
     },
     dismissed: { title: "Still waiting for your browser", text: "The question was closed without an answer. Try again and choose Allow." },
     insecure_page: { title: "This page isn’t secure", text: "Browsers let only https pages reach {app}." },
@@ -92,6 +103,16 @@ const zh = {
     action: "使用{app}继续",
   },
   asking: { title: "请回答浏览器的询问", text: "在地址栏附近选择“允许”，本页即可连接{app}。" },
+  allow: {
+    chromium: {
+      ask: ["在地址下方选择“允许”。"],
+      again: ["点击地址左侧的图标。", "打开“设备上的应用”开关，本页会自动继续。"],
+    },
+    firefox: {
+      ask: ["在地址下方选择“允许”。", "询问不见了？点击地址旁的电脑图标。"],
+      again: ["点击地址旁带斜线的电脑图标。", "移除“访问此设备”旁的“已阻止”。", "回到这里重试，并选择“允许”。"],
+    },
+  },
   person: { text: "已在本机登录{app}", away: "离开 · 已登录{app}", action: "以{name}的身份继续" },
   signing: { text: "正在登录…" },
   consent: { title: "请在{app}中确认", text: "仅当客户端显示相同数字时才允许。", label: "您的数字是 {code}" },
@@ -115,7 +136,7 @@ const zh = {
   unsupported_browser: { title: "此浏览器无法连接{app}", text: "请使用其他登录方式，或换一个浏览器。" },
   done: { title: "您已登录", text: "{name}" },
   blocked: {
-    denied: { title: "浏览器阻止了{app}", text: "点击地址旁的网站设置，将“设备上的应用”设为允许，然后重试。" },
+    denied: { title: "浏览器阻止了{app}", text: "点击地址旁的网站设置，将“设备上的应用”设为允许，然后重试。", guided: "您可以重新允许。" },
     dismissed: { title: "仍在等待浏览器", text: "询问已关闭但未作答。请重试并选择“允许”。" },
     insecure_page: { title: "此页面不安全", text: "浏览器只允许 https 页面连接{app}。" },
     not_delegated: { title: "在此框架中不可用", text: "外层页面不允许它连接{app}。" },

@@ -46,8 +46,10 @@ impl Opened {
 pub(crate) enum Site {
     /// A page on this computer: no permission is needed.
     Local,
-    /// A page on the internet, with the loopback permission in this state.
+    /// A page on the internet, with the loopback permission in this state; in a Firefox that asks for sockets too.
     Public(Permission),
+    /// The same in a Firefox of before 154, which does not ask for sockets.
+    Ungated(Permission),
 }
 
 impl Desk {
@@ -70,7 +72,7 @@ impl Desk {
         let demo = Demo::start_with(places, Some(browser)).await.expect("the demo starts");
         let browser = Browser::launch(engine, options).await.expect("the browser starts");
         let context = browser.new_context().await.expect("a context");
-        if let Site::Public(permission) = site {
+        if let Site::Public(permission) | Site::Ungated(permission) = site {
             let set = context.set_permission(&demo.site_url(), "loopback-network", permission).await;
             set.expect("the permission is set");
         }
@@ -171,10 +173,17 @@ impl Desk {
 
 fn options(places: &Places, engine: Engine, site: Site) -> LaunchOptions {
     let options = LaunchOptions::default();
-    if site == Site::Local || engine != Engine::Chromium {
+    if site == Site::Local {
         return options;
     }
     // The agent's ports stay what they are; the site alone is taken for one on the internet.
     let port = places.site;
-    options.argument(format!("--ip-address-space-overrides=127.0.0.1:{port}=public,[::1]:{port}=public"))
+    match engine {
+        Engine::Chromium => {
+            options.argument(format!("--ip-address-space-overrides=127.0.0.1:{port}=public,[::1]:{port}=public"))
+        }
+        Engine::Firefox => options
+            .preference("network.lna.address_space.public.override", format!("127.0.0.1:{port},[::1]:{port}"))
+            .preference("network.lna.websocket.enabled", matches!(site, Site::Public(_))),
+    }
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { initials, safeAvatar } from "../avatar.js";
+import { browserOf } from "../browser.js";
 import { cardView } from "../card-view.js";
 import { ACTION_REFUSALS, ERRORS, PRESENCES, REASONS, REFUSALS, SESSION_REASONS, STATES } from "../codes.js";
 import { wordsFor } from "../words.js";
@@ -49,6 +50,29 @@ test("each error has one sentence in each language, and a way to try again", () 
   for (const lang of ["en", "zh"]) assert.deepEqual(Object.keys(wordsFor(lang).errors).sort(), [...ERRORS].sort());
   assert.equal(view({ error: "denied" }).actions[0].label, "Try again");
   assert.equal(view({ error: "switched" }).actions[0].label, "Continue as Ada Lovelace", "the new name is on the button");
+});
+
+test("where the browser stands between, its own windows are drawn, in the browser that is known", () => {
+  const blocked = (reason, browser, lang = "en") => view({ state: { name: "blocked", reason } }, { lang, browser }).guide;
+  for (const lang of ["en", "zh"]) {
+    for (const browser of ["chromium", "firefox"]) {
+      assert.equal(blocked("denied", browser, lang).picture, `${browser}-again`);
+      assert.equal(blocked("dismissed", browser, lang).picture, `${browser}-ask`);
+      assert.ok(blocked("denied", browser, lang).steps.length >= 2);
+      assert.equal(view({ state: { name: "asking", reason: "permission_prompt" } }, { lang, browser }).guide.picture, `${browser}-ask`);
+    }
+    assert.equal(blocked("denied", "other", lang), undefined);
+    assert.equal(blocked("insecure_page", "firefox", lang), undefined, "nothing that a click in the browser helps");
+  }
+});
+
+test("a browser is known by its own name", () => {
+  const agent = (userAgent) => browserOf({ userAgent });
+  assert.equal(agent("Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0"), "firefox");
+  assert.equal(agent("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"), "chromium");
+  assert.equal(agent("Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36 Edg/156.0.0.0"), "chromium");
+  assert.equal(agent("Mozilla/5.0 (Macintosh) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/19.0 Safari/605.1.15"), "other");
+  assert.equal(agent(undefined), "other");
 });
 
 test("both languages have the same words", () => {
