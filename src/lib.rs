@@ -72,6 +72,8 @@ pub mod cli;
 pub mod clock;
 #[cfg(feature = "cli")]
 pub mod config;
+#[cfg(feature = "connectors")]
+pub mod connectors;
 pub mod crypto;
 #[cfg(feature = "cli")]
 pub mod demo;

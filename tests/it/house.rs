@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What each room of `src/` may name, besides itself. `agent` and `login` never name each other.
-const MAY_NAME: [(&str, &[&str]); 14] = [
+const MAY_NAME: [(&str, &[&str]); 15] = [
     ("clock", &["protocol"]),
     ("crypto", &["protocol"]),
     ("keyfile", &["crypto"]),
     ("protocol", &["crypto"]),
     ("verify", &["clock", "crypto", "protocol"]),
     ("store", &["clock", "crypto", "keyfile", "protocol", "verify"]),
-    ("login", &["clock", "crypto", "keyfile", "protocol", "store", "verify"]),
+    ("connectors", &["clock", "crypto", "protocol"]),
+    ("login", &["connectors", "clock", "crypto", "keyfile", "protocol", "store", "verify"]),
     ("agent", &["clock", "crypto", "keyfile", "protocol"]),
     ("config", &["agent", "login", "store", "protocol", "crypto"]),
     ("install", &["crypto", "keyfile", "protocol"]),
