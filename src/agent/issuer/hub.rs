@@ -25,6 +25,7 @@ use crate::protocol::id::{DeviceIssuer, Epoch, Seq, Subject};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::state::{PresenceState, Published, State};
 use crate::protocol::statement::{self, SignOut};
+use crate::protocol::time::UnixMillis;
 
 /// Why the hub could not do as it was told.
 #[derive(Debug, thiserror::Error)]
@@ -225,6 +226,7 @@ impl Hub {
         next.accounts.retain(|old| old.subject != account.subject);
         next.accounts.push(account.clone());
         next.current = Some(account.subject.clone());
+        next.revoked = None;
         self.settle(&mut inner, next, Some(signer))?;
         self.audit.note(Act::Enrolled {
             issuer: self.issuer.clone(),
@@ -241,12 +243,27 @@ impl Hub {
 
     /// Forgets an account with its key and its consents; signs it out first.
     pub(in crate::agent) fn remove(&self, subject: &Subject) -> Result<(), HubError> {
+        self.forget(subject, None)
+    }
+
+    /// As [`Hub::remove`], since the issuer has revoked the account's key: that is remembered until somebody is enrolled.
+    pub(in crate::agent) fn remove_revoked(&self, subject: &Subject) -> Result<(), HubError> {
+        self.forget(subject, Some(self.clock.wall()))
+    }
+
+    /// When the issuer revoked a device key here, where nobody was enrolled since.
+    pub(in crate::agent) fn revoked(&self) -> Option<UnixMillis> {
+        self.lock().record.revoked
+    }
+
+    fn forget(&self, subject: &Subject, revoked: Option<UnixMillis>) -> Result<(), HubError> {
         self.sign_out(subject)?;
         let mut inner = self.lock();
         let Some(account) = inner.record.account(subject).cloned() else { return Err(HubError::NoSuchAccount) };
         let mut next = inner.record.clone();
         next.accounts.retain(|old| old.subject != *subject);
         next.consents.retain(|consent| consent.subject != *subject);
+        next.revoked = revoked.or(next.revoked);
         self.keep(&mut inner, next)?;
         self.audit.note(Act::Removed { issuer: self.issuer.clone(), account: account.subject.clone() });
         Ok(self.keys.remove(account.key)?)

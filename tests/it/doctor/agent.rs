@@ -14,7 +14,8 @@ async fn a_peer_check_that_is_off_is_shown() {
     let (server, folder) = (Server::start().await, tempfile::tempdir().expect("a folder"));
     let agent = agent_of(folder.path(), &server.issuer, |settings| settings.peer_check = false).await;
     let diagnosis = examine(folder.path()).await;
-    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["peer_check_off"]), "{}", diagnosis.words);
+    let wrong = vec!["nobody_enrolled", "peer_check_off"];
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, wrong), "{}", diagnosis.words);
     diagnosis.finding("peer_check_off", "warning", "remove peer_check = \"off\"");
     agent.stop().await;
 }
@@ -31,7 +32,8 @@ async fn a_policy_that_leaves_no_origin_is_the_reason_why_no_page_gets_in() {
     })
     .await;
     let diagnosis = examine(folder.path()).await;
-    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["no_origins"]), "{}", diagnosis.words);
+    let wrong = vec!["no_origins", "nobody_enrolled"];
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, wrong), "{}", diagnosis.words);
     let details = &diagnosis.finding("policy", "note", "whoever administers")["details"];
     assert_eq!((&details["blocked"], &details["only_listed"]), (&json!([server.issuer.origin()]), &json!(true)));
     agent.stop().await;

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::issuer::{Ahead, Issuer};
 use super::{agent_of, examine};
-use crate::support::world::{Server, TestBrowser, TestPage};
+use crate::support::world::{Server, TestBrowser, TestPage, enrol};
 
 /// A page's connection with this origin, and a cookie that nobody is to see again.
 async fn knock(port: u16, origin: &str) {
@@ -35,7 +35,8 @@ async fn a_page_of_an_origin_that_is_not_listed_is_named() {
         knock(agent.handle.port(), origin).await;
     }
     let diagnosis = examine(folder.path()).await;
-    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["origin_not_listed"]), "{}", diagnosis.words);
+    let wrong = vec!["nobody_enrolled", "origin_not_listed"];
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, wrong), "{}", diagnosis.words);
     let finding = diagnosis.finding("origin_not_listed", "warning", "add an [[origin]] with exactly this text");
     assert_eq!(
         (&finding["details"]["origin"], &finding["details"]["count"]),
@@ -81,6 +82,7 @@ async fn another_users_program_at_the_gate_is_a_note() {
     use crate::hostile::puppet::{NOBODY, has};
     let (server, folder) = (Server::start().await, tempfile::tempdir().expect("a folder"));
     let agent = agent_of(folder.path(), &server.issuer, |_| {}).await;
+    enrol(&server, &agent.handle, "ada").await;
     let _ = has(NOBODY, &format!("listen {}", agent.handle.port())).await;
     let diagnosis = examine(folder.path()).await;
     assert_eq!(diagnosis.code, 0, "{}", diagnosis.words);

@@ -138,7 +138,7 @@ impl Talk<'_> {
                     "the login server has revoked this computer's device key: the account is removed"
                 );
                 let account = AccountInfo::of(self.hub, self.account.clone(), false).without_picture();
-                self.changing(|hub| hub.remove(subject))?;
+                self.changing(|hub| hub.remove_revoked(subject))?;
                 self.core.account_revoked(account);
                 Err(Ended::Switched)
             }
