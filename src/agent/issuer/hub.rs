@@ -256,16 +256,25 @@ impl Hub {
         self.lock().record.revoked
     }
 
+    /// Signs out and forgets in one step: whatever the client says meanwhile comes before it, or finds no account.
     fn forget(&self, subject: &Subject, revoked: Option<UnixMillis>) -> Result<(), HubError> {
-        self.sign_out(subject)?;
         let mut inner = self.lock();
         let Some(account) = inner.record.account(subject).cloned() else { return Err(HubError::NoSuchAccount) };
         let mut next = inner.record.clone();
+        let is_current = next.current.as_ref() == Some(subject);
+        if is_current {
+            self.sign_out_in(&mut next, &inner, inner.record.epoch.next())?;
+        }
         next.accounts.retain(|old| old.subject != *subject);
         next.consents.retain(|consent| consent.subject != *subject);
         next.revoked = revoked.or(next.revoked);
-        self.keep(&mut inner, next)?;
-        self.audit.note(Act::Removed { issuer: self.issuer.clone(), account: account.subject.clone() });
+        let signer = inner.signer.clone().filter(|_| !is_current);
+        self.settle(&mut inner, next, signer)?;
+        if is_current {
+            self.publish(&inner, PresenceState::SignedOut);
+            self.bell.notify_one();
+        }
+        self.audit.note(Act::Removed { issuer: self.issuer.clone(), account: account.subject });
         Ok(self.keys.remove(account.key)?)
     }
 
@@ -285,14 +294,20 @@ impl Hub {
     /// Signs out whoever is signed in; the epoch is a higher one than before.
     fn sign_out_at(&self, inner: &mut Inner, epoch: Epoch) -> Result<(), HubError> {
         let mut next = inner.record.clone();
+        self.sign_out_in(&mut next, inner, epoch)?;
+        self.settle(inner, next, None)?;
+        self.publish(inner, PresenceState::SignedOut);
+        self.bell.notify_one();
+        Ok(())
+    }
+
+    /// Has nobody signed in in the record that follows, and keeps the sign-out of whoever is now for delivery.
+    fn sign_out_in(&self, next: &mut Record, inner: &Inner, epoch: Epoch) -> Result<(), HubError> {
         next.epoch = epoch;
         if let Some(pending) = self.leave(inner, epoch)? {
             next.keep_sign_out(pending);
         }
         next.current = None;
-        self.settle(inner, next, None)?;
-        self.publish(inner, PresenceState::SignedOut);
-        self.bell.notify_one();
         Ok(())
     }
 
