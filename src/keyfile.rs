@@ -13,7 +13,7 @@ const MAX_LEN: u64 = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
     /// The system said no.
-    #[error("{path}: {source}")]
+    #[error("{path}: {}", in_words(source))]
     Io {
         /// The file.
         path: PathBuf,
@@ -50,6 +50,14 @@ pub enum KeyFileError {
         /// The file.
         path: PathBuf,
     },
+}
+
+/// What the system said, and what to do where that is known.
+fn in_words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the disk is full: free space there".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 /// Makes a secret file that did not exist. It is on the disk when this returns.

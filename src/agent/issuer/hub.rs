@@ -4,6 +4,7 @@
 //! skips states and never gets a backlog (protocol sections 3.2 and 4.2).
 
 mod consents;
+mod keeping;
 mod link;
 mod signing;
 
@@ -20,7 +21,7 @@ use super::record::{Account, PendingSignOut, Record, RecordError};
 use crate::agent::audit::{Act, Audit, AuditError};
 use crate::agent::desktop::Standing;
 use crate::clock::Clock;
-use crate::crypto::{SignError, Signer};
+use crate::crypto::{KeyId, SignError, Signer};
 use crate::protocol::id::{DeviceIssuer, Epoch, Seq, Subject};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::state::{PresenceState, Published, State};
@@ -45,9 +46,12 @@ pub enum HubError {
     /// The picture's address could be anything.
     #[error("a picture is an https:// address, or data:image/png, jpeg or webp in base64 up to 64 KiB")]
     NotAPicture,
-    /// The disk.
+    /// The disk; nothing was changed.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// What was to be taken back is taken back, but the disk does not know.
+    #[error("it is done, but could not be written down: {0}; until it is, a restart of the agent would undo it (it is tried again all the time)")]
+    Unsaved(#[source] RecordError),
     /// The device key.
     #[error(transparent)]
     Key(#[from] KeyStoreError),
@@ -73,6 +77,8 @@ pub(in crate::agent) struct Hub {
     slot: watch::Sender<Arc<Published>>,
     /// Rings when a sign-out waits for delivery.
     pub(in crate::agent) bell: Notify,
+    /// Rings when something is not on the disk that should be.
+    pub(in crate::agent) unsaved: Notify,
     /// Counts the changes of who is enrolled, who is signed in, and which sign-outs wait.
     changes: watch::Sender<u64>,
     link: watch::Sender<LinkState>,
@@ -82,6 +88,10 @@ struct Inner {
     record: Record,
     /// The current account's key.
     signer: Option<Arc<dyn Signer>>,
+    /// Whether the disk holds this record.
+    is_saved: bool,
+    /// Keys that go as soon as it does.
+    doomed: Vec<KeyId>,
 }
 
 impl std::fmt::Debug for Hub {
@@ -116,9 +126,9 @@ impl Hub {
             bell.notify_one();
         }
         let standing = Mutex::new(Standing::new(presence));
-        let inner = Mutex::new(Inner { record, signer });
-        let (changes, link) = (watch::Sender::new(0), watch::Sender::default());
-        Ok(Self { client, issuer, folder, keys, clock, audit, inner, standing, slot, bell, changes, link })
+        let inner = Mutex::new(Inner { record, signer, is_saved: true, doomed: Vec::new() });
+        let (changes, link, unsaved) = (watch::Sender::new(0), watch::Sender::default(), Notify::new());
+        Ok(Self { client, issuer, folder, keys, clock, audit, inner, standing, slot, bell, unsaved, changes, link })
     }
 
     pub(in crate::agent) const fn issuer(&self) -> &Issuer {
@@ -159,7 +169,7 @@ impl Hub {
                 next.keep_sign_out(pending);
             }
             next.current = Some(account.subject);
-            self.settle(&mut inner, next, Some(signer))?;
+            self.switch(&mut inner, next, signer)?;
             self.bell.notify_one();
         }
         Ok(self.publish(&inner, presence))
@@ -184,11 +194,7 @@ impl Hub {
             }
             account.avatar = Some(avatar.to_owned());
         }
-        if next != inner.record {
-            next.save(&self.folder)?;
-            inner.record = next;
-        }
-        Ok(())
+        if next == inner.record { Ok(()) } else { self.keep(&mut inner, next) }
     }
 
     /// Signs the account out: pages learn it first, the issuer as soon as it can be reached.
@@ -201,8 +207,7 @@ impl Hub {
             return Ok(inner.record.epoch);
         }
         let epoch = inner.record.epoch.next();
-        self.sign_out_at(&mut inner, epoch)?;
-        Ok(epoch)
+        self.sign_out_at(&mut inner, epoch).map(|()| epoch)
     }
 
     /// Takes in a key that the issuer enrolled: its account is signed in from now on.
@@ -227,7 +232,7 @@ impl Hub {
         next.accounts.push(account.clone());
         next.current = Some(account.subject.clone());
         next.revoked = None;
-        self.settle(&mut inner, next, Some(signer))?;
+        self.switch(&mut inner, next, signer)?;
         self.audit.note(Act::Enrolled {
             issuer: self.issuer.clone(),
             account: account.subject.clone(),
@@ -268,14 +273,14 @@ impl Hub {
         next.accounts.retain(|old| old.subject != *subject);
         next.consents.retain(|consent| consent.subject != *subject);
         next.revoked = revoked.or(next.revoked);
-        let signer = inner.signer.clone().filter(|_| !is_current);
-        self.settle(&mut inner, next, signer)?;
+        let settled = self.settle(&mut inner, next);
         if is_current {
             self.publish(&inner, PresenceState::SignedOut);
             self.bell.notify_one();
         }
         self.audit.note(Act::Removed { issuer: self.issuer.clone(), account: account.subject });
-        Ok(self.keys.remove(account.key)?)
+        self.remove_key_of(&mut inner, account.key)?;
+        settled
     }
 
     /// The sign-outs that the issuer has not answered yet.
@@ -288,17 +293,17 @@ impl Hub {
         let mut inner = self.lock();
         let mut next = inner.record.clone();
         next.sign_outs.retain(|pending| pending != sign_out);
-        self.keep(&mut inner, next)
+        self.lower(&mut inner, next)
     }
 
     /// Signs out whoever is signed in; the epoch is a higher one than before.
     fn sign_out_at(&self, inner: &mut Inner, epoch: Epoch) -> Result<(), HubError> {
         let mut next = inner.record.clone();
         self.sign_out_in(&mut next, inner, epoch)?;
-        self.settle(inner, next, None)?;
+        let settled = self.settle(inner, next);
         self.publish(inner, PresenceState::SignedOut);
         self.bell.notify_one();
-        Ok(())
+        settled
     }
 
     /// Has nobody signed in in the record that follows, and keeps the sign-out of whoever is now for delivery.
@@ -322,26 +327,6 @@ impl Hub {
             epo: epoch,
         };
         Ok(Some(PendingSignOut { key: account.key, statement: statement::sign(&statement, signer.as_ref())? }))
-    }
-
-    /// Takes on a new record, once it is on the disk.
-    fn keep(&self, inner: &mut Inner, next: Record) -> Result<(), HubError> {
-        next.save(&self.folder)?;
-        inner.record = next;
-        self.changes.send_modify(|count| *count += 1);
-        Ok(())
-    }
-
-    /// As [`Hub::keep`], for a record in which somebody else may be signed in, with that one's signer.
-    fn settle(&self, inner: &mut Inner, next: Record, signer: Option<Arc<dyn Signer>>) -> Result<(), HubError> {
-        let left = inner.record.current.clone().filter(|_| next.epoch != inner.record.epoch);
-        self.keep(inner, next)?;
-        inner.signer = signer;
-        if let Some(account) = left {
-            let (issuer, epoch) = (self.issuer.clone(), inner.record.epoch);
-            self.audit.note(Act::SignedOut { issuer, account, epoch });
-        }
-        Ok(())
     }
 
     /// Takes in that the desktop has changed: the most that the presence can be, and whether a client is connected.

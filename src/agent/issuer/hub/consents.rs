@@ -16,9 +16,7 @@ impl Hub {
         let mut next = inner.record.clone();
         let (subject, origin) = (request.subject.clone(), request.origin.clone());
         next.keep_consent(Consent { subject, origin, since: self.clock.wall() });
-        next.save(&self.folder)?;
-        inner.record = next;
-        Ok(())
+        self.keep(&mut inner, next)
     }
 
     pub(in crate::agent) fn consents(&self) -> Vec<Consent> {
@@ -31,9 +29,7 @@ impl Hub {
         let mut next = inner.record.clone();
         next.consents.retain(|consent| consent.origin != *origin);
         let some = next.consents.len() != inner.record.consents.len();
-        next.save(&self.folder)?;
-        inner.record = next;
-        Ok(some)
+        if some { self.lower(&mut inner, next).map(|()| true) } else { Ok(false) }
     }
 
     /// What the person chose for an origin.
@@ -45,12 +41,11 @@ impl Hub {
     pub(in crate::agent) fn choose(&self, origin: &Origin, choice: Option<Choice>) -> Result<(), HubError> {
         let mut inner = self.lock();
         let mut next = inner.record.clone();
+        let narrows = choice >= inner.record.choices.get(origin).copied();
         match choice {
             Some(choice) => next.choices.insert(origin.clone(), choice),
             None => next.choices.remove(origin),
         };
-        next.save(&self.folder)?;
-        inner.record = next;
-        Ok(())
+        if narrows { self.lower(&mut inner, next) } else { self.keep(&mut inner, next) }
     }
 }

@@ -155,6 +155,7 @@ impl Talk<'_> {
         // Gone meanwhile is as good.
         match changed {
             Ok(()) | Err(HubError::NoSuchAccount) => Ok(()),
+            Err(error) if error.is_done() => Ok(()),
             Err(error) => Err(failed(&error)),
         }
     }
@@ -170,7 +171,7 @@ impl Talk<'_> {
         };
         let sent = self.sent.swap_remove(at);
         tracing::info!(issuer = %self.hub.issuer(), "sign-out delivered over the link");
-        self.hub.delivered(&sent).map_err(|error| failed(&error))
+        self.changing(|hub| hub.delivered(&sent))
     }
 
     /// Something changed: whose link it is, or which sign-outs wait.
