@@ -92,6 +92,8 @@ struct Inner {
     is_saved: bool,
     /// Keys that go as soon as it does.
     doomed: Vec<KeyId>,
+    /// Counts how often the person took back, or chose, what an origin may do.
+    takings_back: u64,
 }
 
 impl std::fmt::Debug for Hub {
@@ -126,7 +128,7 @@ impl Hub {
             bell.notify_one();
         }
         let standing = Mutex::new(Standing::new(presence));
-        let inner = Mutex::new(Inner { record, signer, is_saved: true, doomed: Vec::new() });
+        let inner = Mutex::new(Inner { record, signer, is_saved: true, doomed: Vec::new(), takings_back: 0 });
         let (changes, link, unsaved) = (watch::Sender::new(0), watch::Sender::default(), Notify::new());
         Ok(Self { client, issuer, folder, keys, clock, audit, inner, standing, slot, bell, unsaved, changes, link })
     }
