@@ -16,7 +16,6 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::{agent_of, examine};
-use crate::login::failing::FailingStore;
 use crate::support::places::free_places;
 use crate::support::world::{RunningAgent, Server, TestBrowser, World, enrol};
 
@@ -149,23 +148,6 @@ async fn a_clock_that_is_hours_off_is_said_with_its_direction() {
         finding["details"]["seconds"].as_i64().is_some_and(|seconds| (-18_035..=-18_025).contains(&seconds)),
         "{finding}"
     );
-    agent.stop().await;
-}
-
-#[tokio::test]
-async fn a_store_that_does_not_answer_is_told_from_a_server_that_does_not() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Ahead::by(Duration::ZERO);
-    let store = FailingStore::over(loopkey::store::open(&StoreUrl::Memory, clock.clone()).await.expect("a store"));
-    let server = Issuer::with("http", store.clone(), clock, None).await;
-    let agent = agent_of(folder.path(), &server.issuer, |_| {}).await;
-    assert_eq!(examine(folder.path()).await.wrong(), ["nobody_enrolled"]);
-    store.fail("ping");
-    let diagnosis = examine(folder.path()).await;
-    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["issuer_store", "nobody_enrolled"]), "{}", diagnosis.words);
-    diagnosis.finding("issuer_store", "error", "look at the store");
-    store.recover();
-    assert_eq!(examine(folder.path()).await.wrong(), ["nobody_enrolled"]);
     agent.stop().await;
 }
 

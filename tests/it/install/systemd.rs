@@ -123,7 +123,7 @@ async fn systemd_is_asked_to_start_the_agent_and_to_let_go_of_its_port() {
 #[test]
 fn what_uninstall_could_not_stop_is_said_with_the_command_that_does() {
     let home = Home::new();
-    systemctl(&home, "true");
+    systemctl(&home, "exit 5");
     let before = home.content();
     home.install(&home.agent_toml(free_places().agent[0], ""));
     home.expect(&["open-url", "--", "loopkey:wake"], 0);
