@@ -124,8 +124,9 @@ impl Handle {
                 Enrolment { aud: hub.issuer().clone(), nonce: ticket, jwk: fresh.signer.public().to_jwk(), name };
             let statement = statement::sign(&enrolment, fresh.signer.as_ref()).map_err(KeyStoreError::from)?;
             let enrolled = hub.client.enrol(&statement).await?;
-            let account = hub.enrolled(enrolled, Arc::clone(&fresh.signer))?;
+            let account = hub.enrolled(enrolled, Arc::clone(&fresh.signer));
             core.actions.person_changed();
+            let account = account?;
             fresh.keep();
             tracing::info!(issuer = %hub.issuer(), "an account was enrolled");
             Ok(AccountInfo::of(&hub, account, true))
@@ -154,9 +155,9 @@ impl Handle {
     pub fn set_presence(&self, account: &Subject, presence: PresenceState) -> Result<Seq, HandleError> {
         let hub = self.hub_of(account)?;
         let before = hub.published().state.epoch;
-        let seq = hub.set_presence(account, presence)?;
+        let seq = hub.set_presence(account, presence);
         self.core.after(hub, before);
-        Ok(seq)
+        Ok(seq?)
     }
 
     /// Changes the name or the picture that prompts show.
@@ -174,9 +175,9 @@ impl Handle {
     pub fn sign_out(&self, account: &Subject) -> Result<Epoch, HandleError> {
         let hub = self.hub_of(account)?;
         let before = hub.published().state.epoch;
-        let epoch = hub.sign_out(account)?;
+        let epoch = hub.sign_out(account);
         self.core.after(hub, before);
-        Ok(epoch)
+        Ok(epoch?)
     }
 
     /// Signs an account out and forgets it, with its key and its consents.
@@ -186,9 +187,9 @@ impl Handle {
     pub fn remove(&self, account: &Subject) -> Result<(), HandleError> {
         let hub = self.hub_of(account)?;
         let before = hub.published().state.epoch;
-        hub.remove(account)?;
+        let removed = hub.remove(account);
         self.core.after(hub, before);
-        Ok(())
+        Ok(removed?)
     }
 
     /// Accounts that were removed because their login server has revoked this computer's device key, as it happens. A
@@ -228,14 +229,18 @@ impl Handle {
     /// # Errors
     /// [`HandleError`].
     pub fn revoke(&self, origin: &Origin) -> Result<bool, HandleError> {
-        let mut some = false;
+        let mut revoked = Ok(false);
         for hub in self.core.hubs.values() {
-            some |= hub.revoke_consents(origin)?;
+            match hub.revoke_consents(origin) {
+                Ok(some) => revoked = revoked.map(|before| before || some),
+                Err(error) => revoked = Err(error.into()),
+            }
         }
+        // Whatever the disk says.
         self.core.consents.passes.forget(origin);
         self.core.audit.note(Act::Revoked { origin: origin.clone() });
         self.core.revoke(origin);
-        Ok(some)
+        revoked
     }
 
     /// Keeps what the person chooses for an origin, whoever is signed in; `None` is as configured. Its open sockets are closed
@@ -252,7 +257,10 @@ impl Handle {
         if choice.is_some() && settings.consent > as_asked {
             return Err(HandleError::Widens(origin.clone()));
         }
-        hub.choose(origin, choice)?;
+        let chosen = hub.choose(origin, choice);
+        if chosen.as_ref().is_err_and(|error| !error.is_done()) {
+            return Ok(chosen?);
+        }
         if choice.is_some() {
             self.core.consents.passes.forget(origin);
         }
@@ -261,7 +269,7 @@ impl Handle {
         if choice == Some(Choice::Blocked) {
             self.core.revoke(origin);
         }
-        Ok(())
+        Ok(chosen?)
     }
 
     /// Opens a page in the default browser and has it signed in there without a further prompt: the person has agreed in the

@@ -18,7 +18,7 @@ use crate::agent::door::doorman::Doorman;
 use crate::agent::door::listener::{BadInherited, LoopbackListener, NoFreePort};
 use crate::agent::door::peer::{self, PeerCheck};
 use crate::agent::issuer::client::IssuerClient;
-use crate::agent::issuer::errands::{deliver_sign_outs, greet};
+use crate::agent::issuer::errands::{deliver_sign_outs, greet, write_down};
 use crate::agent::issuer::http::NoClient;
 use crate::agent::issuer::hub::{Hub, HubError};
 use crate::agent::issuer::keystore::{FileKeyStore, KeyStore, KeyStoreError};
@@ -268,6 +268,7 @@ impl Agent {
         for hub in handle.core.hubs.values() {
             background.spawn(greet(Arc::clone(hub)));
             background.spawn(deliver_sign_outs(Arc::clone(hub)));
+            background.spawn(write_down(Arc::clone(hub)));
             background.spawn(link::keep(Arc::clone(hub), Arc::clone(&handle.core)));
         }
         #[cfg(target_os = "linux")]
@@ -301,6 +302,11 @@ impl Agent {
         handle.stop.send_replace(Stop::Drain);
         let draining = async { while connections.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(DRAIN_TIMEOUT, draining).await;
+        for hub in handle.core.hubs.values() {
+            if let Err(error) = hub.save_again() {
+                tracing::error!(%error, "what was taken back last is undone by the next start");
+            }
+        }
         handle.core.audit.close();
     }
 }

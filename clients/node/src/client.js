@@ -210,8 +210,7 @@ export class LoopkeyClient extends EventEmitter {
   /** A new agent knows nothing of this client yet. */
   #catchUp(peer) {
     for (const registration of this.#actions.registrations()) this.#register(peer, registration);
-    const said = this.#standing.newest;
-    if (said) this.#report(peer, "presence", this.#say(said, said));
+    for (const said of this.#standing.unsaid) this.#report(peer, "presence", this.#say(said, said));
     // After the presence: where that is news to the agent, it forgets what was said of the person before.
     for (const news of this.#actions.news()) this.#tellNews(peer, news);
   }
@@ -236,11 +235,14 @@ export class LoopkeyClient extends EventEmitter {
     if (!peer || !call) return null;
     try {
       const answer = await peer.call(...call, this.#options.timeout);
-      if (isSignOut(said)) this.#standing.replace(said, null);
+      if (isSignOut(said)) this.#standing.heard(said);
       return answer;
     } catch (error) {
       if (peer.isOver) return null;
-      if (error.code !== "timeout") this.#standing.replace(said, before);
+      if (error.code !== "timeout") {
+        if (isSignOut(said)) this.#standing.heard(said);
+        else this.#standing.replace(said, before);
+      }
       throw error;
     }
   }

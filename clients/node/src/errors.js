@@ -4,8 +4,8 @@
 export const AGENT_ERRORS = Object.freeze([
   "unknown_issuer", "unknown_origin", "no_such_account", "ambiguous_account", "not_a_presence", "not_a_picture",
   "signed_out", "policy", "not_a_page", "not_granted", "no_browser", "bad_name", "bad_schema", "taken", "too_many",
-  "not_registered", "too_long", "issuer_unreachable", "issuer_misbehaved", "issuer_refused", "storage", "key", "stopping",
-  "internal",
+  "not_registered", "too_long", "issuer_unreachable", "issuer_misbehaved", "issuer_refused", "storage", "not_saved",
+  "key", "stopping", "internal",
 ]);
 
 /** Every `code` of a {@link LoopkeyError}. */

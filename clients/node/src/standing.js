@@ -1,6 +1,7 @@
 /**
  * How the person stands, as the application said it last. It is kept while there is no agent, and said anew to
- * each one that comes: an agent that was restarted holds the person for locked until then.
+ * each one that comes: an agent that was restarted holds the person for locked until then. A sign-out is kept until it
+ * was heard, whatever is said after it: the web sessions from before must end.
  *
  * One account only, the one that was named last: to say of two accounts of one login server that they are signed in
  * would sign one of them out.
@@ -13,6 +14,8 @@ const SIGNED_OUT = "signed_out";
 export class Standing {
   /** @type {Readonly<Said> | null} */
   #newest = null;
+  /** Sign-outs that no agent has heard yet, by account; the earliest first. @type {Map<string | undefined, Readonly<Said>>} */
+  #signOuts = new Map();
   #onPersonGone;
 
   /** @param {() => void} [onPersonGone] called where it may be about another person from here on, or about nobody */
@@ -23,6 +26,12 @@ export class Standing {
   /** What was said last; each time another object, so that whoever holds one can tell. */
   get newest() {
     return this.#newest;
+  }
+
+  /** What a new agent is told, in this order. */
+  get unsaid() {
+    const newest = this.#newest && !isSignOut(this.#newest) ? [this.#newest] : [];
+    return [...this.#signOuts.values(), ...newest];
   }
 
   /** @param {string} presence @param {string} [account] left out: the one that was named last */
@@ -42,17 +51,28 @@ export class Standing {
 
   signOut(account = this.#newest?.account) {
     this.#onPersonGone();
-    return this.#say({ account, presence: SIGNED_OUT });
+    const said = this.#say({ account, presence: SIGNED_OUT });
+    this.#signOuts.delete(account);
+    this.#signOuts.set(account, said);
+    return said;
   }
 
-  /** The agent has signed the account in by itself. */
+  /** The agent has heard a sign-out: it is over. */
+  heard(signOut) {
+    if (this.#signOuts.get(signOut.account) === signOut) this.#signOuts.delete(signOut.account);
+    this.replace(signOut, null);
+  }
+
+  /** The agent has signed the account in by itself, and whoever was there before out. */
   enrolled(account) {
     this.#onPersonGone();
+    this.#dropSignOut(account);
     this.#say({ account, presence: "signed_in" });
   }
 
   /** The account is gone. What was said without naming one may have been of it, and must not fall to another one. */
   forget(account) {
+    this.#dropSignOut(account);
     if (this.#newest?.account !== undefined && this.#newest.account !== account) return;
     this.#onPersonGone();
     this.#newest = null;
@@ -61,6 +81,11 @@ export class Standing {
   /** Takes `said` back, unless something newer was said. */
   replace(said, before) {
     if (this.#newest === said) this.#newest = before;
+  }
+
+  #dropSignOut(account) {
+    this.#signOuts.delete(account);
+    this.#signOuts.delete(undefined);
   }
 
   #profileOf(account) {

@@ -140,6 +140,32 @@ test("a sign-out that no agent heard is the first that the next one hears, once"
   assert.ok(third.isQuiet);
 });
 
+test("a sign-out without an agent is said before whatever was said after it", async (stage) => {
+  const { agent, clock } = stage;
+  const client = stage.client();
+  client.start();
+  await clock.pauses.next();
+  assert.equal(await client.signOut({ account: "u7" }), null);
+  assert.equal(await client.setPresence("signed_in", { account: "u7" }), null);
+  await agent.listen();
+  clock.advance(125);
+  const connection = await agent.connections.next();
+  await connection.called("client.hello");
+  assert.deepEqual(await connection.called("presence.signOut"), { account: "u7" });
+  assert.deepEqual(await connection.called("presence.set"), { account: "u7", presence: "signed_in" });
+  // Answers come in order: after this one both have been answered, and the next agent hears of no sign-out.
+  await client.status();
+  await connection.called("status");
+  connection.drop();
+  clock.advance(await clock.pauses.next());
+  const next = await agent.connections.next();
+  await next.called("client.hello");
+  assert.deepEqual(await next.called("presence.set"), { account: "u7", presence: "signed_in" });
+  await client.status();
+  await next.called("status");
+  assert.ok(next.isQuiet);
+});
+
 test("what the agent refuses is not said again, and what it refuses anew is told", async (stage) => {
   const { client, connection } = await stage.connected();
   const { agent, clock } = stage;

@@ -40,6 +40,35 @@ test("a sign-out is said until it was heard, and nothing signs in again by itsel
   assert.equal(told(standing), null);
 });
 
+test("a sign-out that nobody has heard yet outlives whatever is said after it, and comes first", () => {
+  const unsaid = (standing) => JSON.parse(JSON.stringify(standing.unsaid.map(callOf)));
+  const standing = new Standing();
+  standing.presence("signed_in", "u7");
+  const first = standing.signOut();
+  standing.presence("signed_in", "u7");
+  assert.deepEqual(unsaid(standing), [
+    ["presence.signOut", { account: "u7" }],
+    ["presence.set", { account: "u7", presence: "signed_in" }],
+  ]);
+  // Another account, of another login server: the agent would not sign the first one out for it.
+  standing.signOut("u8");
+  standing.presence("away", "u9");
+  const again = standing.signOut("u7");
+  standing.presence("away", "u9");
+  assert.deepEqual(unsaid(standing).map(([, { account }]) => account), ["u8", "u7", "u9"]);
+  standing.heard(first);
+  assert.equal(standing.unsaid.length, 3, "that was an earlier one");
+  standing.heard(again);
+  assert.deepEqual(unsaid(standing).map(([, { account }]) => account), ["u8", "u9"]);
+  // The agent signs in whom it enrols, after that one's sign-out.
+  standing.enrolled("u8");
+  assert.deepEqual(unsaid(standing), [["presence.set", { account: "u8", presence: "signed_in" }]]);
+  standing.signOut("u8");
+  standing.presence("away", "u9");
+  standing.forget("u8");
+  assert.deepEqual(unsaid(standing), [["presence.set", { account: "u9", presence: "away" }]]);
+});
+
 test("what is taken back gives way to what was before, but never to what came later", () => {
   const standing = new Standing();
   const before = standing.presence("away");

@@ -2,6 +2,7 @@
 //!
 //! A finding says what is wrong and what to do. None holds a secret, and nothing that a page sent but its origin.
 
+mod accounts;
 mod finding;
 mod gate;
 mod issuers;
@@ -39,6 +40,8 @@ impl Handle {
         let looks = hubs.iter().map(|hub| issuers::examine_hub(hub, &*self.core.clock));
         for (hub, findings) in hubs.iter().zip(join_all(looks).await) {
             examination.add(hub.issuer().to_string(), findings);
+            examination.add(hub.issuer().to_string(), state::examine_record(hub));
+            examination.add(hub.issuer().to_string(), accounts::examine_accounts(hub, &hubs));
             examination.add(hub.issuer().to_string(), link::examine_link(hub));
             let waiting = hub.pending_sign_outs().len();
             let waits = (waiting > 0).then(|| {

@@ -60,6 +60,19 @@ pub(super) fn examine_keys(hub: &Hub, keys: &dyn KeyStore) -> Vec<Finding> {
     broken.map(finding).collect()
 }
 
+/// Looks whether everything that holds is on the disk.
+pub(super) fn examine_record(hub: &Hub) -> Option<Finding> {
+    if hub.is_saved() {
+        return None;
+    }
+    let finding = Finding::error(
+        "state_unusable",
+        "what was taken back last (a sign-out, an account, a consent) could not be written down: a restart would undo it",
+        "make room on the disk, or have the state folder's rights right; it is tried again until it is written down",
+    );
+    Some(finding.with("issuer", hub.issuer().as_str()))
+}
+
 fn of_file(error: &KeyFileError) -> Finding {
     let (path, finding) = match error {
         KeyFileError::TooOpen { path, mode } => (

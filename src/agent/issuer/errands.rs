@@ -20,6 +20,18 @@ pub(in crate::agent) async fn greet(hub: Arc<Hub>) {
     }
 }
 
+/// Writes down what could not be when it was done, until it is.
+pub(in crate::agent) async fn write_down(hub: Arc<Hub>) {
+    loop {
+        hub.unsaved.notified().await;
+        let mut pause = *RETRY.start();
+        while hub.save_again().is_err() {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(*RETRY.end());
+        }
+    }
+}
+
 /// How long the link has to deliver a sign-out before the issuer is called for it.
 const LINK_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -36,7 +48,7 @@ pub(in crate::agent) async fn deliver_sign_outs(hub: Arc<Hub>) {
                     pause = *RETRY.start();
                     tracing::info!(issuer = %hub.issuer(), "sign-out delivered");
                     if let Err(error) = hub.delivered(&pending) {
-                        tracing::error!(%error, "a delivered sign-out stays on disk and will be sent again");
+                        tracing::error!(%error, "a delivered sign-out may be sent again after a restart");
                     }
                 }
                 Err(error) => {

@@ -4,8 +4,11 @@
 //! skips states and never gets a backlog (protocol sections 3.2 and 4.2).
 
 mod consents;
+mod keeping;
 mod link;
 mod signing;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,11 +23,12 @@ use super::record::{Account, PendingSignOut, Record, RecordError};
 use crate::agent::audit::{Act, Audit, AuditError};
 use crate::agent::desktop::Standing;
 use crate::clock::Clock;
-use crate::crypto::{SignError, Signer};
+use crate::crypto::{KeyId, SignError, Signer};
 use crate::protocol::id::{DeviceIssuer, Epoch, Seq, Subject};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::state::{PresenceState, Published, State};
 use crate::protocol::statement::{self, SignOut};
+use crate::protocol::time::UnixMillis;
 
 /// Why the hub could not do as it was told.
 #[derive(Debug, thiserror::Error)]
@@ -44,9 +48,12 @@ pub enum HubError {
     /// The picture's address could be anything.
     #[error("a picture is an https:// address, or data:image/png, jpeg or webp in base64 up to 64 KiB")]
     NotAPicture,
-    /// The disk.
+    /// The disk; nothing was changed.
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// What was to be taken back is taken back, but the disk does not know.
+    #[error("it is done, but could not be written down: {0}; until it is, a restart of the agent would undo it (it is tried again all the time)")]
+    Unsaved(#[source] RecordError),
     /// The device key.
     #[error(transparent)]
     Key(#[from] KeyStoreError),
@@ -72,6 +79,8 @@ pub(in crate::agent) struct Hub {
     slot: watch::Sender<Arc<Published>>,
     /// Rings when a sign-out waits for delivery.
     pub(in crate::agent) bell: Notify,
+    /// Rings when something is not on the disk that should be.
+    pub(in crate::agent) unsaved: Notify,
     /// Counts the changes of who is enrolled, who is signed in, and which sign-outs wait.
     changes: watch::Sender<u64>,
     link: watch::Sender<LinkState>,
@@ -81,6 +90,12 @@ struct Inner {
     record: Record,
     /// The current account's key.
     signer: Option<Arc<dyn Signer>>,
+    /// Whether the disk holds this record.
+    is_saved: bool,
+    /// Keys that go as soon as it does.
+    doomed: Vec<KeyId>,
+    /// Counts how often the person took back, or chose, what an origin may do.
+    takings_back: u64,
 }
 
 impl std::fmt::Debug for Hub {
@@ -115,9 +130,9 @@ impl Hub {
             bell.notify_one();
         }
         let standing = Mutex::new(Standing::new(presence));
-        let inner = Mutex::new(Inner { record, signer });
-        let (changes, link) = (watch::Sender::new(0), watch::Sender::default());
-        Ok(Self { client, issuer, folder, keys, clock, audit, inner, standing, slot, bell, changes, link })
+        let inner = Mutex::new(Inner { record, signer, is_saved: true, doomed: Vec::new(), takings_back: 0 });
+        let (changes, link, unsaved) = (watch::Sender::new(0), watch::Sender::default(), Notify::new());
+        Ok(Self { client, issuer, folder, keys, clock, audit, inner, standing, slot, bell, unsaved, changes, link })
     }
 
     pub(in crate::agent) const fn issuer(&self) -> &Issuer {
@@ -158,7 +173,7 @@ impl Hub {
                 next.keep_sign_out(pending);
             }
             next.current = Some(account.subject);
-            self.settle(&mut inner, next, Some(signer))?;
+            self.switch(&mut inner, next, signer)?;
             self.bell.notify_one();
         }
         Ok(self.publish(&inner, presence))
@@ -183,11 +198,7 @@ impl Hub {
             }
             account.avatar = Some(avatar.to_owned());
         }
-        if next != inner.record {
-            next.save(&self.folder)?;
-            inner.record = next;
-        }
-        Ok(())
+        if next == inner.record { Ok(()) } else { self.keep(&mut inner, next) }
     }
 
     /// Signs the account out: pages learn it first, the issuer as soon as it can be reached.
@@ -200,8 +211,7 @@ impl Hub {
             return Ok(inner.record.epoch);
         }
         let epoch = inner.record.epoch.next();
-        self.sign_out_at(&mut inner, epoch)?;
-        Ok(epoch)
+        self.sign_out_at(&mut inner, epoch).map(|()| epoch)
     }
 
     /// Takes in a key that the issuer enrolled: its account is signed in from now on.
@@ -225,7 +235,8 @@ impl Hub {
         next.accounts.retain(|old| old.subject != account.subject);
         next.accounts.push(account.clone());
         next.current = Some(account.subject.clone());
-        self.settle(&mut inner, next, Some(signer))?;
+        next.revoked = None;
+        self.switch(&mut inner, next, signer)?;
         self.audit.note(Act::Enrolled {
             issuer: self.issuer.clone(),
             account: account.subject.clone(),
@@ -241,15 +252,39 @@ impl Hub {
 
     /// Forgets an account with its key and its consents; signs it out first.
     pub(in crate::agent) fn remove(&self, subject: &Subject) -> Result<(), HubError> {
-        self.sign_out(subject)?;
+        self.forget(subject, None)
+    }
+
+    /// As [`Hub::remove`], since the issuer has revoked the account's key: that is remembered until somebody is enrolled.
+    pub(in crate::agent) fn remove_revoked(&self, subject: &Subject) -> Result<(), HubError> {
+        self.forget(subject, Some(self.clock.wall()))
+    }
+
+    /// When the issuer revoked a device key here, where nobody was enrolled since.
+    pub(in crate::agent) fn revoked(&self) -> Option<UnixMillis> {
+        self.lock().record.revoked
+    }
+
+    /// Signs out and forgets in one step: whatever the client says meanwhile comes before it, or finds no account.
+    fn forget(&self, subject: &Subject, revoked: Option<UnixMillis>) -> Result<(), HubError> {
         let mut inner = self.lock();
         let Some(account) = inner.record.account(subject).cloned() else { return Err(HubError::NoSuchAccount) };
         let mut next = inner.record.clone();
+        let is_current = next.current.as_ref() == Some(subject);
+        if is_current {
+            self.sign_out_in(&mut next, &inner, inner.record.epoch.next())?;
+        }
         next.accounts.retain(|old| old.subject != *subject);
         next.consents.retain(|consent| consent.subject != *subject);
-        self.keep(&mut inner, next)?;
-        self.audit.note(Act::Removed { issuer: self.issuer.clone(), account: account.subject.clone() });
-        Ok(self.keys.remove(account.key)?)
+        next.revoked = revoked.or(next.revoked);
+        let settled = self.settle(&mut inner, next);
+        if is_current {
+            self.publish(&inner, PresenceState::SignedOut);
+            self.bell.notify_one();
+        }
+        self.audit.note(Act::Removed { issuer: self.issuer.clone(), account: account.subject });
+        self.remove_key_of(&mut inner, account.key)?;
+        settled
     }
 
     /// The sign-outs that the issuer has not answered yet.
@@ -262,20 +297,26 @@ impl Hub {
         let mut inner = self.lock();
         let mut next = inner.record.clone();
         next.sign_outs.retain(|pending| pending != sign_out);
-        self.keep(&mut inner, next)
+        self.lower(&mut inner, next)
     }
 
     /// Signs out whoever is signed in; the epoch is a higher one than before.
     fn sign_out_at(&self, inner: &mut Inner, epoch: Epoch) -> Result<(), HubError> {
         let mut next = inner.record.clone();
+        self.sign_out_in(&mut next, inner, epoch)?;
+        let settled = self.settle(inner, next);
+        self.publish(inner, PresenceState::SignedOut);
+        self.bell.notify_one();
+        settled
+    }
+
+    /// Has nobody signed in in the record that follows, and keeps the sign-out of whoever is now for delivery.
+    fn sign_out_in(&self, next: &mut Record, inner: &Inner, epoch: Epoch) -> Result<(), HubError> {
         next.epoch = epoch;
         if let Some(pending) = self.leave(inner, epoch)? {
             next.keep_sign_out(pending);
         }
         next.current = None;
-        self.settle(inner, next, None)?;
-        self.publish(inner, PresenceState::SignedOut);
-        self.bell.notify_one();
         Ok(())
     }
 
@@ -290,26 +331,6 @@ impl Hub {
             epo: epoch,
         };
         Ok(Some(PendingSignOut { key: account.key, statement: statement::sign(&statement, signer.as_ref())? }))
-    }
-
-    /// Takes on a new record, once it is on the disk.
-    fn keep(&self, inner: &mut Inner, next: Record) -> Result<(), HubError> {
-        next.save(&self.folder)?;
-        inner.record = next;
-        self.changes.send_modify(|count| *count += 1);
-        Ok(())
-    }
-
-    /// As [`Hub::keep`], for a record in which somebody else may be signed in, with that one's signer.
-    fn settle(&self, inner: &mut Inner, next: Record, signer: Option<Arc<dyn Signer>>) -> Result<(), HubError> {
-        let left = inner.record.current.clone().filter(|_| next.epoch != inner.record.epoch);
-        self.keep(inner, next)?;
-        inner.signer = signer;
-        if let Some(account) = left {
-            let (issuer, epoch) = (self.issuer.clone(), inner.record.epoch);
-            self.audit.note(Act::SignedOut { issuer, account, epoch });
-        }
-        Ok(())
     }
 
     /// Takes in that the desktop has changed: the most that the presence can be, and whether a client is connected.

@@ -95,6 +95,9 @@ pub(in crate::agent) struct Record {
     pub(in crate::agent) choices: BTreeMap<Origin, Choice>,
     #[serde(default)]
     pub(in crate::agent) sign_outs: Vec<PendingSignOut>,
+    /// When the issuer revoked a device key here, by this computer's clock, where nobody was enrolled since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::agent) revoked: Option<UnixMillis>,
 }
 
 impl Record {
@@ -113,6 +116,7 @@ impl Record {
                     consents,
                     choices,
                     sign_outs,
+                    revoked: None,
                 });
             }
             Err(error) => return Err(error.into()),

@@ -111,6 +111,7 @@ impl Consents {
         opened: impl FnOnce(String) + Send,
     ) -> Result<Consented, RefusalCode> {
         let Asking { origin, mode, epoch, mark, browser } = asking;
+        let takings_back = hub.takings_back();
         let (request, account) = hub.consent_request(&origin, epoch).map_err(|error| code_of(&error))?;
         let mode = mode.narrowed(hub.choice(&origin));
         // Where each sign-in is to be asked for, opening the page is no answer.
@@ -157,7 +158,7 @@ impl Consents {
             Outcome::Unavailable => return Err(RefusalCode::Unavailable),
             outcome => Consented::from_answer(&request, outcome == Outcome::Allowed).ok_or(RefusalCode::Denied)?,
         };
-        if remember && let Err(error) = hub.remember(&request) {
+        if remember && let Err(error) = hub.remember(&request, takings_back) {
             tracing::warn!(%error, "the consent could not be remembered; the person will be asked again");
         }
         Ok(consented)
@@ -324,5 +325,36 @@ mod tests {
             assert!(consents.take_place(&origin).is_ok(), "the place of the prompt is free again");
         }
         assert_eq!(CONSENT_TIMEOUT.as_secs(), 60);
+    }
+
+    /// Somebody who says "always", and takes it all back before that is heard.
+    struct Torn(Arc<Hub>, Origin);
+
+    #[async_trait]
+    impl Asker for Torn {
+        fn is_available(&self) -> bool {
+            true
+        }
+
+        async fn ask(&self, _: Prompt) -> Answer {
+            self.0.revoke_consents(&self.1).expect("revoked");
+            Answer::Allow { remember: true }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_taken_back_while_a_prompt_is_answered_is_not_remembered() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(UnixMillis(0)));
+        let audit = Arc::new(Audit::open(folder.path(), Arc::clone(&clock)).expect("an audit log"));
+        let hub = Arc::new(hub(folder.path(), &clock, &audit));
+        let origin: Origin = "https://app.example".parse().expect("an origin");
+        let torn = Arc::new(Torn(Arc::clone(&hub), origin.clone()));
+        let consents = Consents::new(vec![torn], Arc::clone(&clock), audit);
+        let (mode, epoch, mark) = (ConsentMode::Prompt, Epoch(0), None);
+        let browser = Box::pin(std::future::ready(None));
+        // This once it was allowed; the socket that asked is closed by whoever takes back.
+        assert!(consents.obtain(&hub, Asking { origin, mode, epoch, mark, browser }, |_| ()).await.is_ok());
+        assert_eq!(hub.consents(), []);
     }
 }

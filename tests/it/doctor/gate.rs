@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use loopkey::protocol::grant::Choice;
 use loopkey::protocol::page::OpenWith;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -9,7 +10,7 @@ use tokio::net::TcpStream;
 
 use super::issuer::{Ahead, Issuer};
 use super::{agent_of, examine};
-use crate::support::world::{Server, TestBrowser, TestPage};
+use crate::support::world::{Server, TestBrowser, TestPage, enrol};
 
 /// A page's connection with this origin, and a cookie that nobody is to see again.
 async fn knock(port: u16, origin: &str) {
@@ -35,7 +36,8 @@ async fn a_page_of_an_origin_that_is_not_listed_is_named() {
         knock(agent.handle.port(), origin).await;
     }
     let diagnosis = examine(folder.path()).await;
-    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["origin_not_listed"]), "{}", diagnosis.words);
+    let wrong = vec!["nobody_enrolled", "origin_not_listed"];
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, wrong), "{}", diagnosis.words);
     let finding = diagnosis.finding("origin_not_listed", "warning", "add an [[origin]] with exactly this text");
     assert_eq!(
         (&finding["details"]["origin"], &finding["details"]["count"]),
@@ -54,6 +56,39 @@ async fn a_page_of_an_origin_that_is_not_listed_is_named() {
             "nothing of what was sent but an origin: {told}"
         );
     }
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn pages_of_an_origin_that_the_person_has_blocked_are_a_note() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().expect("a folder"));
+    let agent = agent_of(folder.path(), &server.issuer, |_| {}).await;
+    enrol(&server, &agent.handle, "ada").await;
+    let origin = server.issuer.origin();
+    agent.handle.choose(&origin, Some(Choice::Blocked)).expect("chosen");
+    knock(agent.handle.port(), origin.as_str()).await;
+    let diagnosis = examine(folder.path()).await;
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (0, vec![]), "{}", diagnosis.words);
+    let finding = diagnosis.finding("origin_blocked", "note", "loopkey grants set ORIGIN default");
+    assert_eq!(finding["details"]["origin"], origin.as_str());
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn more_connections_than_there_may_be_and_requests_of_no_page_are_named() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().expect("a folder"));
+    let agent = agent_of(folder.path(), &server.issuer, |settings| settings.limits.per_origin = 1).await;
+    enrol(&server, &agent.handle, "ada").await;
+    let open = OpenWith::Challenge(TestBrowser::of(&server).challenge().await);
+    let _page = TestPage::open(&agent.handle, &server.issuer, open).await;
+    knock(agent.handle.port(), server.issuer.origin().as_str()).await;
+    let mut stream = TcpStream::connect(("127.0.0.1", agent.handle.port())).await.expect("connected");
+    stream.write_all(b"nothing of the kind\r\n\r\n").await.expect("written");
+    stream.read_to_end(&mut Vec::new()).await.expect("an answer");
+    let diagnosis = examine(folder.path()).await;
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["too_many_connections"]), "{}", diagnosis.words);
+    diagnosis.finding("too_many_connections", "warning", "close some tabs");
+    diagnosis.finding("strange_request", "note", "Loopkey's own browser library");
     agent.stop().await;
 }
 
@@ -81,6 +116,7 @@ async fn another_users_program_at_the_gate_is_a_note() {
     use crate::hostile::puppet::{NOBODY, has};
     let (server, folder) = (Server::start().await, tempfile::tempdir().expect("a folder"));
     let agent = agent_of(folder.path(), &server.issuer, |_| {}).await;
+    enrol(&server, &agent.handle, "ada").await;
     let _ = has(NOBODY, &format!("listen {}", agent.handle.port())).await;
     let diagnosis = examine(folder.path()).await;
     assert_eq!(diagnosis.code, 0, "{}", diagnosis.words);

@@ -16,9 +16,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::{agent_of, examine};
-use crate::login::failing::FailingStore;
 use crate::support::places::free_places;
-use crate::support::world::{Server, World};
+use crate::support::world::{RunningAgent, Server, TestBrowser, World, enrol};
 
 /// The computer's clock, ahead by as much as a test says.
 #[derive(Debug)]
@@ -123,7 +122,7 @@ async fn a_certificate_of_ones_own_authority_needs_ca_file() {
 
     let agent = agent_of(folder.path(), &server.issuer, |_| {}).await;
     let diagnosis = examine(folder.path()).await;
-    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["issuer_certificate"]), "{}", diagnosis.words);
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["issuer_certificate", "nobody_enrolled"]), "{}", diagnosis.words);
     diagnosis.finding("issuer_certificate", "error", "as `ca_file` of this [[issuer]]");
     agent.stop().await;
     // As the cure says.
@@ -132,7 +131,7 @@ async fn a_certificate_of_ones_own_authority_needs_ca_file() {
     })
     .await;
     let diagnosis = examine(folder.path()).await;
-    assert_eq!((diagnosis.code, diagnosis.wrong()), (0, vec![]), "{}", diagnosis.words);
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["nobody_enrolled"]), "{}", diagnosis.words);
     agent.stop().await;
 }
 
@@ -142,7 +141,7 @@ async fn a_clock_that_is_hours_off_is_said_with_its_direction() {
     let server = Issuer::start(folder.path(), Ahead::by(Duration::from_secs(5 * 3600 + 30))).await;
     let agent = agent_of(folder.path(), &server.issuer, |_| {}).await;
     let diagnosis = examine(folder.path()).await;
-    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["clock"]), "{}", diagnosis.words);
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["nobody_enrolled", "clock"]), "{}", diagnosis.words);
     let finding = diagnosis.finding("clock", "warning", "have both set by a time server");
     assert!(finding["what"].as_str().expect("words").contains("5.0 hours behind"), "{finding}");
     assert!(
@@ -152,30 +151,8 @@ async fn a_clock_that_is_hours_off_is_said_with_its_direction() {
     agent.stop().await;
 }
 
-#[tokio::test]
-async fn a_store_that_does_not_answer_is_told_from_a_server_that_does_not() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Ahead::by(Duration::ZERO);
-    let store = FailingStore::over(loopkey::store::open(&StoreUrl::Memory, clock.clone()).await.expect("a store"));
-    let server = Issuer::with("http", store.clone(), clock, None).await;
-    let agent = agent_of(folder.path(), &server.issuer, |_| {}).await;
-    assert_eq!(examine(folder.path()).await.wrong(), [""; 0]);
-    store.fail("ping");
-    let diagnosis = examine(folder.path()).await;
-    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["issuer_store"]), "{}", diagnosis.words);
-    diagnosis.finding("issuer_store", "error", "look at the store");
-    store.recover();
-    assert_eq!(examine(folder.path()).await.wrong(), [""; 0]);
-    agent.stop().await;
-}
-
-#[tokio::test]
-async fn a_device_that_was_revoked_is_noticed_before_anybody_tries_to_sign_in() {
-    let mut world = World::with(|settings| settings.ports = free_places().agent).await;
-    // Over a link it would be told, and remove the account by itself.
-    world.server.stop().await;
-    world.server.links = 0;
-    world.server.resume().await;
+/// A browser that is signed in, and the device that signed it in.
+async fn signed_in(world: &World) -> (TestBrowser, String) {
     let (mut browser, mut page) = world.open_page().await;
     let challenge = browser.challenge().await;
     let (AgentMessage::Token { token, .. }, _) = page.login(challenge.clone()).await else { panic!("no token") };
@@ -185,15 +162,74 @@ async fn a_device_that_was_revoked_is_noticed_before_anybody_tries_to_sign_in() 
         Act::Enrolled { device, .. } => Some(device),
         _ => None,
     });
-    let device = device.expect("a device");
+    (browser, device.expect("a device").as_str().to_owned())
+}
+
+/// The link tells the agent, which removes the account: then there is no device key left to be refused.
+#[tokio::test]
+async fn a_device_that_was_revoked_is_said_where_the_link_has_removed_its_account() {
+    let world = World::with(|settings| settings.ports = free_places().agent).await;
+    let mut revoked = world.agent.handle.revoked_accounts();
+    let (browser, device) = signed_in(&world).await;
     assert_eq!(examine(world.folder.path()).await.code, 0);
-    assert_eq!(browser.revoke_device(device.as_str()).await, 204);
+    assert_eq!(browser.revoke_device(&device).await, 204);
+    revoked.recv().await.expect("the link says so");
+    let found = async || {
+        let diagnosis = examine(world.folder.path()).await;
+        assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["nobody_enrolled"]), "{}", diagnosis.words);
+        let finding = diagnosis.finding("nobody_enrolled", "error", "enrol anew");
+        assert!(finding["what"].as_str().expect("words").contains("has revoked this computer's device key"), "{finding}");
+        assert!(finding["details"]["revoked"].as_u64().is_some_and(|at| at > 1_700_000_000_000), "{finding}");
+    };
+    found().await;
+    // Also to whoever looks after the next start.
+    world.agent.stop().await;
+    let mut settings = world.settings.clone();
+    settings.ports = free_places().agent;
+    let agent = RunningAgent::start(settings, world.asker.clone()).await;
+    found().await;
+    // As the cure says.
+    enrol(&world.server, &agent.handle, "ada").await;
+    assert_eq!(examine(world.folder.path()).await.code, 0);
+    agent.handle.remove(&world.account).expect("removed");
+    let diagnosis = examine(world.folder.path()).await;
+    let finding = diagnosis.finding("nobody_enrolled", "error", "sign in to the client that belongs to it");
+    assert_eq!(finding["details"].get("revoked"), None, "that was another key");
+    agent.stop().await;
+}
+
+/// A person need not have an account everywhere.
+#[tokio::test]
+async fn that_nobody_is_enrolled_at_one_of_two_login_servers_is_a_note() {
+    let other = Server::start().await;
+    let world = World::with(|settings| {
+        settings.ports = free_places().agent;
+        settings.issuers.push(IssuerSettings { url: other.issuer.clone(), ca_file: None });
+    })
+    .await;
+    let diagnosis = examine(world.folder.path()).await;
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (0, vec![]), "{}", diagnosis.words);
+    let finding = diagnosis.finding("nobody_enrolled", "note", "loopkey enrol");
+    assert_eq!(finding["details"]["issuer"], other.issuer.as_str());
+    world.agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_device_that_was_revoked_is_noticed_before_anybody_tries_to_sign_in() {
+    let mut world = World::with(|settings| settings.ports = free_places().agent).await;
+    // Over a link it would be told, and remove the account by itself.
+    world.server.stop().await;
+    world.server.links = 0;
+    world.server.resume().await;
+    let (browser, device) = signed_in(&world).await;
+    assert_eq!(examine(world.folder.path()).await.code, 0);
+    assert_eq!(browser.revoke_device(&device).await, 204);
     let diagnosis = examine(world.folder.path()).await;
     assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["device_refused"]), "{}", diagnosis.words);
     let finding = diagnosis.finding("device_refused", "error", "enrol anew with `loopkey enrol`");
     assert_eq!(finding["details"]["device"], device.as_str());
     // As the cure says.
-    crate::support::world::enrol(&world.server, &world.agent.handle, "ada").await;
+    enrol(&world.server, &world.agent.handle, "ada").await;
     assert_eq!(examine(world.folder.path()).await.code, 0);
     world.agent.stop().await;
 }

@@ -51,8 +51,10 @@ words! {
         IssuerMisbehaved = "issuer_misbehaved",
         /// The login server said no.
         IssuerRefused = "issuer_refused",
-        /// The disk.
+        /// The disk; nothing was done.
         Storage = "storage",
+        /// It is done, but the disk does not know.
+        NotSaved = "not_saved",
         /// The device key.
         Key = "key",
         /// The agent is stopping.
@@ -85,6 +87,7 @@ impl From<HandleError> for RpcError {
             HandleError::Hub(HubError::NotAPicture) => FaultCode::NotAPicture,
             HandleError::Hub(HubError::SignedOut | HubError::Changed) => FaultCode::SignedOut,
             HandleError::Hub(HubError::Record(_) | HubError::Audit(_)) | HandleError::Audit(_) => FaultCode::Storage,
+            HandleError::Hub(HubError::Unsaved(_)) => FaultCode::NotSaved,
             HandleError::Hub(HubError::Key(_) | HubError::Sign(_)) | HandleError::Key(_) => FaultCode::Key,
             HandleError::Issuer(IssuerFault::Unreachable { .. }) => FaultCode::IssuerUnreachable,
             HandleError::Issuer(IssuerFault::Misbehaved { .. }) => FaultCode::IssuerMisbehaved,

@@ -138,7 +138,7 @@ impl Talk<'_> {
                     "the login server has revoked this computer's device key: the account is removed"
                 );
                 let account = AccountInfo::of(self.hub, self.account.clone(), false).without_picture();
-                self.changing(|hub| hub.remove(subject))?;
+                self.changing(|hub| hub.remove_revoked(subject))?;
                 self.core.account_revoked(account);
                 Err(Ended::Switched)
             }
@@ -155,6 +155,7 @@ impl Talk<'_> {
         // Gone meanwhile is as good.
         match changed {
             Ok(()) | Err(HubError::NoSuchAccount) => Ok(()),
+            Err(error) if error.is_done() => Ok(()),
             Err(error) => Err(failed(&error)),
         }
     }
@@ -170,7 +171,7 @@ impl Talk<'_> {
         };
         let sent = self.sent.swap_remove(at);
         tracing::info!(issuer = %self.hub.issuer(), "sign-out delivered over the link");
-        self.hub.delivered(&sent).map_err(|error| failed(&error))
+        self.changing(|hub| hub.delivered(&sent))
     }
 
     /// Something changed: whose link it is, or which sign-outs wait.
