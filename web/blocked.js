@@ -16,11 +16,11 @@ const HOPELESS = ["denied", "forbidden", "popup_blocked", "window_closed"];
 export function explain(error, { local, permission, secure, asked }) {
   const errors = error.errors ?? [];
   if (errors.some((each) => each.incompatible)) return { name: "incompatible", reason: "version" };
+  // WebKit on https pages, which allows no such socket and asks nobody; or the page's own content security policy.
+  if (errors.length && errors.every((each) => each.forbidden)) return { name: "blocked", reason: "forbidden" };
   if (local) return ABSENT;
   if (permission === "denied") return { name: "blocked", reason: secure ? "denied" : "insecure_page" };
-  if (asked && permission === "prompt") return { name: "blocked", reason: "dismissed" };
-  // WebKit on https pages, which allows no such socket and asks nobody; or the page's own content security policy.
-  return errors.length && errors.every((each) => each.forbidden) ? { name: "blocked", reason: "forbidden" } : ABSENT;
+  return asked && permission === "prompt" ? { name: "blocked", reason: "dismissed" } : ABSENT;
 }
 
 /** A window helps: the browser stands between, and not the agent. @param {{name: string, reason: string}} state */
