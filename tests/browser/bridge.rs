@@ -135,10 +135,12 @@ async fn the_window_speaks_both_languages_by_day_and_by_night() {
         house.page.bring_to_front().await.expect("the page in front");
         house.page.click("loopkey-card >>> #login").await.expect("the card's button");
         window.bring_to_front().await.expect("the window in front");
-        window.wait_for("document.body.dataset.armed === 'true'", SOON).await.expect("the prompt");
-        assert_eq!(window.text("#title").await.expect("the title"), question);
         for dark in [false, true] {
             window.emulate_dark(dark).await.expect("the scheme");
+            // Brought to the front before the picture, so that it takes input again by then.
+            let armed = "document.body.dataset.armed === 'true' && !document.getAnimations().length";
+            window.wait_for(armed, SOON).await.expect("the prompt");
+            assert_eq!(window.text("#title").await.expect("the title"), question);
             house.picture(&window, &format!("bridge-asking-{language}-{}", if dark { "dark" } else { "light" })).await;
             let fits = "document.documentElement.scrollHeight <= innerHeight && document.documentElement.scrollWidth <= innerWidth";
             assert!(window.eval::<bool>(fits).await.expect("the size"), "it fits its window");

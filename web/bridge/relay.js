@@ -12,6 +12,9 @@
  * @property {(id: number) => void} unask
  */
 
+/** How the agent closes a bridge whose page it does not allow. */
+const REFUSED = 4400;
+
 export class Relay {
   #opener;
   #key;
@@ -61,9 +64,9 @@ export class Relay {
     const socket = (this.#socket = this.#connect());
     socket.onopen = () => this.#say({ type: "bridge", key: this.#key, origin });
     socket.onmessage = ({ data }) => this.#hear(readFrame(data));
-    socket.onerror = socket.onclose = (event) => {
-      this.#tell({ type: "closed", code: event?.code ?? 1006 });
-      this.#end(this.#admitted ? "gone" : "refused");
+    socket.onclose = ({ code }) => {
+      this.#tell({ type: "closed", code });
+      this.#end(code === REFUSED && !this.#admitted ? "refused" : "gone");
     };
   }
 
@@ -95,7 +98,7 @@ export class Relay {
     if (this.#over) return;
     this.#over = true;
     if (this.#socket) {
-      this.#socket.onopen = this.#socket.onmessage = this.#socket.onerror = this.#socket.onclose = null;
+      this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
       this.#socket.close();
     }
     this.#on.state(state, this.#admitted ? this.#origin : null);

@@ -4,7 +4,7 @@ export class View {
   #document;
   #words;
 
-  /** @param {Document} document @param {ReturnType<typeof import("./words.js").bridgeWords>} words */
+  /** @param {Document} document @param {any} words of `words.js` */
   constructor(document, words) {
     this.#document = document;
     this.#words = words;

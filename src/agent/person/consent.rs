@@ -289,6 +289,7 @@ mod tests {
     use crate::clock::ManualClock;
     use crate::crypto::Algorithm;
     use crate::protocol::issuer::Issuer;
+    use crate::protocol::statement::UserVerification;
     use crate::protocol::time::UnixMillis;
 
     /// Somebody who thinks for so long before saying yes.
@@ -318,6 +319,33 @@ mod tests {
         let enrolled: Enrolled = serde_json::from_value(enrolled).expect("an enrolment");
         hub.enrolled(enrolled, key).expect("enrolled");
         hub
+    }
+
+    /// What comes of a login whose page has a window in which somebody says yes at once.
+    async fn asked_in_a_window(askers: Vec<Arc<dyn Asker>>, in_windows: bool) -> Result<Consented, RefusalCode> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(UnixMillis(0)));
+        let audit = Arc::new(Audit::open(folder.path(), Arc::clone(&clock)).expect("an audit log"));
+        let hub = hub(folder.path(), &clock, &audit);
+        let asking = Asking {
+            origin: "https://app.example".parse().expect("an origin"),
+            mode: ConsentMode::Prompt,
+            epoch: Epoch(0),
+            mark: None,
+            browser: Box::pin(std::future::ready(None)),
+            window: Some(Arc::new(Slow(std::time::Duration::ZERO))),
+        };
+        Consents::new(askers, in_windows, clock, audit).obtain(&hub, asking, |_| ()).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_window_is_asked_last_where_it_may_be_and_weighs_less() {
+        let how = |answer: Result<Consented, RefusalCode>| answer.map(|consented| consented.how());
+        let never: fn() -> Vec<Arc<dyn Asker>> = Vec::new;
+        let outside: fn() -> Vec<Arc<dyn Asker>> = || vec![Arc::new(Slow(std::time::Duration::from_secs(1)))];
+        assert_eq!(how(asked_in_a_window(outside(), true).await), Ok(UserVerification::Prompt));
+        assert_eq!(how(asked_in_a_window(never(), true).await), Ok(UserVerification::Page));
+        assert_eq!(how(asked_in_a_window(never(), false).await), Err(RefusalCode::Unavailable));
     }
 
     #[tokio::test(start_paused = true)]

@@ -47,6 +47,13 @@ impl Ask {
     }
 }
 
+#[cfg(test)]
+#[test]
+fn where_one_way_to_ask_is_named_no_window_asks() {
+    let may = [Ask::Auto, Ask::Client, Ask::Dialog, Ask::Terminal].map(Ask::in_windows);
+    assert_eq!(may, [true, true, false, false]);
+}
+
 fn terminal() -> Vec<Arc<dyn Asker>> {
     #[cfg(unix)]
     return vec![Arc::new(terminal::Terminal::default())];
