@@ -199,7 +199,8 @@ mod tests {
         let sound = [
             format!(r#"{{"type":"bridge","key":"{key}","origin":"https://app.example"}}"#),
             r#"{"data":{"type":"pong"},"type":"relay"}"#.to_owned(),
-            r#"{"type":"relay","data":{"type":"action","id":1,"name":"o","params":[true,-7,1.5,"x",null,{"a":[{}]}]}}"#.to_owned(),
+            r#"{"type":"relay","data":{"type":"action","id":1,"name":"o","params":[true,-7,1.5,"x",null,{"a":[{}]}]}}"#
+                .to_owned(),
             r#"{"type":"consent_answer","id":1,"allow":true,"remember":false}"#.to_owned(),
         ];
         for text in &sound {
@@ -213,7 +214,9 @@ mod tests {
             format!(r#"{{"type":"bridge","key":"{}B","origin":"https://app.example"}}"#, &key[1..]),
             format!(r#"{{"type":"bridge","key":"{key}","origin":null}}"#),
             format!(r#"{{"type":"bridge","key":"{key}","origin":["https://app.example"]}}"#),
-            format!(r#"{{"type":"bridge","key":"{key}","origin":"https://app.example","origin":"https://evil.example"}}"#),
+            format!(
+                r#"{{"type":"bridge","key":"{key}","origin":"https://app.example","origin":"https://evil.example"}}"#
+            ),
             format!(r#"{{"type":"bridge","key":"{key}","origin":"https://app.example","id":1}}"#),
             r#"{"type":"relay"}"#.to_owned(),
             r#"{"type":"relay","data":null}"#.to_owned(),

@@ -341,7 +341,9 @@ mod tests {
         assert_eq!(purpose(SCRIPT), Ok(Purpose::BridgeScript));
         let module = SCRIPT.replace("no-cors", "cors").replace("Host:", "Origin: http://127.0.0.1:28970\r\nHost:");
         assert_eq!(purpose(&module), Ok(Purpose::BridgeScript));
-        let bare = |head: &str| format!("{}Host: 127.0.0.1:28970\r\n\r\n", head.split_inclusive("\r\n").next().expect("a line"));
+        let bare = |head: &str| {
+            format!("{}Host: 127.0.0.1:28970\r\n\r\n", head.split_inclusive("\r\n").next().expect("a line"))
+        };
         assert_eq!(purpose(&bare(WINDOW)), Ok(Purpose::BridgePage), "browsers that send no Sec-Fetch");
         assert_eq!(purpose(&bare(SCRIPT)), Ok(Purpose::BridgeScript));
         let key = "dGhlIHNhbXBsZSBub25jZQ==".into();
@@ -386,7 +388,8 @@ mod tests {
             ("no-cors", "navigate", Refused::Fetch),
             ("script", "document", Refused::Fetch),
         ] {
-            let head = SCRIPT.replacen("/bridge.js", "/bridge.JS", 1).replace(from, to).replace("/bridge.JS", "/bridge.js");
+            let head =
+                SCRIPT.replacen("/bridge.js", "/bridge.JS", 1).replace(from, to).replace("/bridge.JS", "/bridge.js");
             assert_eq!(admit(&head).err(), Some(reason), "{from:?} -> {to:?}");
         }
         for (from, to, reason) in [

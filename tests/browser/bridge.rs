@@ -130,7 +130,9 @@ async fn the_window_speaks_both_languages_by_day_and_by_night() {
         window.set_viewport(420, 520).await.expect("a size");
         for dark in [false, true] {
             window.emulate_dark(dark).await.expect("the scheme");
-            house.picture(&window, &format!("bridge-connected-{language}-{}", if dark { "dark" } else { "light" })).await;
+            house
+                .picture(&window, &format!("bridge-connected-{language}-{}", if dark { "dark" } else { "light" }))
+                .await;
         }
         house.page.bring_to_front().await.expect("the page in front");
         house.page.click("loopkey-card >>> #login").await.expect("the card's button");

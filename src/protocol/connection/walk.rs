@@ -334,7 +334,11 @@ impl World {
                 }
                 Output::HideInWindow(id) => assert_eq!(self.in_window.take().map(|(_, shown)| shown), Some(*id)),
                 Output::AnsweredInWindow(call, _) => {
-                    assert_eq!(self.in_window.take().map(|(shown, _)| shown), Some(*call), "an answer to what is not shown");
+                    assert_eq!(
+                        self.in_window.take().map(|(shown, _)| shown),
+                        Some(*call),
+                        "an answer to what is not shown"
+                    );
                     assert_eq!(self.machine.prompting(), Some(*call), "an answer that nobody waits for");
                 }
                 Output::Send(message) => {

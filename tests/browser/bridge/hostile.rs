@@ -48,7 +48,8 @@ async fn a_framed_bridge_shows_nothing(engine: Engine) {
     for site in [&house.site, &house.stranger] {
         house.page.goto(&format!("{}/around", site.url())).await.expect("the page around");
         house.page.wait_for("window.failed || window.ran", SOON).await.expect("the script's end");
-        let say = "([...Array(frames.length).keys()].forEach((n) => frames[n].postMessage({ type: 'connect' }, '*')), true)";
+        let say =
+            "([...Array(frames.length).keys()].forEach((n) => frames[n].postMessage({ type: 'connect' }, '*')), true)";
         house.page.eval::<bool>(say).await.expect("said");
         house.page.eval::<bool>(SETTLED).await.expect("settled");
         assert!(house.page.eval::<bool>("!window.ran").await.expect("the script"), "its script is for nobody else");
@@ -74,7 +75,8 @@ async fn a_framed_bridge_shows_nothing_in_firefox() {
 async fn only_the_opener_is_heard(engine: Engine) {
     let house = House::new(engine, Kept::ByPolicy).await;
     let window = house.by_hand(&house.site).await;
-    let from_inside = |message: Value| format!("(frames[0].eval('parent.bridge.postMessage({message}, parent.agent)'), true)");
+    let from_inside =
+        |message: Value| format!("(frames[0].eval('parent.bridge.postMessage({message}, parent.agent)'), true)");
     house.page.eval::<bool>(&from_inside(json!({ "type": "connect" }))).await.expect("said");
     house.page.eval::<bool>(SETTLED).await.expect("settled");
     let state = "document.body.dataset.state";
@@ -94,7 +96,11 @@ async fn only_the_opener_is_heard(engine: Engine) {
     house.page.eval::<bool>(&format!("(bridge.postMessage({out_of_place}, agent), true)")).await.expect("said");
     house.page.eval::<bool>(SETTLED).await.expect("settled");
     assert_eq!(house.page.eval::<usize>("heard.length").await.expect("what it heard"), 1, "the socket stands");
-    house.page.eval::<bool>("(bridge.postMessage({ type: 'relay', data: { type: 'pong' } }, agent), true)").await.expect("said");
+    house
+        .page
+        .eval::<bool>("(bridge.postMessage({ type: 'relay', data: { type: 'pong' } }, agent), true)")
+        .await
+        .expect("said");
     house.page.wait_for("heard.length === 2", SOON).await.expect("the end");
     let end: Value = house.page.eval("heard[1].data").await.expect("the end");
     assert_eq!(end, json!({ "type": "closed", "code": 4400 }), "the opener's own was heard, and was out of order");
@@ -124,7 +130,11 @@ async fn an_opener_that_became_another_site_is_nobody() {
     window.eval::<bool>(said).await.expect("said");
     house.page.wait_for("heard.length === 1", SOON).await.expect("it reaches the stranger's page");
     window.wait_for("document.body.dataset.state !== 'connecting'", SOON).await.expect("nobody opened it in time");
-    assert_eq!(house.page.eval::<usize>("heard.length").await.expect("what it heard"), 1, "the agent's close is not for it");
+    assert_eq!(
+        house.page.eval::<usize>("heard.length").await.expect("what it heard"),
+        1,
+        "the agent's close is not for it"
+    );
     house.leave();
 }
 

@@ -109,7 +109,8 @@ impl House {
             .route("/bare", get(async move || Html(bare_page(port))))
             .route("/inner", get(async || Html("<!doctype html>")))
             .route("/around", get(async move || Html(framing_page(port))));
-        let card = get(async move || ([(CONTENT_SECURITY_POLICY, policy)], Html(card_page(port, kept))).into_response());
+        let card =
+            get(async move || ([(CONTENT_SECURITY_POLICY, policy)], Html(card_page(port, kept))).into_response());
         let site = place.serve(&server.router().merge(bare.clone()).route("/card", card));
         let stranger = Place::take().await.serve(&bare);
 

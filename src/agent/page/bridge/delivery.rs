@@ -14,7 +14,8 @@ macro_rules! file {
 const PAGE: &str = file!("index.html");
 const STYLE: &str = file!("bridge.css");
 /// One module for the browser, made of files that each have one subject.
-const SCRIPT: &str = concat!(file!("words.js"), file!("relay.js"), file!("prompt.js"), file!("view.js"), file!("main.js"));
+const SCRIPT: &str =
+    concat!(file!("words.js"), file!("relay.js"), file!("prompt.js"), file!("view.js"), file!("main.js"));
 
 /// What stands in the page for the style and the key.
 const STYLE_PLACE: &str = "/* bridge.css */";

@@ -158,7 +158,10 @@ async fn i161_the_bridges_page_names_nobody_and_may_do_nothing_else() {
     let port = house.port();
     let (head, page) = fetch(port, &page_head(port)).await;
     let (_, again) = fetch(port, &page_head(port)).await;
-    let key = |page: &str| page.split("content=\"").find_map(|rest| rest.split('"').next().filter(|key| key.len() == 43).map(str::to_owned));
+    let key = |page: &str| {
+        page.split("content=\"")
+            .find_map(|rest| rest.split('"').next().filter(|key| key.len() == 43).map(str::to_owned))
+    };
     let (first, second) = (key(&page).expect("a key"), key(&again).expect("a key"));
     assert_ne!(first, second, "each delivery has its own");
     assert_eq!(page.replace(&first, ""), again.replace(&second, ""), "and nothing else of its own");
@@ -167,7 +170,12 @@ async fn i161_the_bridges_page_names_nobody_and_may_do_nothing_else() {
     }
     let (script_head, script) = fetch(port, &script_head(port)).await;
     for head in [&head, &script_head] {
-        for line in ["Cache-Control: no-store", "X-Content-Type-Options: nosniff", "Referrer-Policy: no-referrer", "Cross-Origin-Resource-Policy: same-origin"] {
+        for line in [
+            "Cache-Control: no-store",
+            "X-Content-Type-Options: nosniff",
+            "Referrer-Policy: no-referrer",
+            "Cross-Origin-Resource-Policy: same-origin",
+        ] {
             assert!(head.lines().any(|l| l == line), "{line} is missing: {head}");
         }
         assert!(!head.to_lowercase().contains("access-control"), "nobody else reads it: {head}");
@@ -180,14 +188,22 @@ async fn i161_the_bridges_page_names_nobody_and_may_do_nothing_else() {
     assert_eq!(
         rest,
         [
-            "default-src 'none'", "script-src 'self'", &format!("connect-src ws://127.0.0.1:{port}"),
-            "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'", "require-trusted-types-for 'script'",
+            "default-src 'none'",
+            "script-src 'self'",
+            &format!("connect-src ws://127.0.0.1:{port}"),
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "require-trusted-types-for 'script'",
             "trusted-types 'none'",
         ]
     );
     // No script stands in the page, and nothing in the script makes markup of a text.
     let scripts: Vec<_> = page.match_indices("<script").map(|(at, _)| &page[at..]).collect();
-    assert!(matches!(scripts[..], [one] if one.starts_with("<script type=\"module\" src=\"/bridge.js\"></script>")), "{scripts:?}");
+    assert!(
+        matches!(scripts[..], [one] if one.starts_with("<script type=\"module\" src=\"/bridge.js\"></script>")),
+        "{scripts:?}"
+    );
     assert!(!page.contains(" on") || !page.contains("=\"javascript"), "no handlers");
     for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "import("] {
         assert!(!script.contains(sink), "{sink}");

@@ -128,7 +128,9 @@ async fn i165_a_first_frame_that_is_none_and_a_second_one() {
     }
     assert_eq!(window.closed().await, Some(4429));
     // Once, and not again: neither with the same key nor with a fresh one, nor as another page.
-    for (again, whose) in [(None, origin.as_str()), (Some(key(port).await), &origin), (Some(key(port).await), "https://evil.example")] {
+    for (again, whose) in
+        [(None, origin.as_str()), (Some(key(port).await), &origin), (Some(key(port).await), "https://evil.example")]
+    {
         let first = key(port).await;
         let mut window = Window::greeted(port, &first, &origin).await;
         window.say(&json!({ "type": "bridge", "key": again.unwrap_or(first), "origin": whose })).await;
@@ -158,18 +160,38 @@ async fn i166_an_opener_that_is_not_on_the_list() {
     let own = format!("http://127.0.0.1:{port}");
     let host = origin.strip_prefix("http://").expect("http");
     let forged = [
-        "null".to_owned(), String::new(), "https://evil.example".to_owned(), own, format!("{origin}/"),
-        format!(" {origin}"), format!("{origin} "), format!("{origin}."), format!("{origin}.evil.example"),
-        format!("https://{host}"), origin.to_uppercase(), format!("{origin}0"), format!("{origin}#"),
-        format!("{origin}, null"), format!("http://user@{host}"), format!("{origin}\0"), host.to_owned(),
-        "*".to_owned(), "file://".to_owned(), "about:blank".to_owned(), "x".repeat(7000),
+        "null".to_owned(),
+        String::new(),
+        "https://evil.example".to_owned(),
+        own,
+        format!("{origin}/"),
+        format!(" {origin}"),
+        format!("{origin} "),
+        format!("{origin}."),
+        format!("{origin}.evil.example"),
+        format!("https://{host}"),
+        origin.to_uppercase(),
+        format!("{origin}0"),
+        format!("{origin}#"),
+        format!("{origin}, null"),
+        format!("http://user@{host}"),
+        format!("{origin}\0"),
+        host.to_owned(),
+        "*".to_owned(),
+        "file://".to_owned(),
+        "about:blank".to_owned(),
+        "x".repeat(7000),
     ];
     for wrong in forged {
         stage.clock.advance(Duration::from_millis(100));
         let key = key(port).await;
         assert_eq!(Window::of(port, &key, &wrong).await.refused().await, Some(4400), "{wrong:?}");
         // The key is used up all the same: nobody tries one origin after the other with it.
-        assert_eq!(Window::of(port, &key, &origin).await.refused().await, Some(4400), "{wrong:?}, and then the right one");
+        assert_eq!(
+            Window::of(port, &key, &origin).await.refused().await,
+            Some(4400),
+            "{wrong:?}, and then the right one"
+        );
     }
     // One that the person has blocked looks the same from outside.
     let set = |choice| stage.agent.handle.choose(&stage.issuer.url.origin(), choice).expect("chosen");
@@ -278,7 +300,11 @@ async fn i168_two_bridges_at_once_with_swapped_keys() {
     ours.open(&stage.issuer.challenge()).await;
     assert_eq!(ours.relayed().await["type"], "ready");
     let sockets = stage.agent.handle.status().origins.into_iter().map(|o| (o.origin.to_string(), o.sockets));
-    assert_eq!(Vec::from_iter(sockets.filter(|(_, sockets)| *sockets > 1)), [(first.clone(), 2)], "the honest page and this one");
+    assert_eq!(
+        Vec::from_iter(sockets.filter(|(_, sockets)| *sockets > 1)),
+        [(first.clone(), 2)],
+        "the honest page and this one"
+    );
 
     // Two prompts at once there are not, in whichever windows; and each answers for itself.
     let login = json!({ "type": "login", "id": 7, "epoch": 0, "challenge": stage.issuer.challenge() });
