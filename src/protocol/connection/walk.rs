@@ -48,11 +48,8 @@ pub(super) enum Step {
     AnswerInWindow,
     /// The window's answer, before anybody can have read the prompt.
     AnswerTooEarly,
-    /// An answer to what was never asked.
     AnswerUnasked,
-    /// A frame of a bridge's that stands where a page's does.
     AnswerInside,
-    /// The first frame of a bridge, again.
     BridgeAgain,
     Publish(PresenceState, bool),
     ToDeadline,
@@ -396,10 +393,6 @@ impl World {
         }
     }
 
-    fn prompting(&self) -> Option<Call> {
-        self.machine.prompting()
-    }
-
     fn missed(&self) -> bool {
         matches!(&self.machine.state, State::Live(live) if live.pulse.missed())
     }
@@ -423,7 +416,7 @@ impl World {
         };
         let waiting: Vec<_> = self.waiting.iter().map(std::mem::discriminant).collect();
         let counts = (self.logins, self.consents_given, self.tokens, self.renewals);
-        let window = (self.in_window.is_some(), self.shown.is_some_and(|call| Some(call) == self.prompting()));
+        let window = (self.in_window.is_some(), self.shown.is_some_and(|call| Some(call) == self.machine.prompting()));
         format!("{state} {:?} {waiting:?} {counts:?} {window:?}", self.published.state)
     }
 }
@@ -476,8 +469,9 @@ fn walk(proof: OpenProof, bridged: bool) -> (usize, usize) {
     while let Some(reached) = queue.pop_front() {
         for step in STEPS {
             let mut world = reached.clone();
-            // Three requests in flight are as good as any number.
-            if world.closed || world.waiting.len() > 2 && matches!(step, Step::Prove | Step::Action) {
+            // Three requests in flight are as good as any number; and what has nothing to do with a window is walked without one.
+            let many = if bridged { 0 } else { 2 };
+            if world.closed || world.waiting.len() > many && matches!(step, Step::Prove | Step::Action) {
                 continue;
             }
             if !world.step(*step) {
