@@ -33,12 +33,12 @@ async fn a_foreign_opener_gets_nothing(engine: Engine) {
 }
 
 #[tokio::test]
-async fn a_foreign_opener_gets_nothing_in_chromium() {
+async fn a41_a_foreign_opener_gets_nothing_in_chromium() {
     a_foreign_opener_gets_nothing(Engine::Chromium).await;
 }
 
 #[tokio::test]
-async fn a_foreign_opener_gets_nothing_in_firefox() {
+async fn a41_a_foreign_opener_gets_nothing_in_firefox() {
     a_foreign_opener_gets_nothing(Engine::Firefox).await;
 }
 
@@ -61,12 +61,12 @@ async fn a_framed_bridge_shows_nothing(engine: Engine) {
 }
 
 #[tokio::test]
-async fn a_framed_bridge_shows_nothing_in_chromium() {
+async fn a41_a_framed_bridge_shows_nothing_in_chromium() {
     a_framed_bridge_shows_nothing(Engine::Chromium).await;
 }
 
 #[tokio::test]
-async fn a_framed_bridge_shows_nothing_in_firefox() {
+async fn a41_a_framed_bridge_shows_nothing_in_firefox() {
     a_framed_bridge_shows_nothing(Engine::Firefox).await;
 }
 
@@ -108,18 +108,18 @@ async fn only_the_opener_is_heard(engine: Engine) {
 }
 
 #[tokio::test]
-async fn only_the_opener_is_heard_in_chromium() {
+async fn a41_only_the_opener_is_heard_in_chromium() {
     only_the_opener_is_heard(Engine::Chromium).await;
 }
 
 #[tokio::test]
-async fn only_the_opener_is_heard_in_firefox() {
+async fn a41_only_the_opener_is_heard_in_firefox() {
     only_the_opener_is_heard(Engine::Firefox).await;
 }
 
 /// The opener went to another site: what that one says has the wrong origin, and what is said to it goes nowhere.
 #[tokio::test]
-async fn an_opener_that_became_another_site_is_nobody() {
+async fn a41_an_opener_that_became_another_site_is_nobody() {
     let house = House::new(Engine::Chromium, Kept::ByPolicy).await;
     let window = house.by_hand(&house.site).await;
     house.page.eval::<bool>("(bridge.postMessage({ type: 'connect' }, agent), true)").await.expect("said");
