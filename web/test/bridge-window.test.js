@@ -118,6 +118,9 @@ test("whoever closes the window tells the page", () => {
   dropped.sockets[0].onclose({ code: 4401 });
   assert.deepEqual(dropped.told.at(-1), [{ type: "closed", code: 4401 }, ORIGIN]);
   assert.deepEqual(dropped.states.at(-1), ["gone", ORIGIN]);
+  const broken = admitted();
+  broken.sockets[0].onclose({ code: 4400 });
+  assert.deepEqual(broken.states.at(-1), ["gone", ORIGIN], "the site was allowed");
 });
 
 test("a prompt takes nothing in its first moment, and begins it anew when it comes into view", async () => {

@@ -94,6 +94,13 @@ test("denied, or forbidden by the browser: a click that asks to connect opens th
   }
 });
 
+test("an error without a close is a browser that forbids it; with one, nobody is there", async () => {
+  for (const [errorWithoutClose, state] of [[true, "blocked forbidden"], [false, "absent not_running"]]) {
+    const { loopkey } = await kept({ permission: "unsupported", forbidden: () => false, agents: [], errorWithoutClose });
+    assert.equal(Object.values(loopkey.state).join(" "), state);
+  }
+});
+
 test("every message has an exact target, and none goes out before the window has gone somewhere", async () => {
   const both = await kept();
   both.loopkey.connect();
@@ -151,6 +158,8 @@ test("a window that does not open, and one that is closed, are named; each can b
   await settled(both);
   assert.deepEqual({ ...both.loopkey.state }, { name: "blocked", reason: "window_closed" });
   assert.equal(both.loopkey.presence, null);
+  // Another agent is there by then, which knows none of the tickets of the one before.
+  both.here.agent.tickets.clear();
   both.loopkey.connect();
   await settled(both);
   assert.equal(both.here.windows.length, 2);
