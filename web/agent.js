@@ -7,6 +7,8 @@
  */
 
 import { RoundBudget, fullJitter } from "./backoff.js";
+import { ABSENT, explain } from "./blocked.js";
+import { BridgeWindow } from "./bridge.js";
 import { Candidates } from "./candidates.js";
 import { connectAtOnce, connectInTurn } from "./discovery.js";
 import { isLocalPage, loopbackPermission } from "./permission.js";
@@ -86,6 +88,12 @@ export class Agent {
     if (!this.#connection) this.#restart("click", waking);
   }
 
+  /** From a click: a window of the agent's carries the connection that the browser refuses for the reason `why`. */
+  bridge(why) {
+    if (this.#connection || this.#closed) return;
+    this.#restart("click", null, new BridgeWindow(this.#environment, this.#candidates.ports, why));
+  }
+
   /** The page leaves the screen for the back/forward cache, or for good. */
   pause() {
     this.#idle("unknown", "paused");
@@ -109,7 +117,7 @@ export class Agent {
    * comes back the same way where that cannot prove itself either.
    */
   doubt(connection) {
-    if (connection.doubted) return;
+    if (connection.doubted || connection.bridge) return;
     connection.doubted = true;
     const { signal } = this.#loop;
     this.#seek(connection, signal).catch((error) => {
@@ -195,12 +203,13 @@ export class Agent {
     if (connection) this.#on.lost();
   }
 
-  #restart(reason, waking = null) {
+  #restart(reason, waking = null, bridge = null) {
     if (this.#closed) return;
     this.#stop();
     this.#loop = new AbortController();
     const { signal } = this.#loop;
-    this.#keep(signal, reason, waking).catch((error) => {
+    const run = bridge?.run(signal, this.#handshake, this.#on, (connection) => this.#converse(connection, signal));
+    (run ?? this.#keep(signal, reason, waking)).catch((error) => {
       if (!signal.aborted) throw error;
     });
   }
@@ -317,17 +326,9 @@ export class Agent {
       this.#budget.failed(environment.now());
       // It answers the probe and gives no socket: somebody's web server, perhaps. Now the others.
       if (answered !== null && this.#candidates.doubt(answered)) return this.#look(signal, null, eager);
-      return this.#explain(error, asked);
+      const permission = this.#permission.state;
+      return explain(error, { local: this.#local, permission, secure: environment.secure, asked });
     }
-  }
-
-  /** Blocked and "nobody listens" look the same to script; only the permission tells them apart. */
-  #explain(error, asked) {
-    const { state } = this.#permission;
-    if (error.errors?.some((each) => each.incompatible)) return { name: "incompatible", reason: "version" };
-    if (this.#local) return ABSENT;
-    if (state === "denied") return { name: "blocked", reason: this.#environment.secure ? "denied" : "insecure_page" };
-    return asked && state === "prompt" ? { name: "blocked", reason: "dismissed" } : ABSENT;
   }
 
   /** @returns {Promise<number[] | null>} the ports known to answer, if any */
@@ -384,5 +385,4 @@ export class Agent {
   }
 }
 
-const ABSENT = { name: "absent", reason: "not_running" };
 const STOPPED = new DOMException("another run took over", "AbortError");

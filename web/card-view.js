@@ -3,6 +3,7 @@
  * No element is made here, so that every state can be tested by reading.
  */
 
+import { onlyWindowHelps, windowHelps } from "./blocked.js";
 import { fill, wordsFor } from "./words.js";
 
 /**
@@ -13,6 +14,7 @@ import { fill, wordsFor } from "./words.js";
  * @property {{name: string} | null} session
  * @property {boolean} busy          a login is under way
  * @property {boolean} redeeming     it can no longer be cancelled
+ * @property {boolean} bridged       a small window carries the connection
  * @property {string | null} code    the two digits, while the client asks
  * @property {string | null} error   why the last login failed
  *
@@ -49,7 +51,7 @@ export function cardView(situation, { lang, app, href, browser }) {
   };
 }
 
-function describe({ href, browser, state, presence, person, session, busy, redeeming, code, error }, words) {
+function describe({ href, browser, state, presence, person, session, busy, redeeming, bridged, code, error }, words) {
   const retry = { id: "retry", label: words.retry };
   const cancel = { id: "cancel", label: words.cancel };
   // A button that opens nothing is worse than none: the site says where the app opens.
@@ -78,7 +80,7 @@ function describe({ href, browser, state, presence, person, session, busy, redee
     case "absent":
       return absent(reason, words, open(words.absent.action), person, retry);
     case "blocked":
-      return { view: "blocked", icon: "blocked", actions: [retry], ...blocked(reason, browser, words) };
+      return { view: "blocked", icon: "blocked", actions: unblocking(state, retry, words), ...blocked(reason, browser, words) };
     case "incompatible":
       return { view: "incompatible", icon: "alert", from: words[reason] ?? words.incompatible, actions: [retry] };
     default: // probing, found
@@ -97,9 +99,10 @@ function describe({ href, browser, state, presence, person, session, busy, redee
     return { view: "locked", person, badge: "lock", from: words.locked };
   }
   if (code) {
-    return { view: "consent", digits: code, digitsLabel: words.consent.label, from: words.consent, actions: [cancel] };
+    return { view: "consent", digits: code, digitsLabel: words.consent.label, from: bridged ? words.consent.bridged : words.consent, actions: [cancel] };
   }
-  const named = { title: "{name}", text: presence?.presence === "away" ? words.person.away : words.person.text };
+  const here = bridged ? words.person.bridged : words.person.text;
+  const named = { title: "{name}", text: presence?.presence === "away" ? words.person.away : here };
   const badge = presence?.presence === "away" ? "away" : "here";
   if (busy) {
     return { view: "signing", person, badge, working: true, from: { ...named, text: words.signing.text }, actions: redeeming ? [] : [cancel] };
@@ -125,6 +128,13 @@ function blocked(reason, browser, words) {
 function guide(browser, what, words) {
   const steps = words.allow[browser]?.[what];
   return steps ? { guide: { picture: `${browser}-${what}`, steps } } : {};
+}
+
+/** The browser stands between. Where the person can still allow it there, that comes first: it needs no window. */
+function unblocking(state, retry, words) {
+  const bridge = { id: "bridge", label: state.reason === "window_closed" ? words.bridge.again : words.bridge.action };
+  if (onlyWindowHelps(state)) return [bridge];
+  return windowHelps(state) ? [retry, bridge] : [retry];
 }
 
 /** Nobody answers. Where the login server names a scheme, a click can start the client; a site's own way comes first. */

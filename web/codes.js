@@ -18,7 +18,7 @@ export const REASONS = Object.freeze({
   absent: Object.freeze(["not_running", "asleep", "not_woken", "busy"]),
   blocked: Object.freeze([
     "denied", "dismissed", "insecure_page", "not_delegated", "framed",
-    "withdrawn", "challenge_refused", "issuer_unreachable", "issuer_busy",
+    "forbidden", "popup_blocked", "window_closed", "withdrawn", "challenge_refused", "issuer_unreachable", "issuer_busy",
   ]),
   incompatible: Object.freeze(["version", "protocol", "unsupported_browser"]),
   live: Object.freeze(["ready", "resumed", "unverified", "issuer_unreachable", "issuer_busy"]),

@@ -31,6 +31,8 @@ export class Connection {
 
   /** The login server accepted a proof that came through here: it is the person's agent and no other program. */
   trusted = false;
+  /** The window that carries it, where the browser allows no socket. @type {import("./bridge.js").BridgeWindow | null} */
+  bridge = null;
   /** Nothing showed that when it should have; other ports are being looked at. */
   doubted = false;
 
@@ -191,10 +193,14 @@ export class Connection {
 export function readObject(text) {
   try {
     const value = JSON.parse(text);
-    return value !== null && typeof value === "object" && !Array.isArray(value) ? value : null;
+    return isObject(value) ? value : null;
   } catch {
     return null;
   }
+}
+
+export function isObject(value) {
+  return value !== null && typeof value === "object" && !Array.isArray(value);
 }
 
 /** @returns {AgentState | null} */

@@ -22,7 +22,8 @@
  * @property {(fragment: string) => void} setFragment without a new entry in the history
  * @property {(bytes: Uint8Array) => Promise<ArrayBuffer>} digest SHA-256
  * @property {(address: string) => void} launch  opens an address of another program; the page stays
- * @property {EventTarget} window       `pagehide`, `pageshow`
+ * @property {(address: string) => Window | null} openWindow  a small window; null where the browser does not let one open
+ * @property {EventTarget} window       `pagehide`, `pageshow`, `message`
  * @property {EventTarget} document     `visibilitychange`, `resume`
  */
 
@@ -51,6 +52,8 @@ export function browserEnvironment() {
     digest: (bytes) => globalThis.crypto.subtle.digest("SHA-256", bytes),
     // A link, not a hidden frame: a content security policy that names no frames blocks that one.
     launch: (address) => Object.assign(document.createElement("a"), { href: address }).click(),
+    // Without a name: a page of a common ancestry could otherwise take the window for its own.
+    openWindow: (address) => window.open(address, "_blank", "popup,width=420,height=520"),
     window,
     document,
   };

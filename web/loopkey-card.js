@@ -101,8 +101,8 @@ export class LoopkeyCard extends HTMLElement {
   }
 
   #draw() {
-    const { state = { name: "unknown", reason: "not_started" }, presence = null, person = null, session = null, redeeming = false } = (this.#isFramed ? FRAMED : this.#loopkey) ?? {};
-    const situation = { state, presence, person, session, busy: this.#busy, redeeming, code: this.#code, error: this.#error };
+    const { state = { name: "unknown", reason: "not_started" }, presence = null, person = null, session = null, redeeming = false, bridged = false } = (this.#isFramed ? FRAMED : this.#loopkey) ?? {};
+    const situation = { state, presence, person, session, busy: this.#busy, redeeming, bridged, code: this.#code, error: this.#error };
     const view = cardView(situation, {
       lang: this.#lang,
       app: this.getAttribute("app") ?? undefined,
@@ -169,6 +169,8 @@ export class LoopkeyCard extends HTMLElement {
       case "retry":
       case "connect":
         return this.#loopkey.connect();
+      case "bridge":
+        return this.#loopkey.bridge();
       case "wake":
         return this.#loopkey.wake();
       case "open":

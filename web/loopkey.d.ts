@@ -17,7 +17,7 @@ export type StateName =
  * | `asking` | `permission_prompt`: the browser asks the person |
  * | `found` | `handshake` |
  * | `absent` | `not_running`; `asleep`: not running, and the login server says that a click can start it: call `wake()`; `not_woken`: it was launched and did not answer within 20 s; `busy`: the agent turned us away for now |
- * | `blocked` | `denied`: by the person or a policy; `dismissed`: the prompt was closed or not answered; `insecure_page`: plain http; `not_delegated`: the embedding page keeps loopback from this frame; `framed`: said by the card alone, in a frame of another origin; `withdrawn`: the origin's grant was taken back in the app; `challenge_refused`: the agent does not accept this login server's challenges; `issuer_unreachable`: no challenge to be had, or the agent cannot check it; tried again; `issuer_busy`: the login server asks for a pause; the page keeps it and goes on |
+ * | `blocked` | `denied`: by the person or a policy; `dismissed`: the prompt was closed or not answered; `insecure_page`: plain http; `not_delegated`: the embedding page keeps loopback from this frame; `framed`: said by the card alone, in a frame of another origin; `forbidden`: the browser lets no page reach loopback by a socket (WebKit on https), or the page's own policy does not; `popup_blocked`: the browser did not let the window of `bridge()` open; `window_closed`: that window was closed, and the connection with it; `withdrawn`: the origin's grant was taken back in the app; `challenge_refused`: the agent does not accept this login server's challenges; `issuer_unreachable`: no challenge to be had, or the agent cannot check it; tried again; `issuer_busy`: the login server asks for a pause; the page keeps it and goes on |
  * | `incompatible` | `version`: the agent speaks another one; `protocol`: it broke ours; `unsupported_browser` |
  * | `live` | `ready`, `resumed`; `unverified`: the login server did not accept the agent's proof; `issuer_unreachable`: it did not answer; `issuer_busy`: it asks for a pause |
  */
@@ -28,7 +28,7 @@ export type Reason =
   | "launched" | "slow"
   | "handshake"
   | "not_running" | "asleep" | "not_woken" | "busy"
-  | "denied" | "dismissed" | "insecure_page" | "not_delegated" | "framed" | "withdrawn" | "challenge_refused" | "issuer_unreachable" | "issuer_busy"
+  | "denied" | "dismissed" | "insecure_page" | "not_delegated" | "framed" | "forbidden" | "popup_blocked" | "window_closed" | "withdrawn" | "challenge_refused" | "issuer_unreachable" | "issuer_busy"
   | "version" | "protocol" | "unsupported_browser"
   | "ready" | "resumed" | "unverified";
 
@@ -159,8 +159,19 @@ export interface Loopkey extends EventTarget {
 
   /** On page load. Looks for the agent only if that cannot raise the browser's prompt. */
   start(): Promise<void>;
-  /** From a click: looks for the agent, and the browser may ask the person. */
+  /**
+   * From a click: looks for the agent, and the browser may ask the person. Where the browser keeps the page from it
+   * (`blocked` with `denied`, `forbidden`, `popup_blocked` or `window_closed`), it is `bridge()` that is called.
+   */
   connect(): Promise<void>;
+  /**
+   * From a click, before anything is awaited: opens a small window of the agent's own that carries the connection where
+   * the browser allows no socket. The connection ends when the window is closed; after a `login()` it closes by itself, and
+   * the session goes on. The page must not be served with `Cross-Origin-Opener-Policy: same-origin`.
+   */
+  bridge(): void;
+  /** The connection is carried by the window of `bridge()`. */
+  readonly bridged: boolean;
   /**
    * From a click: launches {@link WAKE_LINK} and looks for the agent for 20 s. The browser may ask the person whether to
    * open it. No browser tells a page whether anything was launched; the state does: `waking`, then `live`, or `absent`

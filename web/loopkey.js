@@ -12,6 +12,7 @@
  */
 
 import { Agent } from "./agent.js";
+import { onlyWindowHelps } from "./blocked.js";
 import { LoopkeyError } from "./codes.js";
 import { browserEnvironment, sleep } from "./environment.js";
 import { identify } from "./identity.js";
@@ -95,8 +96,18 @@ class Loopkey extends EventTarget {
   }
 
   async connect() {
+    if (onlyWindowHelps(this.state)) return this.bridge();
     if (this.#connection && !this.person && this.presence.presence !== "signed_out") this.#again(this.presence.epoch);
     else await this.#agent.connect();
+  }
+
+  bridge() {
+    this.#agent.bridge(this.state.reason);
+  }
+
+  /** The connection is carried by a window, and ends with it. */
+  get bridged() {
+    return Boolean(this.#connection?.bridge);
   }
 
   wake({ launched = false } = {}) {
@@ -142,6 +153,7 @@ class Loopkey extends EventTarget {
       if (mark) this.#opened = null;
       this.#setRedeeming(false);
     }
+    connection.bridge?.finish();
     this.#session.loggedIn().catch(() => {}); // signed in all the same; the next check will tell
   }
 

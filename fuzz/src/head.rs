@@ -8,6 +8,7 @@ use loopkey::protocol::peer::OwnUser;
 
 const HOSTS: [&[u8]; 2] = [b"127.0.0.1:28970", b"[::1]:28970"];
 const ORIGIN: &str = "https://app.example.com";
+const BRIDGE: &str = "http://127.0.0.1:28970";
 
 /// The bytes are what a connection has sent so far.
 pub fn run(data: &[u8]) -> bool {
@@ -63,21 +64,49 @@ fn is_rightly_admitted(data: &[u8], head: &RequestHead) -> bool {
         head.all(name).next().expect("one")
     };
     assert!(HOSTS.contains(&one("host")));
-    assert_eq!(one("origin"), ORIGIN.as_bytes());
-    assert_eq!(admitted.origin().origin().as_str(), ORIGIN);
+    let bridge = |target| {
+        assert_eq!((head.target(), one("host")), (target, HOSTS[0]), "a bridge has one address");
+    };
+    match admitted.purpose() {
+        Purpose::Socket { origin, .. } | Purpose::Probe { origin } => {
+            assert_eq!(one("origin"), ORIGIN.as_bytes());
+            assert_eq!(origin.origin().as_str(), ORIGIN);
+        }
+        Purpose::BridgePage => {
+            bridge("/bridge");
+            assert_eq!(head.all("origin").count(), 0);
+        }
+        Purpose::BridgeScript => {
+            bridge("/bridge.js");
+            assert!(head.all("origin").all(|origin| origin == BRIDGE.as_bytes()) && head.all("origin").count() < 2);
+        }
+        Purpose::BridgeSocket { .. } => {
+            bridge("/v1/bridge");
+            assert_eq!(one("origin"), BRIDGE.as_bytes());
+        }
+    }
     let may = |name, values: &[&[u8]]| head.all(name).all(|value| values.contains(&value));
     match admitted.purpose() {
-        Purpose::Socket { key } => {
-            assert_eq!(head.target(), "/v1");
+        Purpose::Socket { key, .. } | Purpose::BridgeSocket { key } => {
+            assert!(matches!(head.target(), "/v1" | "/v1/bridge"));
             assert_eq!(one("sec-websocket-key"), key.as_bytes());
             assert_eq!(one("sec-websocket-version"), b"13");
             assert!(one("upgrade").eq_ignore_ascii_case(b"websocket"));
             assert!(is_sixteen_bytes(key));
             assert!(may("sec-fetch-mode", &[b"websocket"]) && may("sec-fetch-dest", &[b"websocket", b"empty"]));
         }
-        Purpose::Probe => {
+        Purpose::Probe { .. } => {
             assert_eq!((head.target(), head.all("upgrade").count()), ("/v1/probe", 0));
             assert!(may("sec-fetch-mode", &[b"cors"]) && may("sec-fetch-dest", &[b"empty"]));
+        }
+        Purpose::BridgePage => {
+            assert_eq!(head.all("upgrade").count(), 0);
+            assert!(may("sec-fetch-mode", &[b"navigate"]) && may("sec-fetch-dest", &[b"document"]));
+        }
+        Purpose::BridgeScript => {
+            assert_eq!(head.all("upgrade").count(), 0);
+            assert!(may("sec-fetch-mode", &[b"no-cors", b"cors"]) && may("sec-fetch-dest", &[b"script"]));
+            assert!(may("sec-fetch-site", &[b"same-origin"]));
         }
     }
     // One more of what must stand once, or of what must not stand at all, and nobody is admitted.
@@ -88,8 +117,8 @@ fn is_rightly_admitted(data: &[u8], head: &RequestHead) -> bool {
         "ORIGIN: null",
         "Content-Length: 0",
         "Transfer-Encoding: chunked",
-        "Sec-Fetch-Mode: navigate",
-        "Sec-Fetch-Dest: document",
+        "Sec-Fetch-Mode: same-origin",
+        "Sec-Fetch-Dest: iframe",
     ] {
         let spoiled = [&data[..data.len() - 2], more.as_bytes(), b"\r\n\r\n"].concat();
         assert!(admit(&spoiled).is_err(), "admitted in spite of {more}");

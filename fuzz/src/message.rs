@@ -1,5 +1,6 @@
 //! Text frames → messages, in both directions.
 
+use loopkey::protocol::bridge::{BridgeMessage, relayed};
 use loopkey::protocol::message::{AgentMessage, PageMessage};
 use loopkey::protocol::page::{OpenWith, Page};
 use serde_json::Value;
@@ -10,6 +11,13 @@ pub fn run(data: &[u8]) -> bool {
     let request = PageMessage::parse(text);
     if let Ok(message) = &request {
         assert_sound_request(text, message);
+        let behind = BridgeMessage::parse(&relayed(text)).expect("what a page may say, it may say behind a bridge");
+        assert!(matches!(behind, BridgeMessage::Relay { data } if data == *message), "{text}");
+    }
+    if let Ok(message) = BridgeMessage::parse(text) {
+        assert!(request.is_err(), "{text} is a page's and a bridge's");
+        let encoded = serde_json::to_string(&message).expect("JSON");
+        assert!(BridgeMessage::parse(&encoded).is_ok_and(|again| again == message), "{text}");
     }
     if let Ok(message) = AgentMessage::parse(text) {
         let encoded = message.encode();

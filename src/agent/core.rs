@@ -17,9 +17,11 @@ use crate::agent::page::ticket::Tickets;
 use crate::agent::person::consent::Consents;
 use crate::agent::person::open::Browser;
 use crate::clock::Clock;
+use crate::crypto;
+use crate::protocol::bridge::{Deliveries, Delivery};
 use crate::protocol::gate::Refused;
 use crate::protocol::grant::Choice;
-use crate::protocol::id::Epoch;
+use crate::protocol::id::{BridgeKey, Epoch};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::origin::Origin;
 
@@ -38,6 +40,7 @@ pub(super) struct Core {
     pub(super) audit: Arc<Audit>,
     pub(super) hubs: HashMap<Issuer, Arc<Hub>>,
     pub(super) origins: HashMap<Origin, OriginSettings>,
+    bridges: Mutex<Deliveries>,
     revoked: broadcast::Sender<Origin>,
     revoked_accounts: broadcast::Sender<AccountInfo>,
     /// Counts how often every socket's peer had to be looked at again.
@@ -72,6 +75,7 @@ impl Core {
             audit,
             hubs,
             origins,
+            bridges: Mutex::default(),
             revoked,
             revoked_accounts,
             lookings,
@@ -88,6 +92,18 @@ impl Core {
             Some(Choice::Blocked) => Err(Refused::Blocked),
             _ => Ok((settings.clone(), Arc::clone(hub))),
         }
+    }
+
+    /// The key for one delivery of the bridge's page.
+    pub(super) fn bridge_key(&self) -> BridgeKey {
+        let key = BridgeKey::from_bytes(crypto::random());
+        self.bridges.lock().unwrap_or_else(PoisonError::into_inner).add(key, self.clock.now());
+        key
+    }
+
+    /// Uses the key of a delivery up: looking and taking are one step.
+    pub(super) fn take_bridge(&self, key: &BridgeKey) -> Option<Delivery> {
+        self.bridges.lock().unwrap_or_else(PoisonError::into_inner).take(key, self.clock.now())
     }
 
     /// Origins whose grants are withdrawn from now on.

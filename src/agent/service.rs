@@ -196,13 +196,14 @@ impl Builder {
         // The control socket first: that another agent is running says more than that its port is taken.
         let control = ControlServer::bind(&settings.control)?;
         askers.extend(settings.ask.askers(control.asker()));
+        let in_windows = settings.ask.in_windows();
         let listener = match (any_port, inherited.is_empty()) {
             (_, false) => LoopbackListener::inherit(inherited, &settings.ports)?,
             (true, true) => LoopbackListener::bind(&[0])?,
             (false, true) => LoopbackListener::bind(&settings.ports)?,
         };
         let origins: HashMap<_, _> = settings.origins.iter().map(|o| (o.origin.clone(), o.clone())).collect();
-        let consents = Consents::new(askers, Arc::clone(&clock), Arc::clone(&audit));
+        let consents = Consents::new(askers, in_windows, Arc::clone(&clock), Arc::clone(&audit));
         let census = Census::new(settings.limits);
         let core = Arc::new(Core::new(clock, census, consents, audit, browser, hubs, origins));
         let (stop, _) = watch::channel(Stop::No);

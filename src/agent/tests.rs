@@ -83,7 +83,7 @@ pub(super) fn house() -> House {
     let audit = Arc::new(Audit::open(folder.path(), Arc::clone(&clock)).expect("an audit log"));
     let hub = Hub::load(client, issuer.clone(), folder.path().to_owned(), keys, Arc::clone(&clock), Arc::clone(&audit))
         .expect("a hub");
-    let consents = Consents::new(Vec::new(), Arc::clone(&clock), Arc::clone(&audit));
+    let consents = Consents::new(Vec::new(), false, Arc::clone(&clock), Arc::clone(&audit));
     let hubs = HashMap::from([(issuer, Arc::new(hub))]);
     let gate = Gate::new(28970, [origin.origin.clone()].into_iter().collect());
     let origins = HashMap::from([(origin.origin.clone(), origin)]);

@@ -19,7 +19,7 @@ macro_rules! files {
 }
 
 files! {
-    "agent.js" "avatar.js" "backoff.js" "browser.js" "candidates.js" "card-parts.js" "card-style.js" "card-view.js" "codes.js" "connection.js"
+    "agent.js" "avatar.js" "backoff.js" "blocked.js" "bridge.js" "browser.js" "candidates.js" "card-parts.js" "card-style.js" "card-view.js" "codes.js" "connection.js"
     "discovery.js" "environment.js" "frame.js" "handshake.js" "identity.js" "issuer.js" "login.js" "loopkey-card.js" "loopkey.d.ts"
     "loopkey.js" "name.js" "opened.js" "permission.js" "pictures.js" "session-events.js" "session.js" "socket.js" "verdict.js" "waking.js" "words.js"
 }

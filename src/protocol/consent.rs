@@ -49,6 +49,13 @@ impl Consented {
         allow.then(|| Self { request: request.clone(), how: UserVerification::Prompt, renewable: true })
     }
 
+    /// The person's answer in a bridge's window: outside the page, but in the same browser, so that it weighs no more than a
+    /// click in the page.
+    #[must_use]
+    pub fn from_window(request: &ConsentRequest, allow: bool) -> Option<Self> {
+        allow.then(|| Self { request: request.clone(), how: UserVerification::Page, renewable: true })
+    }
+
     /// The person opened the page from the client, to be signed in there; the agent gives this to one socket, once.
     #[must_use]
     pub fn by_opening(request: &ConsentRequest) -> Self {
@@ -144,6 +151,14 @@ mod tests {
         assert!(!without(ConsentMode::Prompt, false));
         assert!(!without(ConsentMode::Always, true) && !without(ConsentMode::Always, false));
         assert!(Consented::from_answer(&request(), false).is_none());
+        assert!(Consented::from_window(&request(), false).is_none());
+    }
+
+    #[test]
+    fn what_was_answered_in_a_window_of_the_browser_weighs_as_little_as_a_click() {
+        let how = |consented: Option<Consented>| consented.map(|consented| consented.how());
+        assert_eq!(how(Consented::from_answer(&request(), true)), Some(UserVerification::Prompt));
+        assert_eq!(how(Consented::from_window(&request(), true)), Some(UserVerification::Page));
     }
 
     #[test]

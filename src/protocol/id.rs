@@ -92,6 +92,10 @@ fixed_id!(
     PageMark, 32
 );
 fixed_id!(
+    /// The key in one delivery of the bridge's page: what it opens, once, is that bridge's socket.
+    BridgeKey, 32
+);
+fixed_id!(
     /// An enrolment ticket: 256 random bits, valid five minutes, consumed by its first use.
     EnrolmentTicket, 32
 );

@@ -47,6 +47,13 @@ pub const RESUME_TICKET_LIFE: Duration = Duration::from_secs(600);
 /// How long after a token the agent gives a second one for a challenge of the store's next life (section 6.4).
 pub const SECOND_TOKEN_WINDOW: Duration = Duration::from_secs(60);
 
+/// How long a bridge's page may take from its delivery to the first frame on its socket (section 8).
+pub const BRIDGE_KEY_LIFE: Duration = Duration::from_secs(30);
+/// Deliveries of the bridge's page that may wait for their socket at once; the oldest goes first.
+pub const MAX_BRIDGE_KEYS: usize = 16;
+
+/// How long a prompt must have been there before an answer counts (section 4.3).
+pub const PROMPT_DEAD_TIME: Duration = Duration::from_millis(500);
 /// From the prompt to the person's answer (section 4.3).
 pub const CONSENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Prompts for one origin within [`PROMPT_WINDOW`].

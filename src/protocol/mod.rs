@@ -2,11 +2,12 @@
 //!
 //! Follow one connection through the modules:
 //! [`head`] takes the request head apart, [`gate`] admits it, [`connection`] speaks the agent's half of the messages in
-//! [`message`] (and [`page`] the page's), [`link`] is what agent and login server say to each other, and the [`statement`]s are what gets signed on the way. [`limits`] and [`code`]
+//! [`message`] (and [`page`] the page's), behind a [`bridge`] where the browser refuses the socket, [`link`] is what agent and login server say to each other, and the [`statement`]s are what gets signed on the way. [`limits`] and [`code`]
 //! hold every number and every code once.
 
 pub mod acceptance;
 pub mod base64url;
+pub mod bridge;
 pub mod code;
 pub mod connection;
 pub mod consent;

@@ -181,6 +181,9 @@ impl Watch {
                 let presence = self.published.state.presence;
                 assert!(matches!(presence, PresenceState::SignedIn | PresenceState::Away), "news while {presence}");
             }
+            Output::ShowInWindow(..) | Output::HideInWindow(_) | Output::AnsweredInWindow(..) => {
+                panic!("{output:?}, and this page has no bridge");
+            }
             Output::Ready(ready) => self.observe_ready(ready),
             Output::ReadTicket(..) => assert!(self.granted.is_none(), "a ticket on an open socket"),
             Output::ReadChallenge(call, _) => self.observe_challenge(*call),

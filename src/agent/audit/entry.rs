@@ -46,6 +46,8 @@ pub enum Act {
 pub enum Outcome {
     /// The person agreed in a prompt.
     Allowed,
+    /// The person agreed in the window of a bridge.
+    Window,
     /// The person had agreed before, for good.
     Remembered,
     /// The click in the page was enough: the configuration trusts this origin.

@@ -92,7 +92,12 @@ fn of_refusal(trouble: &Trouble<Refused>) -> Finding {
             format!("{pages} was refused, since too many connections were open ({times})"),
             "close some tabs; if there are few, the page opens sockets without closing them",
         ),
-        Refused::Head(_) | Refused::SlowHead | Refused::Target | Refused::Fetch | Refused::Upgrade => Finding::note(
+        Refused::Head(_)
+        | Refused::SlowHead
+        | Refused::Target
+        | Refused::Fetch
+        | Refused::Upgrade
+        | Refused::Bridge => Finding::note(
             "strange_request",
             format!("something that no page of Loopkey's library sends was refused: {} ({times})", trouble.kind),
             "if it was your page, have it use Loopkey's own browser library; if not, nothing is to be done",

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::Instrument as _;
@@ -16,13 +16,15 @@ use super::census::{self, Census};
 use super::peer::{Line, PeerCheck, PeerFault};
 use crate::agent::core::{Core, Stop};
 use crate::agent::doctor::origin_of;
+use crate::agent::page::bridge::{self, Unmet};
 use crate::agent::page::driver::{self, Page};
-use crate::agent::page::wire::drain;
+use crate::agent::page::wire::{Wire, drain};
+use crate::protocol::code::CloseCode;
 use crate::protocol::gate::{Admitted, Gate, Purpose, REFUSAL, Refused};
 use crate::protocol::head::{BadHead, RequestHead};
 use crate::protocol::limits::{HEAD_MAX_LEN, HEAD_TIMEOUT, SILENT_TIMEOUT};
 use crate::protocol::message::SUBPROTOCOL;
-use crate::protocol::origin::Origin;
+use crate::protocol::origin::{AdmittedOrigin, Origin};
 use crate::protocol::peer::{OwnUser, StrangePeer};
 
 /// How long a refused connection may go on sending before it is cut.
@@ -115,37 +117,112 @@ impl Doorman {
         opening: census::Opening,
         line: Line,
     ) {
-        let origin = admitted.origin().origin().clone();
-        // Before the person's choice is looked at: a later one is heard of.
-        let revoked = self.core.revocations();
-        let (settings, hub) = match self.core.page_of(&origin) {
-            Ok(page) => page,
-            Err(reason) => return refuse(stream, &self.core, reason, Some(origin)).await,
-        };
-        let Purpose::Socket { key } = admitted.purpose() else {
-            let answer = format!(
-                "HTTP/1.1 204 No Content\r\nAccess-Control-Allow-Origin: {origin}\r\nVary: Origin\r\n\
-                 Cache-Control: no-store\r\nConnection: close\r\n\r\n"
-            );
-            return say_and_close(stream, answer.as_bytes()).await;
-        };
-        let socket = match self.core.census.socket(&origin) {
-            Ok(socket) => socket,
-            Err(reason) => return refuse(stream, &self.core, reason, Some(origin)).await,
-        };
-        let answer = format!(
-            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Accept: {}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n",
-            derive_accept_key(key.as_bytes()),
-        );
-        if stream.write_all(answer.as_bytes()).await.is_err() {
-            return;
+        let (core, peer) = (&self.core, admitted.peer());
+        match admitted.purpose() {
+            Purpose::BridgePage => {
+                let page = bridge::page(&core.bridge_key(), self.gate.bridge_host());
+                say_and_close(stream, page.as_bytes()).await;
+            }
+            Purpose::BridgeScript => say_and_close(stream, bridge::script().as_bytes()).await,
+            Purpose::Probe { origin } => match core.page_of(origin.origin()) {
+                Ok(_) => {
+                    let answer = format!(
+                        "HTTP/1.1 204 No Content\r\nAccess-Control-Allow-Origin: {}\r\nVary: Origin\r\n\
+                         Cache-Control: no-store\r\nConnection: close\r\n\r\n",
+                        origin.origin()
+                    );
+                    say_and_close(stream, answer.as_bytes()).await;
+                }
+                Err(reason) => refuse(stream, core, reason, Some(origin.origin().clone())).await,
+            },
+            Purpose::Socket { origin, key } => {
+                let visit = match self.receive_page(origin, false, peer, opening, line) {
+                    Ok(visit) => visit,
+                    Err(reason) => return refuse(stream, core, reason, Some(origin.origin().clone())).await,
+                };
+                if stream.write_all(upgraded(key).as_bytes()).await.is_ok() {
+                    visit.begin(Wire::new(stream).await, self.stop.clone()).await;
+                }
+            }
+            Purpose::BridgeSocket { key } => {
+                if stream.write_all(upgraded(key).as_bytes()).await.is_ok() {
+                    self.receive_bridge(Wire::new(stream).await, peer, opening, line).await;
+                }
+            }
         }
-        let (core, opening) = (Arc::clone(&self.core), Some(opening));
-        let page = Page { core, hub, origin: settings, peer: admitted.peer(), line, opening, socket };
-        let span = tracing::info_span!("socket", %origin);
-        driver::drive(stream, page, revoked, self.stop.clone()).instrument(span).await;
     }
+
+    /// Sees a bridge's socket through: until its first frame it is nobody's, and from then on a page's like any other.
+    async fn receive_bridge<S: AsyncRead + AsyncWrite + Unpin + Send>(
+        &self,
+        mut wire: Wire<S>,
+        peer: OwnUser,
+        opening: census::Opening,
+        line: Line,
+    ) {
+        let since = self.core.clock.now();
+        let met = bridge::meet(&mut wire, &self.core, &self.gate, since, self.stop.clone()).await;
+        let visit = met.and_then(|origin| {
+            let visit = self.receive_page(&origin, true, peer, opening, line);
+            visit.map_err(|reason| Unmet::Refused(reason, Some(origin.origin().clone())))
+        });
+        match visit {
+            Ok(mut visit) => {
+                visit.page.since = since;
+                wire.relay();
+                visit.begin(wire, self.stop.clone()).await;
+            }
+            Err(Unmet::Refused(reason, origin)) => {
+                // One code for every reason, but that there is no room: the bridge is told no more than a page at the gate.
+                let code = if reason == Refused::Limit { CloseCode::OverLimit } else { CloseCode::Unexpected };
+                note(&self.core, reason, origin);
+                wire.close(code).await;
+            }
+            Err(Unmet::Closed(code)) => wire.close(code).await,
+            Err(Unmet::Gone) => {}
+        }
+    }
+
+    /// What a page of an admitted origin needs to be spoken to, where the person lets it and there is room.
+    fn receive_page(
+        &self,
+        origin: &AdmittedOrigin,
+        bridged: bool,
+        peer: OwnUser,
+        opening: census::Opening,
+        line: Line,
+    ) -> Result<Visit, Refused> {
+        let core = Arc::clone(&self.core);
+        // Before the person's choice is looked at: a later one is heard of.
+        let revoked = core.revocations();
+        let (settings, hub) = core.page_of(origin.origin())?;
+        let socket = core.census.socket(origin.origin())?;
+        let since = core.clock.now();
+        let page = Page { core, hub, origin: settings, peer, line, opening: Some(opening), socket, since, bridged };
+        Ok(Visit { page, revoked })
+    }
+}
+
+/// A page that may be spoken to.
+struct Visit {
+    page: Page,
+    revoked: broadcast::Receiver<Origin>,
+}
+
+impl Visit {
+    async fn begin<S: AsyncRead + AsyncWrite + Unpin>(self, wire: Wire<S>, stop: watch::Receiver<Stop>) {
+        let span = tracing::info_span!("socket", origin = %self.page.origin.origin, bridged = self.page.bridged);
+        driver::drive(wire, self.page, self.revoked, stop).instrument(span).await;
+    }
+}
+
+/// The answer to an upgrade.
+fn upgraded(key: &str) -> String {
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n",
+        derive_accept_key(key.as_bytes()),
+    )
 }
 
 /// Waits for a connection's first bytes. A browser that asks its person for permission holds a connection silent for
@@ -167,20 +244,26 @@ async fn first_bytes<S: AsyncRead + Unpin>(
 
 /// The one way out for everything that is not admitted.
 async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: S, core: &Core, reason: Refused, origin: Option<Origin>) {
+    if note(core, reason, origin) {
+        say_and_close(stream, REFUSAL).await;
+    }
+}
+
+/// Writes a refusal down; whether it may be answered. Over the budget the log is spared too.
+fn note(core: &Core, reason: Refused, origin: Option<Origin>) -> bool {
     if let Some(origin) = origin.as_ref().filter(|origin| core.origins.contains_key(*origin)) {
         core.audit.refused(origin, reason.word());
     }
-    // Over the budget the log is spared too.
     if !core.census.may_answer_refusal(reason, core.clock.now()) {
         core.troubles.over_budget();
-        return;
+        return false;
     }
     core.troubles.refused(reason, origin, core.clock.wall());
     match reason {
         Refused::Peer(_) => tracing::warn!(%reason, "refused a connection"),
         _ => tracing::info!(%reason, "refused a connection"),
     }
-    say_and_close(stream, REFUSAL).await;
+    true
 }
 
 async fn say_and_close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, bytes: &[u8]) {

@@ -1,4 +1,5 @@
-//! Drives one page's socket: bytes and timers in, outputs out. Every decision is the machine's.
+//! Drives one page's socket: bytes and timers in, outputs out. Every decision is the machine's. A page behind a bridge is a
+//! page like any other: only what is asked in the bridge's window comes in beside it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,13 +10,15 @@ use futures::stream::FuturesUnordered;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{broadcast, mpsc, watch};
 
+use super::bridge::Prompts;
 use super::wire::{Event, Wire};
 use crate::agent::client::action::Invocation;
 use crate::agent::core::{Core, Stop};
 use crate::agent::door::census;
 use crate::agent::door::peer::{Line, PeerFault};
 use crate::agent::issuer::hub::Hub;
-use crate::agent::person::consent::Asking;
+use crate::agent::person::consent::{Asker, Asking};
+use crate::agent::person::window::{Question, Window};
 use crate::agent::settings::OriginSettings;
 use crate::crypto;
 use crate::protocol::code::{CloseCode, RefusalCode};
@@ -38,16 +41,27 @@ pub(in crate::agent) struct Page {
     /// The place among those that are not open yet; given back at `ready`.
     pub(in crate::agent) opening: Option<census::Opening>,
     pub(in crate::agent) socket: census::Socket,
+    /// When the upgrade was answered.
+    pub(in crate::agent) since: Moment,
+    /// Whether the page speaks through a bridge.
+    pub(in crate::agent) bridged: bool,
+}
+
+/// What the driver is told by its own work.
+enum Note {
+    /// Something for the machine.
+    Input(Input<'static>),
+    /// A prompt for the window of the bridge.
+    Ask(Call, Question),
 }
 
 /// Speaks with one page until either side ends it.
 pub(in crate::agent) async fn drive<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
+    mut wire: Wire<S>,
     page: Page,
     mut revoked: broadcast::Receiver<Origin>,
     mut stop: watch::Receiver<Stop>,
 ) {
-    let mut wire = Wire::new(stream).await;
     let mut driver = Driver::new(page);
     let mut states = driver.page.hub.subscribe();
     let mut boards = driver.page.core.actions.board();
@@ -78,11 +92,11 @@ pub(in crate::agent) async fn drive<S: AsyncRead + AsyncWrite + Unpin>(
                 let board = Arc::clone(&boards.borrow_and_update());
                 driver.handle(Input::News(board));
             }
-            Some(note) = noted.recv() => driver.handle(note),
+            Some(note) = noted.recv() => driver.note(note),
             Some(done) = driver.work.next() => if let Ok(input) = done {
                 // One turn may have both opened a prompt and had it answered.
                 while let Ok(note) = noted.try_recv() {
-                    driver.handle(note);
+                    driver.note(note);
                 }
                 driver.handle(input);
             },
@@ -131,14 +145,17 @@ struct Driver {
     work: FuturesUnordered<Work>,
     /// How to take an open prompt away again.
     prompts: HashMap<Call, AbortHandle>,
+    /// What is asked in the window of the bridge.
+    window: Prompts,
 }
 
 impl Driver {
     fn new(page: Page) -> Self {
         let terms = Terms { grants: page.origin.grants.clone(), proof: page.origin.proof };
         let nonce = Nonce::from_bytes(crypto::random());
-        let machine = Connection::new(terms, page.hub.published(), nonce, page.core.clock.now());
-        Self { page, machine, work: FuturesUnordered::new(), prompts: HashMap::new() }
+        let make = if page.bridged { Connection::bridged } else { Connection::new };
+        let machine = make(terms, page.hub.published(), nonce, page.since);
+        Self { page, machine, work: FuturesUnordered::new(), prompts: HashMap::new(), window: Prompts::default() }
     }
 
     fn now(&self) -> Moment {
@@ -151,11 +168,21 @@ impl Driver {
         self.machine.handle(input, now);
     }
 
+    fn note(&mut self, note: Note) {
+        match note {
+            Note::Input(input) => self.handle(input),
+            Note::Ask(call, question) => {
+                self.window.take(question);
+                self.handle(Input::AskInWindow(call));
+            }
+        }
+    }
+
     /// Does what the machine says; returns the code where it says to close.
     fn perform<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         wire: &mut Wire<S>,
-        notes: &mpsc::UnboundedSender<Input<'static>>,
+        notes: &mpsc::UnboundedSender<Note>,
     ) -> Option<CloseCode> {
         for output in self.machine.take_outputs() {
             let sent = match output {
@@ -211,9 +238,10 @@ impl Driver {
                         epoch,
                         mark,
                         browser: Box::pin(self.page.line.clone().browser()),
+                        window: self.page.bridged.then(|| self.asker(call, &notes)),
                     };
                     let handle = self.work(async move {
-                        let opened = move |code| drop(notes.send(Input::PromptOpened(call, code)));
+                        let opened = move |code| drop(notes.send(Note::Input(Input::PromptOpened(call, code))));
                         Input::ConsentGiven(call, core.consents.obtain(&hub, asking, opened).await)
                     });
                     self.prompts.insert(call, handle);
@@ -223,6 +251,12 @@ impl Driver {
                     if let Some(prompt) = self.prompts.remove(&call) {
                         prompt.abort();
                     }
+                    Ok(())
+                }
+                Output::ShowInWindow(_, id) => self.window.show(id).map_or(Ok(()), |frame| wire.say(&frame)),
+                Output::HideInWindow(id) => wire.say(&self.window.hide(id)),
+                Output::AnsweredInWindow(_, answer) => {
+                    self.window.answered(answer);
                     Ok(())
                 }
                 Output::SignToken(call, challenge, consented) => {
@@ -262,6 +296,13 @@ impl Driver {
             }
         }
         None
+    }
+
+    /// Asks in the window of this bridge, for one call.
+    fn asker(&self, call: Call, notes: &mpsc::UnboundedSender<Note>) -> Arc<dyn Asker> {
+        let notes = notes.clone();
+        let show = move |question| drop(notes.send(Note::Ask(call, question)));
+        Arc::new(Window::new(Arc::clone(&self.page.core.clock), show))
     }
 
     /// Whether the connection is still the very one that was admitted.

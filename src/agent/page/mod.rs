@@ -1,5 +1,6 @@
 //! One page's socket: frames, timers and tickets around the protocol's machine, which decides.
 
+pub(super) mod bridge;
 pub(super) mod driver;
 pub(super) mod ticket;
 pub(super) mod wire;

@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
+use crate::protocol::bridge::relayed;
 use crate::protocol::code::CloseCode;
 use crate::protocol::framing::{FragmentCounter, TooManyFragments};
 use crate::protocol::limits::{MESSAGE_MAX_LEN, SEND_QUEUE_MAX_LEN};
@@ -42,6 +43,8 @@ pub(in crate::agent) enum Event {
 pub(in crate::agent) struct Wire<S> {
     socket: WebSocketStream<Counted<S>>,
     unsent: bool,
+    /// What is sent is for a page behind a bridge.
+    bridged: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
@@ -55,11 +58,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             .max_frame_size(Some(MESSAGE_MAX_LEN));
         let counted = Counted { stream, fragments: FragmentCounter::default() };
         let socket = WebSocketStream::from_raw_socket(counted, Role::Server, Some(config)).await;
-        Self { socket, unsent: false }
+        Self { socket, unsent: false, bridged: false }
     }
 
-    /// Queues a text message; `Err` where too much waits already.
+    /// From here on what is sent is for the page that opened this bridge.
+    pub(in crate::agent) const fn relay(&mut self) {
+        self.bridged = true;
+    }
+
+    /// Queues a text message for the page; `Err` where too much waits already.
     pub(in crate::agent) fn send(&mut self, text: &str) -> Result<(), CloseCode> {
+        if self.bridged { self.say(&relayed(text)) } else { self.say(text) }
+    }
+
+    /// Queues a text message for whoever is at the other end: the page, or the bridge itself.
+    pub(in crate::agent) fn say(&mut self, text: &str) -> Result<(), CloseCode> {
         if let Err(Error::WriteBufferFull(_)) = self.socket.start_send_unpin(Message::text(text)) {
             return Err(CloseCode::OverLimit);
         }

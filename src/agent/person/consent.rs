@@ -1,5 +1,5 @@
 //! Asking the person (protocol section 4.3): one prompt at a time in all, three in ten minutes for an origin, a minute to
-//! answer. What an answer is good for is [`crate::protocol::consent`]'s to say.
+//! answer. Who can ask outside the browser comes first, a bridge's window last. What an answer is good for is [`crate::protocol::consent`]'s to say.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,6 +50,8 @@ pub(in crate::agent) struct Asking {
     pub(in crate::agent) mark: Option<PageMark>,
     /// Finds out which program is at the other end. It may take some milliseconds.
     pub(in crate::agent) browser: BoxFuture<'static, Option<String>>,
+    /// Where the page speaks through a bridge: its window.
+    pub(in crate::agent) window: Option<Arc<dyn Asker>>,
 }
 
 /// What came of a prompt.
@@ -82,6 +84,8 @@ pub trait Asker: Send + Sync {
 /// Gets consents.
 pub(in crate::agent) struct Consents {
     askers: Vec<Arc<dyn Asker>>,
+    /// Whether the person may be asked in the window of a bridge.
+    in_windows: bool,
     clock: Arc<dyn Clock>,
     audit: Arc<Audit>,
     /// Pages that the person opened from the client.
@@ -91,10 +95,17 @@ pub(in crate::agent) struct Consents {
 }
 
 impl Consents {
-    /// Asks through the first of `askers` that is available and able to.
-    pub(in crate::agent) fn new(askers: Vec<Arc<dyn Asker>>, clock: Arc<dyn Clock>, audit: Arc<Audit>) -> Self {
+    /// Asks through the first of `askers` that is available and able to; after them, `in_windows`, in the window of the
+    /// page's bridge.
+    pub(in crate::agent) fn new(
+        askers: Vec<Arc<dyn Asker>>,
+        in_windows: bool,
+        clock: Arc<dyn Clock>,
+        audit: Arc<Audit>,
+    ) -> Self {
         Self {
             askers,
+            in_windows,
             clock,
             audit,
             passes: Passes::default(),
@@ -110,8 +121,9 @@ impl Consents {
         asking: Asking,
         opened: impl FnOnce(String) + Send,
     ) -> Result<Consented, RefusalCode> {
-        let Asking { origin, mode, epoch, mark, browser } = asking;
+        let Asking { origin, mode, epoch, mark, browser, window } = asking;
         let takings_back = hub.takings_back();
+        let window = window.filter(|_| self.in_windows);
         let (request, account) = hub.consent_request(&origin, epoch).map_err(|error| code_of(&error))?;
         let mode = mode.narrowed(hub.choice(&origin));
         // Where each sign-in is to be asked for, opening the page is no answer.
@@ -126,7 +138,7 @@ impl Consents {
             self.note(&request, outcome, remembered);
             return Ok(consented);
         }
-        if !self.askers.iter().any(|asker| asker.is_available()) {
+        if window.is_none() && !self.askers.iter().any(|asker| asker.is_available()) {
             tracing::warn!(
                 %origin,
                 "nobody can ask the person: no client is connected, and the agent has neither a desktop nor a terminal to \
@@ -135,7 +147,7 @@ impl Consents {
             self.note(&request, Outcome::Unavailable, false);
             return Err(RefusalCode::Unavailable);
         }
-        let _place = self.take_place(&origin)?;
+        let _turn = self.take_turn(&origin)?;
         // Found out first: once the page has heard of a prompt, there is one.
         let browser = browser.await;
         let code = two_digits();
@@ -143,19 +155,21 @@ impl Consents {
         let mut asked = Asked { audit: &self.audit, request: &request, answered: false };
         let (subject, can_remember) = (account.subject, mode == ConsentMode::Prompt);
         let prompt = Prompt { origin: origin.clone(), subject, name: account.name, code, browser, can_remember };
-        let answer = tokio::time::timeout(CONSENT_TIMEOUT, self.ask(prompt)).await;
+        let answer = tokio::time::timeout(CONSENT_TIMEOUT, self.ask(prompt, window)).await;
         asked.answered = true;
         tracing::info!(%origin, ?answer, "the person was asked");
         let (outcome, remember) = match answer {
-            Ok(Answer::Allow { remember }) => (Outcome::Allowed, remember && can_remember),
-            Ok(Answer::Deny) => (Outcome::Denied, false),
-            Ok(Answer::Unavailable) => (Outcome::Unavailable, false),
+            Ok((Answer::Allow { remember }, Place::Outside)) => (Outcome::Allowed, remember && can_remember),
+            Ok((Answer::Allow { remember }, Place::Window)) => (Outcome::Window, remember && can_remember),
+            Ok((Answer::Deny, _)) => (Outcome::Denied, false),
+            Ok((Answer::Unavailable, _)) => (Outcome::Unavailable, false),
             Err(_) => (Outcome::Timeout, false),
         };
         self.note(&request, outcome, remember);
         let consented = match outcome {
             Outcome::Timeout => return Err(RefusalCode::Timeout),
             Outcome::Unavailable => return Err(RefusalCode::Unavailable),
+            Outcome::Window => Consented::from_window(&request, true).ok_or(RefusalCode::Denied)?,
             outcome => Consented::from_answer(&request, outcome == Outcome::Allowed).ok_or(RefusalCode::Denied)?,
         };
         if remember && let Err(error) = hub.remember(&request, takings_back) {
@@ -168,27 +182,31 @@ impl Consents {
         let line = consent_line(request, outcome, remembered);
         match outcome {
             // The person was asked, three times in ten minutes at most.
-            Outcome::Allowed | Outcome::Denied | Outcome::Timeout | Outcome::Opened => self.audit.note(line),
+            Outcome::Allowed | Outcome::Window | Outcome::Denied | Outcome::Timeout | Outcome::Opened => {
+                self.audit.note(line);
+            }
             _ => self.audit.note_caused(&request.origin, line),
         }
     }
 
     /// Asks through the first who can; one who finds that it cannot after all passes the question on.
-    async fn ask(&self, prompt: Prompt) -> Answer {
-        for asker in self.askers.iter().filter(|asker| asker.is_available()) {
+    async fn ask(&self, prompt: Prompt, window: Option<Arc<dyn Asker>>) -> (Answer, Place) {
+        let outside = self.askers.iter().map(|asker| (asker, Place::Outside));
+        let askers = outside.chain(window.iter().map(|window| (window, Place::Window)));
+        for (asker, place) in askers.filter(|(asker, _)| asker.is_available()) {
             match asker.ask(prompt.clone()).await {
                 Answer::Unavailable => {}
-                answer => return answer,
+                answer => return (answer, place),
             }
         }
-        Answer::Unavailable
+        (Answer::Unavailable, Place::Outside)
     }
 
-    fn take_place(&self, origin: &Origin) -> Result<Place<'_>, RefusalCode> {
+    fn take_turn(&self, origin: &Origin) -> Result<Turn<'_>, RefusalCode> {
         if self.prompting.swap(true, Ordering::AcqRel) {
             return Err(RefusalCode::Busy);
         }
-        let place = Place(&self.prompting);
+        let turn = Turn(&self.prompting);
         let now = self.clock.now();
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.retain(|_, times| {
@@ -201,7 +219,7 @@ impl Consents {
             return Err(RefusalCode::Busy);
         }
         times.push(now);
-        Ok(place)
+        Ok(turn)
     }
 }
 
@@ -225,10 +243,19 @@ impl Drop for Asked<'_> {
     }
 }
 
-/// The place of the one open prompt.
-struct Place<'a>(&'a AtomicBool);
+/// Where the person was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Outside the browser.
+    Outside,
+    /// In the window of a bridge.
+    Window,
+}
 
-impl Drop for Place<'_> {
+/// The turn of the one open prompt.
+struct Turn<'a>(&'a AtomicBool);
+
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
     }
@@ -263,6 +290,7 @@ mod tests {
     use crate::clock::ManualClock;
     use crate::crypto::Algorithm;
     use crate::protocol::issuer::Issuer;
+    use crate::protocol::statement::UserVerification;
     use crate::protocol::time::UnixMillis;
 
     /// Somebody who thinks for so long before saying yes.
@@ -294,6 +322,33 @@ mod tests {
         hub
     }
 
+    /// What comes of a login whose page has a window in which somebody says yes at once.
+    async fn asked_in_a_window(askers: Vec<Arc<dyn Asker>>, in_windows: bool) -> Result<Consented, RefusalCode> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(UnixMillis(0)));
+        let audit = Arc::new(Audit::open(folder.path(), Arc::clone(&clock)).expect("an audit log"));
+        let hub = hub(folder.path(), &clock, &audit);
+        let asking = Asking {
+            origin: "https://app.example".parse().expect("an origin"),
+            mode: ConsentMode::Prompt,
+            epoch: Epoch(0),
+            mark: None,
+            browser: Box::pin(std::future::ready(None)),
+            window: Some(Arc::new(Slow(std::time::Duration::ZERO))),
+        };
+        Consents::new(askers, in_windows, clock, audit).obtain(&hub, asking, |_| ()).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_window_is_asked_last_where_it_may_be_and_weighs_less() {
+        let how = |answer: Result<Consented, RefusalCode>| answer.map(|consented| consented.how());
+        let never: fn() -> Vec<Arc<dyn Asker>> = Vec::new;
+        let outside: fn() -> Vec<Arc<dyn Asker>> = || vec![Arc::new(Slow(std::time::Duration::from_secs(1)))];
+        assert_eq!(how(asked_in_a_window(outside(), true).await), Ok(UserVerification::Prompt));
+        assert_eq!(how(asked_in_a_window(never(), true).await), Ok(UserVerification::Page));
+        assert_eq!(how(asked_in_a_window(never(), false).await), Err(RefusalCode::Unavailable));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_prompt_is_open_for_a_minute_and_then_makes_way_for_the_next() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -303,7 +358,8 @@ mod tests {
         let origin: Origin = "https://app.example".parse().expect("an origin");
         let a_moment = std::time::Duration::from_millis(1);
         for (thinks_for, given) in [(CONSENT_TIMEOUT + a_moment, false), (CONSENT_TIMEOUT - a_moment, true)] {
-            let consents = Consents::new(vec![Arc::new(Slow(thinks_for))], Arc::clone(&clock), Arc::clone(&audit));
+            let slow: Vec<Arc<dyn Asker>> = vec![Arc::new(Slow(thinks_for))];
+            let consents = Consents::new(slow, false, Arc::clone(&clock), Arc::clone(&audit));
             let asked = Instant::now();
             let asking = || Asking {
                 origin: origin.clone(),
@@ -311,6 +367,7 @@ mod tests {
                 epoch: Epoch(0),
                 mark: None,
                 browser: Box::pin(std::future::ready(None)),
+                window: None,
             };
             let obtain = || consents.obtain(&hub, asking(), |_| ());
             let (first, second) = tokio::join!(obtain(), obtain());
@@ -322,7 +379,7 @@ mod tests {
             }
             // A yes that came too late is none: nothing was remembered of it.
             assert_eq!(hub.consents().len(), usize::from(given));
-            assert!(consents.take_place(&origin).is_ok(), "the place of the prompt is free again");
+            assert!(consents.take_turn(&origin).is_ok(), "it is the next prompt's turn");
         }
         assert_eq!(CONSENT_TIMEOUT.as_secs(), 60);
     }
@@ -350,11 +407,13 @@ mod tests {
         let hub = Arc::new(hub(folder.path(), &clock, &audit));
         let origin: Origin = "https://app.example".parse().expect("an origin");
         let torn = Arc::new(Torn(Arc::clone(&hub), origin.clone()));
-        let consents = Consents::new(vec![torn], Arc::clone(&clock), audit);
+        let consents = Consents::new(vec![torn], true, Arc::clone(&clock), audit);
         let (mode, epoch, mark) = (ConsentMode::Prompt, Epoch(0), None);
         let browser = Box::pin(std::future::ready(None));
         // This once it was allowed; the socket that asked is closed by whoever takes back.
-        assert!(consents.obtain(&hub, Asking { origin, mode, epoch, mark, browser }, |_| ()).await.is_ok());
+        assert!(
+            consents.obtain(&hub, Asking { origin, mode, epoch, mark, browser, window: None }, |_| ()).await.is_ok()
+        );
         assert_eq!(hub.consents(), []);
     }
 }

@@ -5,3 +5,4 @@ pub(super) mod consent;
 pub(super) mod open;
 pub(super) mod pass;
 pub(super) mod policy;
+pub(super) mod window;

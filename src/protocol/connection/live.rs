@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Call, ChallengeRefusal, Connection, Input, Output, Pulse, State};
+use super::{Call, ChallengeRefusal, Connection, Input, Output, Pulse, State, Window};
 use crate::protocol::acceptance::AcceptedChallenge;
 use crate::protocol::code::{CloseCode, RefusalCode};
 use crate::protocol::consent::{Consented, SpentConsent};
@@ -197,6 +197,13 @@ impl Connection {
                     self.outputs.push(Output::Send(AgentMessage::Consent { id: asked.id, code }));
                 }
             }
+            Input::AskInWindow(call) => {
+                if self.live().prompting() == Some(call)
+                    && let Some(id) = self.window.as_mut().map(|window| window.show(call, now))
+                {
+                    self.outputs.push(Output::ShowInWindow(call, id));
+                }
+            }
             Input::ConsentGiven(call, answer) => self.on_consent(call, answer),
             Input::TokenSigned(call, token) => self.on_token_signed(call, token),
             Input::ActionDone(call, result) => self.on_action_done(call, result),
@@ -269,6 +276,8 @@ impl Connection {
         let Login::ExpectConsent { asked, challenge } = std::mem::replace(&mut live.login, Login::Idle) else {
             return;
         };
+        self.clear_window();
+        let live = self.live();
         match answer {
             Ok(consented) if consented.request().epoch == asked.epoch => {
                 live.login = Login::SignToken { asked };
@@ -338,7 +347,14 @@ impl Connection {
         let Some(asked) = live.login.asked() else { return };
         live.login = Login::Idle;
         self.outputs.extend(prompting.map(Output::WithdrawPrompt));
+        self.clear_window();
         self.send_login_refusal(asked.id, code);
+    }
+
+    /// Nobody waits for an answer in the window any more.
+    fn clear_window(&mut self) {
+        let shown = self.window.as_mut().and_then(Window::clear);
+        self.outputs.extend(shown.map(Output::HideInWindow));
     }
 
     fn send_login_refusal(&mut self, id: u64, code: RefusalCode) {

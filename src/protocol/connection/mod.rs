@@ -10,6 +10,8 @@
 //! comes back as an [`Input`] with the same one; an answer to a call that nobody waits for any more is dropped.
 //! The driver moves bytes and timers and decides nothing.
 
+#[cfg(test)]
+mod bridged;
 mod live;
 mod opening;
 mod pulse;
@@ -17,12 +19,14 @@ mod pulse;
 mod tests;
 #[cfg(test)]
 mod walk;
+mod window;
 
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::acceptance::AcceptedChallenge;
+use super::bridge::BridgeMessage;
 use super::code::{CloseCode, RefusalCode};
 use super::consent::{Consented, SpentConsent};
 use super::grant::{Grants, OpenProof};
@@ -36,6 +40,7 @@ use super::time::Moment;
 use live::Live;
 use opening::Opening;
 use pulse::Pulse;
+use window::{Verdict, Window};
 
 /// Numbers the requests that a connection makes of the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,6 +76,8 @@ pub enum Input<'a> {
     ProofSigned(Call, Option<String>),
     /// A prompt for [`Output::AskConsent`] is open and shows these two digits.
     PromptOpened(Call, String),
+    /// The prompt for [`Output::AskConsent`] is to be shown in the window of this bridge.
+    AskInWindow(Call),
     /// [`Output::AskConsent`] is done.
     ConsentGiven(Call, Result<Consented, RefusalCode>),
     /// [`Output::SignToken`] is done; the consent comes back used up.
@@ -116,12 +123,27 @@ pub enum Output {
     AskConsent(Call, Epoch, Option<PageMark>),
     /// Take the prompt away.
     WithdrawPrompt(Call),
+    /// Show the prompt in the window of this bridge, under this number.
+    ShowInWindow(Call, u64),
+    /// Nobody waits for the answer to the prompt of this number any more.
+    HideInWindow(u64),
+    /// The person answered the prompt in the window.
+    AnsweredInWindow(Call, WindowAnswer),
     /// Sign a login token.
     SignToken(Call, AcceptedChallenge, Consented),
     /// Have the client do something.
     InvokeAction(Call, String, Value),
     /// Close; nothing is said after it.
     Close(CloseCode),
+}
+
+/// What the person answered in the window of a bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowAnswer {
+    /// Yes or no.
+    pub allow: bool,
+    /// Whether to ask no more for this origin.
+    pub remember: bool,
 }
 
 /// The parts of `ready` that the machine decides.
@@ -156,6 +178,8 @@ pub struct Connection {
     published: Arc<Published>,
     board: Arc<Board>,
     state: State,
+    /// Where the page speaks through a bridge: what is asked in its window.
+    window: Option<Window>,
     messages: RateLimit,
     controls: RateLimit,
     calls: u32,
@@ -180,11 +204,19 @@ impl Connection {
             published,
             board: Arc::default(),
             state: State::ExpectOpen { nonce, until: now + OPEN_TIMEOUT },
+            window: None,
             messages: RateLimit::new(MESSAGES_PER_SECOND, RATE_BURST),
             controls: RateLimit::new(CONTROLS_PER_SECOND, RATE_BURST),
             calls: 0,
             outputs: vec![Output::Send(AgentMessage::Hello { v: VERSION, nonce })],
         }
+    }
+
+    /// The socket of a bridge whose first frame was taken: its frames are those of [`BridgeMessage`], and the person can be
+    /// asked in its window.
+    #[must_use]
+    pub fn bridged(terms: Terms, published: Arc<Published>, nonce: Nonce, now: Moment) -> Self {
+        Self { window: Some(Window::default()), ..Self::new(terms, published, nonce, now) }
     }
 
     /// What is to be done since the last time this was asked, in order.
@@ -243,9 +275,19 @@ impl Connection {
         if !self.messages.admit(now) {
             return self.close(CloseCode::OverLimit);
         }
-        let Ok(message) = PageMessage::parse(text) else {
-            return self.close(CloseCode::Unexpected);
+        let message = if self.window.is_none() {
+            PageMessage::parse(text).ok()
+        } else {
+            match BridgeMessage::parse(text) {
+                Ok(BridgeMessage::Relay { data }) => Some(data),
+                Ok(BridgeMessage::ConsentAnswer { id, allow, remember }) => {
+                    return self.on_window_answer(id, WindowAnswer { allow, remember }, now);
+                }
+                // A bridge says once whose it is.
+                Ok(BridgeMessage::Bridge { .. }) | Err(_) => None,
+            }
         };
+        let Some(message) = message else { return self.close(CloseCode::Unexpected) };
         match (&mut self.state, message) {
             (State::ExpectOpen { nonce, until }, PageMessage::Open { nonce: echoed, challenge, resume, seq })
                 if *nonce == echoed =>
@@ -255,6 +297,14 @@ impl Connection {
             }
             (State::Live(_), message) => self.on_request(message, now),
             _ => self.close(CloseCode::Unexpected),
+        }
+    }
+
+    fn on_window_answer(&mut self, id: u64, answer: WindowAnswer, now: Moment) {
+        match self.window.as_mut().map(|window| window.answer(id, now)) {
+            Some(Verdict::Counts(call)) => self.outputs.push(Output::AnsweredInWindow(call, answer)),
+            Some(Verdict::Late) => {}
+            Some(Verdict::Unexpected) | None => self.close(CloseCode::Unexpected),
         }
     }
 

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use super::{Call, ChallengeRefusal, Connection, Input, Output, Resumption, State, Terms};
 use crate::protocol::acceptance::AcceptedChallenge;
+use crate::protocol::bridge::relayed;
 use crate::protocol::code::{CloseCode, RefusalCode};
 use crate::protocol::consent::{ConsentRequest, Consented};
 use crate::protocol::grant::{Grant, OpenProof};
 use crate::protocol::id::{ChallengeId, Epoch, Nonce, Seq, Sid};
+use crate::protocol::limits::PROMPT_DEAD_TIME;
 use crate::protocol::message::{AgentMessage, PageMessage};
 use crate::protocol::state::{PresenceState, Published};
 use crate::protocol::statement::{Challenge, UserVerification};
@@ -20,7 +22,7 @@ const NONCE: Nonce = Nonce::from_bytes([7; 32]);
 
 /// One step of the walk.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Step {
+pub(super) enum Step {
     OpenChallenge,
     OpenTicket,
     OpenBare,
@@ -40,6 +42,15 @@ enum Step {
     /// Answers the newest call that waits, well: for the store's next life, where it is a challenge.
     AnswerNewest,
     PromptOpened,
+    /// The prompt is to be shown in the window of the bridge.
+    AskInWindow,
+    /// The window's answer, when it may come.
+    AnswerInWindow,
+    /// The window's answer, before anybody can have read the prompt.
+    AnswerTooEarly,
+    AnswerUnasked,
+    AnswerInside,
+    BridgeAgain,
     Publish(PresenceState, bool),
     ToDeadline,
     /// From here on the issuer does not answer.
@@ -70,6 +81,12 @@ const STEPS: &[Step] = {
         Answer(false),
         AnswerNewest,
         PromptOpened,
+        AskInWindow,
+        AnswerInWindow,
+        AnswerTooEarly,
+        AnswerUnasked,
+        AnswerInside,
+        BridgeAgain,
         Publish(SignedIn, false),
         Publish(Locked, false),
         Publish(SignedOut, true),
@@ -82,8 +99,8 @@ const STEPS: &[Step] = {
 
 #[derive(Clone)]
 /// A machine with everything around it, and what it has said so far.
-struct World {
-    machine: Connection,
+pub(super) struct World {
+    pub(super) machine: Connection,
     now: Moment,
     published: Arc<Published>,
     waiting: Vec<Output>,
@@ -98,6 +115,10 @@ struct World {
     refusal: ChallengeRefusal,
     /// Logins asked for, so that the walk stays finite.
     logins: usize,
+    bridged: bool,
+    /// The prompt that is shown in the window, and the last call that one was shown for.
+    in_window: Option<(Call, u64)>,
+    shown: Option<Call>,
 }
 
 pub(super) fn published(seq: u64, presence: PresenceState, epoch: u64) -> Arc<Published> {
@@ -122,11 +143,12 @@ pub(super) fn challenge(life: &str, now: Moment) -> AcceptedChallenge {
 }
 
 impl World {
-    fn new(proof: OpenProof) -> Self {
+    pub(super) fn new(proof: OpenProof, bridged: bool) -> Self {
         let now = Moment(Duration::from_secs(1000));
         let published = published(1, PresenceState::SignedIn, 0);
         let grants = [Grant::Presence, Grant::Login, Grant::Action("open".into())].into_iter().collect();
-        let machine = Connection::new(Terms { grants, proof }, Arc::clone(&published), NONCE, now);
+        let make = if bridged { Connection::bridged } else { Connection::new };
+        let machine = make(Terms { grants, proof }, Arc::clone(&published), NONCE, now);
         let mut world = Self {
             machine,
             now,
@@ -140,13 +162,16 @@ impl World {
             closed: false,
             refusal: ChallengeRefusal::NotAccepted,
             logins: 0,
+            bridged,
+            in_window: None,
+            shown: None,
         };
         world.watch();
         world
     }
 
     /// Takes the machine one step on; false where the step means nothing here.
-    fn step(&mut self, step: Step) -> bool {
+    pub(super) fn step(&mut self, step: Step) -> bool {
         let said = |message: PageMessage| message.encode();
         let epoch = self.published.state.epoch;
         let open = |challenge: Option<&str>, resume: Option<&str>, nonce| PageMessage::Open {
@@ -176,13 +201,33 @@ impl World {
             Step::Action => said(PageMessage::Action { id: 7, name: "open".into(), params: serde_json::json!({}) }),
             Step::Pong => said(PageMessage::Pong {}),
             Step::Garbage => "{".into(),
+            Step::AnswerInside => answer_in_window(1),
             other => return self.other_step(other),
         };
+        let text = if self.bridged { relayed(&text) } else { text };
         self.machine.handle(Input::Text(&text), self.now);
         true
     }
 
     fn other_step(&mut self, step: Step) -> bool {
+        let text = match (step, self.in_window) {
+            (Step::AnswerInWindow, Some((_, id))) => {
+                self.now = self.now + PROMPT_DEAD_TIME;
+                answer_in_window(id)
+            }
+            (Step::AnswerTooEarly, Some((_, id))) => answer_in_window(id),
+            (Step::AnswerInWindow | Step::AnswerTooEarly, None) => return false,
+            (Step::AnswerUnasked, _) => answer_in_window(99),
+            (Step::BridgeAgain, _) => {
+                format!(r#"{{"type":"bridge","key":"{NONCE}","origin":"https://app.example"}}"#)
+            }
+            _ => return self.step_without_text(step),
+        };
+        self.machine.handle(Input::Text(&text), self.now);
+        true
+    }
+
+    fn step_without_text(&mut self, step: Step) -> bool {
         let input = match step {
             Step::Binary => Input::Binary,
             Step::IssuerAway if self.refusal == ChallengeRefusal::IssuerAway => return false,
@@ -203,6 +248,13 @@ impl World {
             }
             Step::PromptOpened => match self.waiting.iter().find(|o| matches!(o, Output::AskConsent(..))) {
                 Some(Output::AskConsent(call, ..)) => Input::PromptOpened(*call, "47".into()),
+                _ => return false,
+            },
+            Step::AskInWindow => match self.waiting.iter().find(|o| matches!(o, Output::AskConsent(..))) {
+                Some(Output::AskConsent(call, ..)) if self.shown != Some(*call) => {
+                    self.shown = Some(*call);
+                    Input::AskInWindow(*call)
+                }
                 _ => return false,
             },
             Step::Publish(presence, next_epoch) => {
@@ -272,6 +324,19 @@ impl World {
                     assert!(ready.challenged || ready.proof.is_none(), "a proof without a challenge");
                     assert!(ready.challenged || !ready.grants.has(&Grant::Login), "login without a challenge");
                     self.ready = true;
+                }
+                Output::ShowInWindow(call, id) => {
+                    assert!(self.bridged && self.in_window.is_none() && self.machine.prompting() == Some(*call));
+                    self.in_window = Some((*call, *id));
+                }
+                Output::HideInWindow(id) => assert_eq!(self.in_window.take().map(|(_, shown)| shown), Some(*id)),
+                Output::AnsweredInWindow(call, _) => {
+                    assert_eq!(
+                        self.in_window.take().map(|(shown, _)| shown),
+                        Some(*call),
+                        "an answer to what is not shown"
+                    );
+                    assert_eq!(self.machine.prompting(), Some(*call), "an answer that nobody waits for");
                 }
                 Output::Send(message) => {
                     assert!(self.ready, "{message:?} before ready");
@@ -351,7 +416,8 @@ impl World {
         };
         let waiting: Vec<_> = self.waiting.iter().map(std::mem::discriminant).collect();
         let counts = (self.logins, self.consents_given, self.tokens, self.renewals);
-        format!("{state} {:?} {waiting:?} {counts:?}", self.published.state)
+        let window = (self.in_window.is_some(), self.shown.is_some_and(|call| Some(call) == self.machine.prompting()));
+        format!("{state} {:?} {waiting:?} {counts:?} {window:?}", self.published.state)
     }
 }
 
@@ -373,12 +439,21 @@ fn call_of(output: &Output) -> Option<Call> {
         | Output::SignToken(call, ..)
         | Output::InvokeAction(call, ..)
         | Output::WithdrawPrompt(call) => Some(*call),
+        Output::ShowInWindow(call, _) | Output::AnsweredInWindow(call, _) => Some(*call),
         Output::Send(_) | Output::SendState(_) | Output::SendNews(_) | Output::Ready(_) | Output::Close(_) => None,
+        Output::HideInWindow(_) => None,
     }
 }
 
+fn answer_in_window(id: u64) -> String {
+    format!(r#"{{"type":"consent_answer","id":{id},"allow":true,"remember":false}}"#)
+}
+
 fn replay(proof: OpenProof, path: &[Step]) -> World {
-    let mut world = World::new(proof);
+    replay_in(World::new(proof, false), path)
+}
+
+pub(super) fn replay_in(mut world: World, path: &[Step]) -> World {
     for step in path {
         assert!(world.step(*step), "the path was walked before");
         world.watch();
@@ -387,15 +462,16 @@ fn replay(proof: OpenProof, path: &[Step]) -> World {
 }
 
 /// Returns how many states there are, and how many of them have said a token.
-fn walk(proof: OpenProof) -> (usize, usize) {
-    let mut seen = HashSet::from([World::new(proof).shape()]);
-    let mut queue = VecDeque::from([World::new(proof)]);
+fn walk(proof: OpenProof, bridged: bool) -> (usize, usize) {
+    let mut seen = HashSet::from([World::new(proof, bridged).shape()]);
+    let mut queue = VecDeque::from([World::new(proof, bridged)]);
     let mut with_token = 0;
     while let Some(reached) = queue.pop_front() {
         for step in STEPS {
             let mut world = reached.clone();
-            // Three requests in flight are as good as any number.
-            if world.closed || world.waiting.len() > 2 && matches!(step, Step::Prove | Step::Action) {
+            // Three requests in flight are as good as any number; and what has nothing to do with a window is walked without one.
+            let many = if bridged { 0 } else { 2 };
+            if world.closed || world.waiting.len() > many && matches!(step, Step::Prove | Step::Action) {
                 continue;
             }
             if !world.step(*step) {
@@ -413,9 +489,9 @@ fn walk(proof: OpenProof) -> (usize, usize) {
 
 #[test]
 fn every_reachable_state_keeps_the_invariants() {
-    for proof in [OpenProof::Challenge, OpenProof::Origin] {
-        let (states, with_token) = walk(proof);
-        println!("{proof:?}: {states} states, {with_token} after a token");
+    for (proof, bridged) in [(OpenProof::Challenge, false), (OpenProof::Origin, false), (OpenProof::Challenge, true)] {
+        let (states, with_token) = walk(proof, bridged);
+        println!("{proof:?}, bridged {bridged}: {states} states, {with_token} after a token");
         assert!(states > 500, "the walk saw only {states} states");
         assert!(with_token > 20, "the walk reached only {with_token} states with a token");
     }

@@ -2,6 +2,7 @@
 
 mod actions;
 mod audit;
+mod bridge;
 mod control;
 #[cfg(target_os = "linux")]
 mod desktop;

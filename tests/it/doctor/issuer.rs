@@ -122,7 +122,12 @@ async fn a_certificate_of_ones_own_authority_needs_ca_file() {
 
     let agent = agent_of(folder.path(), &server.issuer, |_| {}).await;
     let diagnosis = examine(folder.path()).await;
-    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["issuer_certificate", "nobody_enrolled"]), "{}", diagnosis.words);
+    assert_eq!(
+        (diagnosis.code, diagnosis.wrong()),
+        (1, vec!["issuer_certificate", "nobody_enrolled"]),
+        "{}",
+        diagnosis.words
+    );
     diagnosis.finding("issuer_certificate", "error", "as `ca_file` of this [[issuer]]");
     agent.stop().await;
     // As the cure says.
@@ -178,7 +183,10 @@ async fn a_device_that_was_revoked_is_said_where_the_link_has_removed_its_accoun
         let diagnosis = examine(world.folder.path()).await;
         assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["nobody_enrolled"]), "{}", diagnosis.words);
         let finding = diagnosis.finding("nobody_enrolled", "error", "enrol anew");
-        assert!(finding["what"].as_str().expect("words").contains("has revoked this computer's device key"), "{finding}");
+        assert!(
+            finding["what"].as_str().expect("words").contains("has revoked this computer's device key"),
+            "{finding}"
+        );
         assert!(finding["details"]["revoked"].as_u64().is_some_and(|at| at > 1_700_000_000_000), "{finding}");
     };
     found().await;

@@ -106,7 +106,8 @@ async fn a_computer_whose_clock_is_behind_is_told_so() {
 async fn behind(location: impl Fn(u16) -> String) -> (Serving, Nginx, Issuer) {
     let port = free_places().site;
     let pass = |to: &str| format!("proxy_pass http://127.0.0.1:{port}; proxy_set_header Host $http_host; {to}");
-    let nginx = Nginx::start(|listen| format!("server {{ {listen} {} location / {{ {} }} }}", location(port), pass("")));
+    let nginx =
+        Nginx::start(|listen| format!("server {{ {listen} {} location / {{ {} }} }}", location(port), pass("")));
     let issuer: Issuer = format!("http://{}", nginx.address).parse().expect("an issuer");
     let server = Serving::start(Some(&issuer), port, "memory:", serve()).await;
     (server, nginx, issuer)

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-/// Attacks `a01`–`a40`, inputs `i001`–`i160`.
+/// Attacks `a01`–`a41`, inputs `i001`–`i168`.
 fn ids() -> impl Iterator<Item = String> {
-    (1..=40).map(|n| format!("a{n:02}")).chain((1..=160).map(|n| format!("i{n:03}")))
+    (1..=41).map(|n| format!("a{n:02}")).chain((1..=168).map(|n| format!("i{n:03}")))
 }
 
 fn is_id(text: &str) -> bool {

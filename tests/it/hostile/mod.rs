@@ -2,6 +2,7 @@
 //! that it proves: `a06_…` for an attack, `i037_…` for an input. `catalogue` holds the document and the tests together.
 
 mod at_rest;
+pub(crate) mod bridge;
 pub(crate) mod catalogue;
 mod challenge;
 mod claims;

@@ -137,7 +137,8 @@ fn what_uninstall_could_not_stop_is_said_with_the_command_that_does() {
     let failed = "`systemctl --user stop loopkey-agent.socket` failed: Failed to connect to bus";
     assert!(said.contains(failed) && said.contains("by hand"), "{said}");
     assert_eq!(home.content(), before);
-    let stop = format!("an agent is still running; to end it, run: loopkey stop --control '{}'", home.control().display());
+    let stop =
+        format!("an agent is still running; to end it, run: loopkey stop --control '{}'", home.control().display());
     assert!(said.contains(&stop), "{said}");
     home.expect(&["stop"], 0);
 }

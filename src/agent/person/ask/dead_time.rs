@@ -4,9 +4,7 @@
 use std::time::Duration;
 
 use crate::agent::person::consent::Answer;
-
-/// How long a prompt must have been there before an answer counts.
-pub(super) const DEAD_TIME: Duration = Duration::from_millis(500);
+pub(super) use crate::protocol::limits::PROMPT_DEAD_TIME as DEAD_TIME;
 
 /// How often a prompt is put back that was answered too early. Whoever it vanishes for so often cannot be asked.
 const SHOWN_AT_MOST: usize = 3;

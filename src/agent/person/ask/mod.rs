@@ -16,9 +16,9 @@ use dialog::Dialog;
 /// Who asks the person. A program that embeds the agent and asks by itself comes first in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ask {
-    /// Whoever can, in this order: a connected client, a dialog of the desktop, the terminal.
+    /// Whoever can, in this order: a connected client, a dialog of the desktop, the terminal, the window of the page's bridge.
     Auto,
-    /// Connected clients only: the agent opens no window of its own.
+    /// Connected clients, and the window of the page's bridge where none is: the agent opens no window of its own.
     #[default]
     Client,
     /// A dialog of the desktop only, whatever clients say they can do.
@@ -38,6 +38,20 @@ impl Ask {
             Self::Terminal => terminal(),
         }
     }
+}
+
+impl Ask {
+    /// Whether the person may be asked in the window of a bridge, when all others cannot.
+    pub(in crate::agent) const fn in_windows(self) -> bool {
+        matches!(self, Self::Auto | Self::Client)
+    }
+}
+
+#[cfg(test)]
+#[test]
+fn where_one_way_to_ask_is_named_no_window_asks() {
+    let may = [Ask::Auto, Ask::Client, Ask::Dialog, Ask::Terminal].map(Ask::in_windows);
+    assert_eq!(may, [true, true, false, false]);
 }
 
 fn terminal() -> Vec<Arc<dyn Asker>> {
