@@ -14,6 +14,7 @@
 //! | [`verify`] | the order in which a login token is verified, for a login server of your own | `verify` |
 //! | [`login`], [`store`] | the login server and what it remembers | `login` |
 //! | [`config`], [`install`], [`cli`], [`demo`] | configuration files, the agent as part of the desktop, the command, everything at once | `cli` |
+//! | [`certs`] | certificates for the agent's TLS port, and the browsers that are told of them | `cli` |
 //! | [`doctor`] | what is wrong, and what to do | `cli` |
 //!
 //! # An agent inside your program
@@ -67,6 +68,8 @@
 
 #[cfg(feature = "agent")]
 pub mod agent;
+#[cfg(feature = "cli")]
+pub mod certs;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;

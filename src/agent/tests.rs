@@ -91,7 +91,7 @@ pub(super) fn house() -> House {
         origins,
     ));
     let (stop, stopped) = watch::channel(Stop::No);
-    let doorman = Arc::new(Doorman { core, gate, peers: Arc::new(peer::Off), stop: stopped });
+    let doorman = Arc::new(Doorman { core, gate, peers: Arc::new(peer::Off), certificate: None, stop: stopped });
     House { doorman, _stop: stop, folder }
 }
 

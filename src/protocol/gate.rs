@@ -20,6 +20,9 @@ pub enum Refused {
     /// The head did not come in time.
     #[error("the request head did not arrive in time")]
     SlowHead,
+    /// On the TLS port: no TLS, or the browser did not take the certificate.
+    #[error("the TLS handshake did not come to its end")]
+    Handshake,
     /// Not exactly one `Host`, or another one.
     #[error("the Host header is not this agent's address")]
     Host,
@@ -53,6 +56,7 @@ impl Refused {
         match self {
             Self::Head(_) => "head",
             Self::SlowHead => "slow_head",
+            Self::Handshake => "handshake",
             Self::Host => "host",
             Self::Target => "target",
             Self::Origin => "origin",
@@ -117,6 +121,12 @@ impl Gate {
     #[must_use]
     pub fn new(port: u16, origins: AllowedOrigins) -> Self {
         Self { hosts: HostSet::for_port(port), origins }
+    }
+
+    /// The same for a port that speaks TLS, where the host may also be `localhost`.
+    #[must_use]
+    pub fn secure(port: u16, origins: AllowedOrigins) -> Self {
+        Self { hosts: HostSet::for_secure_port(port), origins }
     }
 
     /// Admits a head whose peer was looked up already.
@@ -193,6 +203,7 @@ mod tests {
         let peer = Refused::Peer(StrangePeer::NoRow);
         let (head, host) = (Refused::Head(BadHead::Syntax), Refused::Host);
         let (target, origin, fetch) = (Refused::Target, Refused::Origin, Refused::Fetch);
+        assert_eq!(Refused::Handshake.word(), "handshake");
         let others = [Refused::SlowHead, Refused::Upgrade, Refused::Blocked, Refused::Limit];
         let words = [head, host, target, origin, fetch, peer].map(Refused::word);
         assert_eq!(words, ["head", "host", "target", "origin", "fetch", "peer"]);
@@ -207,6 +218,19 @@ mod tests {
         assert_eq!(*admit(PROBE).expect("admitted").purpose(), Purpose::Probe);
         let with_fetch = UPGRADE.replace("Origin:", "Sec-Fetch-Mode: websocket\r\nSec-Fetch-Dest: empty\r\nOrigin:");
         assert!(admit(&with_fetch).is_ok());
+    }
+
+    /// By its name only where TLS has shown whose name it is.
+    #[test]
+    fn localhost_is_a_host_of_the_secure_gate_alone() {
+        let origins = || AllowedOrigins::from_iter(["https://app.example.com".parse().expect("origin")]);
+        let head = UPGRADE.replace("127.0.0.1:28970", "localhost:28970");
+        let head = RequestHead::parse(head.as_bytes()).expect("sound").expect("complete");
+        assert!(Gate::secure(28970, origins()).admit(&head, OwnUser::taken_on_trust()).is_ok());
+        let refused = Gate::new(28970, origins()).admit(&head, OwnUser::taken_on_trust());
+        assert_eq!(refused.err(), Some(Refused::Host));
+        let refused = Gate::secure(28971, origins()).admit(&head, OwnUser::taken_on_trust());
+        assert_eq!(refused.err(), Some(Refused::Host), "another port");
     }
 
     /// One change a row; each must turn the admitted head into a refused one, for the reason given.

@@ -5,14 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::Instrument as _;
 
 use super::census::{self, Census};
+use super::certificate::Certificate;
 use super::peer::{Line, PeerCheck, PeerFault};
 use crate::agent::core::{Core, Stop};
 use crate::agent::doctor::origin_of;
@@ -20,7 +22,7 @@ use crate::agent::page::driver::{self, Page};
 use crate::agent::page::wire::drain;
 use crate::protocol::gate::{Admitted, Gate, Purpose, REFUSAL, Refused};
 use crate::protocol::head::{BadHead, RequestHead};
-use crate::protocol::limits::{HEAD_MAX_LEN, HEAD_TIMEOUT, SILENT_TIMEOUT};
+use crate::protocol::limits::{HANDSHAKE_TIMEOUT, HEAD_MAX_LEN, HEAD_TIMEOUT, SILENT_TIMEOUT};
 use crate::protocol::message::SUBPROTOCOL;
 use crate::protocol::origin::Origin;
 use crate::protocol::peer::{OwnUser, StrangePeer};
@@ -28,11 +30,18 @@ use crate::protocol::peer::{OwnUser, StrangePeer};
 /// How long a refused connection may go on sending before it is cut.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// What is read at once of a handshake; enough for what a browser begins with.
+const HANDSHAKE_BUFFER_LEN: usize = 2 * 1024;
+/// What TLS may hold back for a page that does not read, besides what waits in the page's own queue.
+const TLS_BUFFER_LEN: usize = 16 * 1024;
+
 /// What stands at the door of one port.
 pub(in crate::agent) struct Doorman {
     pub(in crate::agent) core: Arc<Core>,
     pub(in crate::agent) gate: Gate,
     pub(in crate::agent) peers: Arc<dyn PeerCheck>,
+    /// Where this port speaks TLS, what it shows.
+    pub(in crate::agent) certificate: Option<Certificate>,
     pub(in crate::agent) stop: watch::Receiver<Stop>,
 }
 
@@ -58,13 +67,60 @@ impl Doorman {
         // Every message is small and waited for.
         let _ = stream.set_nodelay(true);
         let line = Line { peers: Arc::clone(&self.peers), page, agent };
-        match line.look_up() {
-            Ok(peer) => self.serve(stream, peer, line).await,
-            Err(PeerFault::Strange(strange)) => refuse(stream, &self.core, strange.into(), None).await,
+        let strange = match line.look_up() {
+            Ok(peer) => {
+                return match &self.certificate {
+                    None => self.serve(stream, peer, line).await,
+                    Some(certificate) => self.serve_secure(stream, certificate, peer, line).await,
+                };
+            }
+            Err(PeerFault::Strange(strange)) => strange,
             Err(PeerFault::Unknowable(error)) => {
                 tracing::error!(%error, "the kernel cannot be asked who is connected; refusing everybody");
-                refuse(stream, &self.core, StrangePeer::NoRow.into(), None).await;
+                StrangePeer::NoRow
             }
+        };
+        match &self.certificate {
+            None => refuse(stream, &self.core, strange.into(), None).await,
+            // Nothing can be said before TLS.
+            Some(_) => drop(note_refusal(&self.core, strange.into(), None)),
+        }
+    }
+
+    /// TLS first, then as on any other port. The browser may hold the connection silent before it and, where it asks its
+    /// person, behind it.
+    pub(in crate::agent) async fn serve_secure<S: AsyncRead + AsyncWrite + Unpin + Send>(
+        &self,
+        stream: S,
+        certificate: &Certificate,
+        peer: OwnUser,
+        line: Line,
+    ) {
+        let mut stream = BufReader::with_capacity(HANDSHAKE_BUFFER_LEN, stream);
+        let begun = async { stream.fill_buf().await.ok().filter(|bytes| !bytes.is_empty()).map(drop) };
+        if unless_silent(begun, &self.core.census, self.stop.clone()).await.is_none() {
+            return;
+        }
+        let refused = match self.core.census.opening() {
+            Ok(_opening) => {
+                let handshake = TlsAcceptor::from(certificate.current()).accept(stream);
+                match timeout(HANDSHAKE_TIMEOUT, handshake).await {
+                    Ok(Ok(mut stream)) => Ok({
+                        stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_LEN));
+                        stream
+                    }),
+                    Ok(Err(error)) => {
+                        tracing::debug!(%error, "no TLS");
+                        Err(Refused::Handshake)
+                    }
+                    Err(_) => Err(Refused::Handshake),
+                }
+            }
+            Err(full) => Err(full),
+        };
+        match refused {
+            Ok(stream) => self.serve(stream, peer, line).await,
+            Err(reason) => drop(note_refusal(&self.core, reason, None)),
         }
     }
 
@@ -88,8 +144,8 @@ impl Doorman {
         peer: OwnUser,
     ) -> Result<(Admitted, census::Opening), Left> {
         let mut head = vec![0; HEAD_MAX_LEN + 1];
-        let mut filled =
-            first_bytes(stream, &mut head, &self.core.census, self.stop.clone()).await.ok_or(Left::Silently)?;
+        let begun = async { stream.read(&mut head).await.ok().filter(|read| *read > 0) };
+        let mut filled = unless_silent(begun, &self.core.census, self.stop.clone()).await.ok_or(Left::Silently)?;
         let opening = self.core.census.opening()?;
         let reading = async {
             loop {
@@ -138,7 +194,7 @@ impl Doorman {
              Sec-WebSocket-Accept: {}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n",
             derive_accept_key(key.as_bytes()),
         );
-        if stream.write_all(answer.as_bytes()).await.is_err() {
+        if stream.write_all(answer.as_bytes()).await.is_err() || stream.flush().await.is_err() {
             return;
         }
         let (core, opening) = (Arc::clone(&self.core), Some(opening));
@@ -150,15 +206,14 @@ impl Doorman {
 
 /// Waits for a connection's first bytes. A browser that asks its person for permission holds a connection silent for
 /// minutes and goes on with it, so silence alone is no offence; only too many silent ones are.
-async fn first_bytes<S: AsyncRead + Unpin>(
-    stream: &mut S,
-    head: &mut [u8],
+async fn unless_silent<T>(
+    first_bytes: impl Future<Output = Option<T>>,
     census: &Census,
     mut stop: watch::Receiver<Stop>,
-) -> Option<usize> {
+) -> Option<T> {
     let mut silent = census.silent();
     tokio::select! {
-        read = stream.read(head) => read.ok().filter(|read| *read > 0),
+        begun = first_bytes => begun,
         () = silent.evicted() => None,
         () = tokio::time::sleep(SILENT_TIMEOUT) => None,
         () = Stop::wait(&mut stop) => None,
@@ -167,20 +222,27 @@ async fn first_bytes<S: AsyncRead + Unpin>(
 
 /// The one way out for everything that is not admitted.
 async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(stream: S, core: &Core, reason: Refused, origin: Option<Origin>) {
+    if note_refusal(core, reason, origin) {
+        say_and_close(stream, REFUSAL).await;
+    }
+}
+
+/// Writes down why a connection is refused; false where there are so many that it is not even answered.
+fn note_refusal(core: &Core, reason: Refused, origin: Option<Origin>) -> bool {
     if let Some(origin) = origin.as_ref().filter(|origin| core.origins.contains_key(*origin)) {
         core.audit.refused(origin, reason.word());
     }
     // Over the budget the log is spared too.
     if !core.census.may_answer_refusal(reason, core.clock.now()) {
         core.troubles.over_budget();
-        return;
+        return false;
     }
     core.troubles.refused(reason, origin, core.clock.wall());
     match reason {
         Refused::Peer(_) => tracing::warn!(%reason, "refused a connection"),
         _ => tracing::info!(%reason, "refused a connection"),
     }
-    say_and_close(stream, REFUSAL).await;
+    true
 }
 
 async fn say_and_close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, bytes: &[u8]) {
