@@ -29,3 +29,5 @@ mod ticketed_content;
 #[cfg(target_os = "linux")]
 mod wake;
 mod words;
+#[cfg(target_os = "linux")]
+mod wss;

@@ -69,6 +69,10 @@ impl Misused {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut leaf = CertificateParams::new(names).expect("names");
         leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        // GnuTLS holds a common name against the constraints too where there is no DNS name beside it.
+        leaf.distinguished_name.push(DnType::CommonName, "localhost");
+        leaf.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate().expect("a key");
         (leaf.signed_by(&key, &Issuer::from_params(&self.params, &self.key)).expect("signed"), key)
     }

@@ -116,7 +116,7 @@ impl BrowserProcess {
     }
 
     /// The last lines the browser printed, for an error message.
-    fn tail(&self) -> String {
+    pub(super) fn tail(&self) -> String {
         let kept = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.is_empty() { "(nothing)".to_owned() } else { Vec::from(kept.clone()).join("\n") }
     }
