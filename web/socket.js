@@ -5,11 +5,15 @@ import { Connection, readObject } from "./connection.js";
 export const SUBPROTOCOL = "loopkey.1";
 const VERSION = 1;
 
-/** An address that gave no usable agent. `incompatible`: something answered, in another version. */
+/**
+ * An address that gave no usable agent. `incompatible`: something answered, in another version.
+ * `blocked`: the browser did not even try (mixed content, content security policy).
+ */
 export class DialError extends Error {
-  constructor(message, incompatible = false) {
+  constructor(message, { incompatible = false, blocked = false } = {}) {
     super(message);
     this.incompatible = incompatible;
+    this.blocked = blocked;
   }
 }
 
@@ -28,7 +32,7 @@ export function dial(environment, url, { within, signal, watch }) {
       socket = new environment.WebSocket(url, SUBPROTOCOL);
     } catch (cause) {
       // Firefox and WebKit throw where Chromium sends `error` (content security policy, mixed content).
-      return reject(new DialError(`no socket to ${url}: ${cause}`));
+      return reject(new DialError(`no socket to ${url}: ${cause}`, { blocked: true }));
     }
 
     // `error` without `close`, `close` without `error`, and silence all mean the same: not here.
@@ -41,9 +45,9 @@ export function dial(environment, url, { within, signal, watch }) {
       }
       reject(error);
     };
-    const failed = () => giveUp(new DialError(`no agent at ${url}`));
+    const failed = (blocked = false) => giveUp(new DialError(`no agent at ${url}`, { blocked }));
     const aborted = () => giveUp(signal.reason);
-    const timer = environment.setTimeout(failed, within);
+    let timer = environment.setTimeout(() => failed(), within);
     const release = () => {
       environment.clearTimeout(timer);
       signal.removeEventListener("abort", aborted);
@@ -51,12 +55,16 @@ export function dial(environment, url, { within, signal, watch }) {
     };
 
     signal.addEventListener("abort", aborted, { once: true });
-    socket.onerror = failed;
-    socket.onclose = failed;
+    socket.onclose = () => failed();
+    // A connection that fails closes in the same task; what was never tried only errs.
+    socket.onerror = () => {
+      environment.clearTimeout(timer);
+      timer = environment.setTimeout(() => failed(true), 0);
+    };
     socket.onmessage = (event) => {
       const hello = readObject(event.data);
       if (hello?.type !== "hello" || typeof hello.nonce !== "string") return failed();
-      if (hello.v !== VERSION) return giveUp(new DialError(`agent speaks version ${hello.v}`, true));
+      if (hello.v !== VERSION) return giveUp(new DialError(`agent speaks version ${hello.v}`, { incompatible: true }));
       release();
       // Made here, in the same task, so that no message or close is missed while somebody awaits us.
       resolve(new Connection(environment, socket, hello.nonce, Number(new URL(url).port)));

@@ -22,7 +22,7 @@ mod tests;
 
 pub use client::action::{Action, ActionFault, ActionOwner, Invocation, PublishError, RegisterError};
 pub use client::control;
-pub use doctor::{Examination, Finding, Severity, examine_issuers, examine_state};
+pub use doctor::{Examination, Finding, Severity, examine_issuers, examine_state, examine_wss};
 pub use door::certificate::{NoTls, Validity, WssFiles};
 pub use door::listener::{BadInherited, NoFreePort};
 pub use door::peer::{Listener, PeerCheck, PeerFault, listeners, system as system_peer_check};

@@ -39,6 +39,7 @@ pub(super) struct Settings {
     pub(super) listed: Vec<Origin>,
     pub(super) origins: AllowedOrigins,
     pub(super) ports: Vec<u16>,
+    pub(super) wss_ports: Vec<u16>,
     /// SHA-256 of the service key, which is not kept: what compares needs no more.
     pub(super) service_key: Option<[u8; 32]>,
     pub(super) token_audience: String,
@@ -51,6 +52,7 @@ impl From<LoginConfig> for Settings {
             origins: config.origins.iter().cloned().collect(),
             listed: config.origins,
             ports: config.ports,
+            wss_ports: config.wss_ports,
             service_key: config.service_key.map(|key| crypto::sha256(&[key.expose().as_bytes()])),
             token_audience: config.token_audience,
             lifetimes: config.lifetimes,

@@ -7,6 +7,8 @@ mod gate;
 mod issuer;
 #[cfg(target_os = "linux")]
 mod ports;
+#[cfg(target_os = "linux")]
+mod wss;
 
 use std::path::Path;
 use std::process::Stdio;
