@@ -15,6 +15,7 @@
 //! | [`login`], [`store`] | the login server and what it remembers | `login` |
 //! | [`config`], [`install`], [`cli`], [`demo`] | configuration files, the agent as part of the desktop, the command, everything at once | `cli` |
 //! | [`certs`] | certificates for the agent's TLS port, and the browsers that are told of them | `cli` |
+//! | [`policies`] | what administrators put on people's computers | `cli` |
 //! | [`doctor`] | what is wrong, and what to do | `cli` |
 //!
 //! # An agent inside your program
@@ -86,6 +87,8 @@ pub mod install;
 pub mod keyfile;
 #[cfg(feature = "login")]
 pub mod login;
+#[cfg(feature = "cli")]
+pub mod policies;
 pub mod protocol;
 #[cfg(feature = "login")]
 pub mod store;

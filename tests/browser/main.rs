@@ -18,6 +18,8 @@ mod hostile_pictures;
 mod impostor;
 mod layout;
 mod main_flow;
+#[cfg(target_os = "linux")]
+mod managed;
 mod node_client;
 mod opened;
 mod permission;

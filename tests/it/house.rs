@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What each room of `src/` may name, besides itself. `agent` and `login` never name each other.
-const MAY_NAME: [(&str, &[&str]); 15] = [
+const MAY_NAME: [(&str, &[&str]); 16] = [
     ("clock", &["protocol"]),
     ("crypto", &["protocol"]),
     ("keyfile", &["crypto"]),
@@ -16,11 +16,15 @@ const MAY_NAME: [(&str, &[&str]); 15] = [
     ("config", &["agent", "login", "store", "protocol", "crypto"]),
     ("install", &["crypto", "keyfile", "protocol"]),
     ("certs", &["agent", "crypto", "install", "keyfile", "protocol"]),
+    ("policies", &["agent", "config", "protocol"]),
     ("doctor", &["agent", "certs", "config", "install", "protocol", "clock"]),
     ("demo", &["agent", "login", "store", "protocol", "clock", "crypto"]),
     (
         "cli",
-        &["agent", "certs", "login", "store", "config", "demo", "doctor", "install", "protocol", "crypto", "clock"],
+        &[
+            "agent", "certs", "login", "store", "config", "demo", "doctor", "install", "policies", "protocol",
+            "crypto", "clock",
+        ],
     ),
     ("main", &["cli"]),
 ];

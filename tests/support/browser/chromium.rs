@@ -93,7 +93,7 @@ impl Chromium {
         arguments.extend(asked.iter().filter(|argument| !is_list(argument)).cloned());
         arguments.push(options.start_page.clone().unwrap_or_else(|| "about:blank".into()));
 
-        let mut process = BrowserProcess::spawn(&program, &arguments, &options.environment, profile)?;
+        let mut process = BrowserProcess::spawn(&program, &arguments, &options.environment, &options.mounts, profile)?;
         let address = process.announced("DevTools listening on ").await?;
         Ok((process, Self(Wire::connect(&address).await?)))
     }

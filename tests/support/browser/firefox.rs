@@ -81,7 +81,7 @@ impl Firefox {
         arguments.extend(options.arguments.iter().cloned());
         arguments.push("about:blank".into());
 
-        let mut process = BrowserProcess::spawn(&program, &arguments, &options.environment, profile)?;
+        let mut process = BrowserProcess::spawn(&program, &arguments, &options.environment, &options.mounts, profile)?;
         let address = process.announced("WebDriver BiDi listening on ").await?;
         let firefox = Self(Wire::connect(&format!("{address}/session")).await?);
         // Answered once Firefox is up, which on a loaded machine is long after its port is open.

@@ -74,6 +74,8 @@ pub(crate) struct LaunchOptions {
     profile: Option<std::path::PathBuf>,
     authorities: Vec<String>,
     hosts: Vec<String>,
+    /// What the browser sees in place of files and folders of the system: what, and where.
+    mounts: Vec<(std::path::PathBuf, std::path::PathBuf)>,
 }
 
 impl LaunchOptions {
@@ -116,6 +118,12 @@ impl LaunchOptions {
     /// Has WebKit take authorities (PEM) for the system's own, which it alone looks at.
     pub(crate) fn system_authority(mut self, pem: impl Into<String>) -> Self {
         self.authorities.push(pem.into());
+        self
+    }
+
+    /// Has the browser see a folder for the system's `/etc`: where administrators put policies.
+    pub(crate) fn etc(mut self, folder: impl Into<std::path::PathBuf>) -> Self {
+        self.mounts.push((folder.into(), "/etc".into()));
         self
     }
 

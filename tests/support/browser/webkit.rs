@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::keys::Stroke;
 use super::page::{PAUSE, ScriptError};
-use super::process::{BrowserProcess, START_DEADLINE, find_program, is_root, new_profile};
+use super::process::{BrowserProcess, START_DEADLINE, find_program, new_profile};
 use super::wire::{CALL_DEADLINE, Refused, string};
 use super::{Cookie, LaunchOptions, Permission};
 
@@ -34,14 +34,12 @@ const BROWSERS: [&str; 5] = [
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 const HOSTS: &str = "/etc/hosts";
 
-/// A display, and then the driver. Where a file of the system is to look otherwise, this runs in a mount namespace.
+/// A display, and then the driver.
 const START: &str = r#"
-port=$1; shift
-while [ $# -gt 0 ]; do mount --bind "$1" "$2" || exit 1; shift 2; done
 mkfifo "$HOME/display"
 Xvfb -displayfd 9 -screen 0 1280x1024x24 -nolisten tcp 9>"$HOME/display" &
 read -r number <"$HOME/display"
-DISPLAY=:$number exec WebKitWebDriver --port="$port"
+DISPLAY=:$number exec WebKitWebDriver --port="$1"
 "#;
 
 /// How the driver says that the document a script ran in is gone.
@@ -68,15 +66,9 @@ impl WebKit {
         let mounts = mounts(options, profile.path())?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
 
-        let mut words: Vec<OsString> = Vec::new();
-        if !mounts.is_empty() {
-            words.extend(["unshare", "--mount"].map(Into::into));
-            words.extend((!is_root(&profile)?).then(|| "--map-root-user".into()));
-        }
-        words.extend(["sh", "-c", START, "webkit", &port.to_string()].map(Into::into));
-        words.extend(mounts.into_iter().map(Into::into));
-        let program = PathBuf::from(words.remove(0));
-        let process = BrowserProcess::spawn(&program, &words, &options.environment, profile)?;
+        let port = port.to_string();
+        let words = ["-c", START, "webkit", &port].map(OsString::from);
+        let process = BrowserProcess::spawn(Path::new("sh"), &words, &options.environment, &mounts, profile)?;
 
         let http = loopkey::agent::http_client(None)?;
         let base = format!("http://127.0.0.1:{port}");
@@ -161,19 +153,20 @@ impl WebKit {
     }
 }
 
-/// What the browser is to see in place of files of the system: pairs of what and where.
-fn mounts(options: &LaunchOptions, folder: &std::path::Path) -> anyhow::Result<Vec<PathBuf>> {
-    let mut mounts = Vec::new();
+/// What the browser is to see in place of files of the system.
+fn mounts(options: &LaunchOptions, folder: &Path) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
+    let mut mounts = options.mounts.clone();
+    let mut add = |name: &str, place: &str, more: String| {
+        let file = folder.join(name);
+        std::fs::write(&file, std::fs::read_to_string(place)? + "\n" + &more)?;
+        mounts.push((file, place.into()));
+        anyhow::Ok(())
+    };
     if !options.authorities.is_empty() {
-        let bundle = folder.join("bundle.pem");
-        std::fs::write(&bundle, std::fs::read_to_string(BUNDLE)? + "\n" + &options.authorities.join("\n"))?;
-        mounts.extend([bundle, BUNDLE.into()]);
+        add("bundle.pem", BUNDLE, options.authorities.join("\n"))?;
     }
     if !options.hosts.is_empty() {
-        let hosts = folder.join("hosts");
-        let lines: String = options.hosts.iter().map(|host| format!("127.0.0.1 {host}\n")).collect();
-        std::fs::write(&hosts, std::fs::read_to_string(HOSTS)? + "\n" + &lines)?;
-        mounts.extend([hosts, HOSTS.into()]);
+        add("hosts", HOSTS, options.hosts.iter().map(|host| format!("127.0.0.1 {host}\n")).collect())?;
     }
     Ok(mounts)
 }
