@@ -14,6 +14,8 @@
 //! | [`verify`] | the order in which a login token is verified, for a login server of your own | `verify` |
 //! | [`login`], [`store`] | the login server and what it remembers | `login` |
 //! | [`config`], [`install`], [`cli`], [`demo`] | configuration files, the agent as part of the desktop, the command, everything at once | `cli` |
+//! | [`certs`] | certificates for the agent's TLS port, and the browsers that are told of them | `cli` |
+//! | [`policies`] | what administrators put on people's computers | `cli` |
 //! | [`doctor`] | what is wrong, and what to do | `cli` |
 //!
 //! # An agent inside your program
@@ -68,6 +70,8 @@
 #[cfg(feature = "agent")]
 pub mod agent;
 #[cfg(feature = "cli")]
+pub mod certs;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod clock;
 #[cfg(feature = "cli")]
@@ -85,6 +89,8 @@ pub mod install;
 pub mod keyfile;
 #[cfg(feature = "login")]
 pub mod login;
+#[cfg(feature = "cli")]
+pub mod policies;
 pub mod protocol;
 #[cfg(feature = "login")]
 pub mod store;

@@ -231,6 +231,7 @@ export class Agent {
         // The challenge was fetched meanwhile, and the issuer may have named other ports with it.
         const told = Promise.all([this.#handshake.prepare(), this.#issuer.learn()]);
         await Promise.race([told, sleep(this.#environment, PORTS_TIMEOUT, signal)]);
+        this.#candidates.replaceSecure(this.#issuer.wssPorts);
         if (this.#candidates.ports !== tried) continue;
         attempt += 1;
         const absent = name === "absent";
@@ -317,13 +318,15 @@ export class Agent {
           if (this.#permission.state !== "prompt") return;
           asked = true;
           this.#on.state("asking", "permission_prompt");
-        })
-        : connectAtOnce(environment, ports, signal, this.#ipv6 && answered === null && !known));
+        }, this.#candidates.secure)
+        : connectAtOnce(environment, ports, signal, this.#ipv6 && answered === null && !known, this.#candidates.secure));
       if (this.#permission.state === "prompt") this.#ungated = true;
       return { connection };
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       this.#budget.failed(environment.now());
+      // The browser refuses plain sockets, and there are ports with TLS.
+      if (this.#candidates.refused(error)) return this.#look(signal, null, eager);
       // It answers the probe and gives no socket: somebody's web server, perhaps. Now the others.
       if (answered !== null && this.#candidates.doubt(answered)) return this.#look(signal, null, eager);
       const permission = this.#permission.state;

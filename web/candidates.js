@@ -2,13 +2,18 @@
  * The ports to look at, and which of them are in doubt: any program may listen on one, answer like
  * an agent and be none of this person's (protocol section 2). Where several answer, those that have
  * not failed yet come first, and no port is left out for good.
+ *
+ * Where the browser refuses plain sockets as such (WebKit, on an https page) and the issuer names ports where
+ * agents speak TLS, those are the candidates from then on.
  */
 
-import { candidatePorts, connectAtOnce, probe } from "./discovery.js";
+import { candidatePorts, connectAtOnce, probe, securePorts } from "./discovery.js";
 
 export class Candidates {
   #doubted = new Set();
   #ports;
+  #securePorts = [];
+  #refused = false;
 
   /** @param {unknown} ports @see candidatePorts */
   constructor(ports) {
@@ -16,7 +21,28 @@ export class Candidates {
   }
 
   get ports() {
-    return this.#ports;
+    return this.secure ? this.#securePorts : this.#ports;
+  }
+
+  /** TLS is spoken on the candidates. */
+  get secure() {
+    return this.#refused && this.#securePorts.length > 0;
+  }
+
+  /** The issuer named the ports where agents speak TLS. */
+  replaceSecure(named) {
+    const ports = securePorts(named);
+    if (String(ports) !== String(this.#securePorts)) this.#securePorts = ports;
+  }
+
+  /**
+   * A round of dials failed.
+   * @param {AggregateError} error @returns {boolean} whether there are other candidates because of it
+   */
+  refused(error) {
+    if (this.#refused || !error.errors?.length || !error.errors.every(({ forbidden }) => forbidden)) return false;
+    this.#refused = true;
+    return this.secure;
   }
 
   /** The issuer named its ports. The list stays the same object while nothing changes. */
@@ -48,15 +74,15 @@ export class Candidates {
 
   /** Nothing speaks against these. */
   get fresh() {
-    return this.#ports.filter((port) => !this.#doubted.has(port));
+    return this.ports.filter((port) => !this.#doubted.has(port));
   }
 
   /** One that answers as an agent, of the fresh ones if there is any. @returns {Promise<number | null>} */
   async probe(environment, signal) {
-    const { fresh } = this;
-    const port = fresh.length ? await probe(environment, fresh, signal) : null;
-    if (port !== null || fresh.length === this.#ports.length) return port;
-    return probe(environment, this.#ports.filter((each) => !fresh.includes(each)), signal);
+    const { fresh, secure } = this;
+    const port = fresh.length ? await probe(environment, fresh, signal, secure) : null;
+    if (port !== null || fresh.length === this.ports.length) return port;
+    return probe(environment, this.ports.filter((each) => !fresh.includes(each)), signal, secure);
   }
 
   /**
@@ -66,11 +92,11 @@ export class Candidates {
    */
   async dialFresh(environment, signal, asking, both) {
     while (this.fresh.length) {
-      const answered = asking ? await probe(environment, this.fresh, signal) : null;
+      const answered = asking ? await probe(environment, this.fresh, signal, this.secure) : null;
       if (asking && answered === null) break;
       const ports = asking ? [answered] : this.fresh;
       try {
-        return await connectAtOnce(environment, ports, signal, both && !asking);
+        return await connectAtOnce(environment, ports, signal, both && !asking, this.secure);
       } catch {
         if (signal.aborted) throw signal.reason;
         for (const port of ports) this.doubt(port);

@@ -29,19 +29,27 @@ export function candidatePorts(ports) {
 }
 
 /**
+ * The ports where agents speak TLS; none unless the issuer names some.
+ * @param {unknown} ports @returns {readonly number[]}
+ */
+export function securePorts(ports) {
+  return Array.isArray(ports) && ports.length ? candidatePorts(ports).filter((port) => ports.includes(port)) : [];
+}
+
+/**
  * Asks the ports by fetch; the first that answers as an agent wins. Browsers do not slow this down
  * however often it fails, as they do WebSockets, but where the loopback permission is not granted
  * it raises the browser's prompt (Firefox: even where a WebSocket would not). The caller decides.
  * @returns {Promise<number | null>} the port
  */
-export async function probe(environment, ports, signal) {
+export async function probe(environment, ports, signal, secure = false) {
   const round = new AbortController();
   const end = () => round.abort();
   const timer = environment.setTimeout(end, addressTimeout(environment));
   signal.addEventListener("abort", end, { once: true });
   try {
     return await Promise.any(ports.map(async (port) => {
-      const response = await environment.fetch(`http://127.0.0.1:${port}/v1/probe`, {
+      const response = await environment.fetch(`${secure ? "https" : "http"}://127.0.0.1:${port}/v1/probe`, {
         mode: "cors", cache: "no-store", credentials: "omit", redirect: "error", signal: round.signal,
       });
       if (response.status !== 204) throw new DialError(`port ${port} is not an agent`);
@@ -60,13 +68,14 @@ export async function probe(environment, ports, signal) {
 /**
  * All ports at once: for a page that needs no answer from the person.
  * @param {boolean} [both] address families; one is enough where 127.0.0.1 is known to answer
+ * @param {boolean} [secure] these are ports where TLS is spoken
  * @returns {Promise<import("./connection.js").Connection>}
  */
-export function connectAtOnce(environment, ports, signal, both = true) {
+export function connectAtOnce(environment, ports, signal, both = true, secure = false) {
   const within = addressTimeout(environment);
   return first(signal, ports.map((port) => (won) => (both
-    ? dialBothFamilies(environment, port, won)
-    : dial(environment, address("127.0.0.1", port), { within, signal: won }))));
+    ? dialBothFamilies(environment, port, won, secure)
+    : dial(environment, address("127.0.0.1", port, secure), { within, signal: won }))));
 }
 
 /**
@@ -75,11 +84,11 @@ export function connectAtOnce(environment, ports, signal, both = true) {
  * `onAsking` is called when the browser seems to be asking.
  * @returns {Promise<import("./connection.js").Connection>}
  */
-export async function connectInTurn(environment, ports, signal, onAsking) {
+export async function connectInTurn(environment, ports, signal, onAsking, secure = false) {
   const errors = [];
   for (const port of ports) {
     try {
-      return await dial(environment, address("127.0.0.1", port), {
+      return await dial(environment, address("127.0.0.1", port, secure), {
         within: PROMPT_TIMEOUT,
         signal,
         watch: (isConnecting) => environment.setTimeout(() => isConnecting() && !signal.aborted && onAsking(), PROMPT_SHOWS_AFTER),
@@ -97,15 +106,15 @@ export async function connectInTurn(environment, ports, signal, onAsking) {
  * one would receive the page. No content security policy can name [::1], so with one the second
  * family fails quietly; the agent listens on both.
  */
-function dialBothFamilies(environment, port, signal) {
+function dialBothFamilies(environment, port, signal, secure) {
   const within = addressTimeout(environment);
   let four;
   return first(signal, [
-    (won) => (four = dial(environment, address("127.0.0.1", port), { within, signal: won })),
+    (won) => (four = dial(environment, address("127.0.0.1", port, secure), { within, signal: won })),
     async (won) => {
       // Only silence brings in the second family: a refusal is an answer, and ends this attempt with it.
       await Promise.race([sleep(environment, SECOND_FAMILY_AFTER, won), four.then(() => untilAborted(won))]);
-      return dial(environment, address("[::1]", port), { within, signal: won });
+      return dial(environment, address("[::1]", port, secure), { within, signal: won });
     },
   ]);
 }
@@ -126,5 +135,5 @@ async function first(signal, attempts) {
   }
 }
 
-const address = (host, port) => `ws://${host}:${port}/v1`;
+const address = (host, port, secure) => `${secure ? "wss" : "ws"}://${host}:${port}/v1`;
 const addressTimeout = (environment) => (environment.slowRefusal ? ADDRESS_TIMEOUT_SLOW : ADDRESS_TIMEOUT);

@@ -20,6 +20,8 @@ export class Issuer {
   #learning = null;
   /** @type {string | undefined} how its clients' agents are started, where it has said so */
   scheme;
+  /** @type {unknown} where its clients' agents speak TLS, where it has said so */
+  wssPorts;
 
   /**
    * @param {import("./environment.js").Environment} environment
@@ -36,10 +38,10 @@ export class Issuer {
     return `${this.url}/v1/session/events`;
   }
 
-  /** Asks once what the login server says of itself, and keeps of it the scheme. Settles either way. */
+  /** Asks once what the login server says of itself, and keeps of it the scheme and the ports with TLS. Settles either way. */
   learn() {
     return (this.#learning ??= this.#call("GET", `${this.url}/.well-known/loopkey.json`).then(({ status, body }) => {
-      if (status === 200) this.scheme = body?.scheme;
+      if (status === 200) [this.scheme, this.wssPorts] = [body?.scheme, body?.wss_ports];
       else this.#learning = null;
     }).catch(() => {
       this.#learning = null; // the next one who wants to know asks again

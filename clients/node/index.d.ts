@@ -106,6 +106,8 @@ export interface Status {
   agent: string;
   protocol: number;
   port: number;
+  /** Where it speaks TLS, if it does. */
+  wss_port?: number;
   peer_check: boolean;
   accounts: Account[];
   issuers: {

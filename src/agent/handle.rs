@@ -99,6 +99,7 @@ pub struct Handle {
     pub(super) keys: Arc<dyn KeyStore>,
     pub(super) settings: Arc<AgentSettings>,
     pub(super) port: u16,
+    pub(super) wss_port: Option<u16>,
     pub(super) stop: watch::Sender<Stop>,
 }
 
@@ -107,6 +108,12 @@ impl Handle {
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port that speaks TLS, where there is one.
+    #[must_use]
+    pub const fn wss_port(&self) -> Option<u16> {
+        self.wss_port
     }
 
     /// Makes a device key and enrols it with a ticket of the issuer; its account is signed in from now on.
@@ -348,6 +355,7 @@ impl Handle {
             agent: env!("CARGO_PKG_VERSION").to_owned(),
             protocol: crate::protocol::message::VERSION,
             port: self.port,
+            wss_port: self.wss_port,
             peer_check: self.settings.peer_check,
             accounts: self.accounts().into_iter().map(AccountInfo::without_picture).collect(),
             issuers: issuers.collect(),

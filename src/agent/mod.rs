@@ -22,7 +22,8 @@ mod tests;
 
 pub use client::action::{Action, ActionFault, ActionOwner, Invocation, PublishError, RegisterError};
 pub use client::control;
-pub use doctor::{Examination, Finding, Severity, examine_issuers, examine_state};
+pub use doctor::{Examination, Finding, Severity, examine_issuers, examine_state, examine_wss};
+pub use door::certificate::{NoTls, Validity, WssFiles};
 pub use door::listener::{BadInherited, NoFreePort};
 pub use door::peer::{Listener, PeerCheck, PeerFault, listeners, system as system_peer_check};
 pub use handle::{Handle, HandleError};
@@ -36,5 +37,5 @@ pub use person::consent::{Answer, Asker, Prompt};
 pub use person::open::Browser;
 pub use person::policy::{OriginPolicy, Policy};
 pub use service::{Agent, Builder, StartError};
-pub use settings::{AgentSettings, IssuerSettings, OriginSettings, SettingFault, port_faults};
+pub use settings::{AgentSettings, IssuerSettings, OriginSettings, SettingFault, WssSettings, port_faults};
 pub use status::{AccountInfo, ConsentInfo, IssuerStatus, OriginStatus, Status};

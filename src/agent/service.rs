@@ -1,9 +1,12 @@
 //! The agent as a whole: built, bound, run, and told things through its handle.
 
 use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
@@ -14,6 +17,7 @@ use super::handle::Handle;
 use super::settings::{AgentSettings, SettingFault};
 use crate::agent::client::control::{ControlError, ControlServer};
 use crate::agent::door::census::Census;
+use crate::agent::door::certificate::{Certificate, NoTls, WssFiles};
 use crate::agent::door::doorman::Doorman;
 use crate::agent::door::listener::{BadInherited, LoopbackListener, NoFreePort};
 use crate::agent::door::peer::{self, PeerCheck};
@@ -53,6 +57,9 @@ pub enum StartError {
     /// The port, as a service manager handed it over.
     #[error(transparent)]
     Inherited(#[from] BadInherited),
+    /// The certificate of the TLS port.
+    #[error(transparent)]
+    Tls(#[from] NoTls),
     /// The state folder.
     #[error(transparent)]
     Folder(#[from] KeyFileError),
@@ -169,6 +176,8 @@ impl Builder {
             }
             None => peer::system().ok_or(StartError::NoPeerCheck)?,
         };
+        let files = settings.wss.map(|_| WssFiles::of(&settings.state_dir));
+        let certificate = files.map(|files| Certificate::load(&files, clock.wall())).transpose()?;
         keyfile::private_folder(&settings.state_dir)?;
         // Two agents on one state folder would overwrite each other's epochs.
         let lock = keyfile::lock_folder(&settings.state_dir)?;
@@ -202,13 +211,20 @@ impl Builder {
             (true, true) => LoopbackListener::bind(&[0])?,
             (false, true) => LoopbackListener::bind(&settings.ports)?,
         };
+        let secure = match (&settings.wss, certificate) {
+            (Some(wss), Some(certificate)) => {
+                Some((LoopbackListener::bind(&[if any_port { 0 } else { wss.port }])?, certificate))
+            }
+            _ => None,
+        };
         let origins: HashMap<_, _> = settings.origins.iter().map(|o| (o.origin.clone(), o.clone())).collect();
         let consents = Consents::new(askers, in_windows, Arc::clone(&clock), Arc::clone(&audit));
         let census = Census::new(settings.limits);
         let core = Arc::new(Core::new(clock, census, consents, audit, browser, hubs, origins));
         let (stop, _) = watch::channel(Stop::No);
-        let handle = Handle { core, keys, settings: Arc::new(settings), port: listener.port(), stop };
-        Ok(Agent { handle, listener, control, peers, _lock: lock })
+        let (port, wss_port) = (listener.port(), secure.as_ref().map(|(listener, _)| listener.port()));
+        let handle = Handle { core, keys, settings: Arc::new(settings), port, wss_port, stop };
+        Ok(Agent { handle, listener, secure, control, peers, _lock: lock })
     }
 }
 
@@ -223,6 +239,8 @@ pub(super) fn is_root() -> bool {
 pub struct Agent {
     handle: Handle,
     listener: LoopbackListener,
+    /// The port that speaks TLS, and what it shows.
+    secure: Option<(LoopbackListener, Certificate)>,
     control: ControlServer,
     peers: Arc<dyn PeerCheck>,
     /// Held for as long as the agent is.
@@ -253,13 +271,22 @@ impl Agent {
 
     /// Runs until `shutdown` completes or [`Handle::stop`] is called; open sockets are told (close code 1001).
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { handle, listener, control, peers, _lock } = self;
-        let origins = handle.core.origins.keys().cloned().collect();
-        let gate = Gate::new(listener.port(), origins);
+        let Self { handle, listener, secure, control, peers, _lock } = self;
         let stop = handle.stop.subscribe();
-        let doorman = Arc::new(Doorman { core: Arc::clone(&handle.core), gate, peers, stop: stop.clone() });
+        let origins = || handle.core.origins.keys().cloned().collect();
+        let door = |listener, gate, certificate| {
+            let (core, peers) = (Arc::clone(&handle.core), Arc::clone(&peers));
+            Door { listener, doorman: Arc::new(Doorman { core, gate, peers, certificate, stop: stop.clone() }) }
+        };
         let control_socket = handle.settings.control.display();
         tracing::info!(port = listener.port(), control = %control_socket, "the agent listens on loopback");
+        let gate = Gate::new(listener.port(), origins());
+        let mut doors = vec![door(listener, gate, None)];
+        if let Some((listener, certificate)) = secure {
+            tracing::info!(port = listener.port(), "and speaks TLS there");
+            let gate = Gate::secure(listener.port(), origins());
+            doors.push(door(listener, gate, Some(certificate)));
+        }
         if handle.core.origins.is_empty() {
             tracing::warn!("no [[origin]] is configured: no page can reach this agent");
         }
@@ -281,11 +308,11 @@ impl Agent {
         tokio::pin!(shutdown);
         loop {
             tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, page)) => {
+                accepted = accept(&doors) => match accepted {
+                    Ok((stream, page, doorman)) => {
                         number += 1;
                         let span = tracing::info_span!("connection", id = number);
-                        connections.spawn(Arc::clone(&doorman).receive(stream, page).instrument(span));
+                        connections.spawn(doorman.receive(stream, page).instrument(span));
                     }
                     Err(error) => {
                         // Out of descriptors, most likely: connections that end give some back.
@@ -298,7 +325,7 @@ impl Agent {
                 () = Stop::wait(&mut stopped) => break,
             }
         }
-        drop(listener);
+        drop(doors);
         tracing::info!("the agent stops");
         handle.stop.send_replace(Stop::Drain);
         let draining = async { while connections.join_next().await.is_some() {} };
@@ -309,6 +336,28 @@ impl Agent {
             }
         }
         handle.core.audit.close();
+    }
+}
+
+/// One port, and who stands there.
+struct Door {
+    listener: LoopbackListener,
+    doorman: Arc<Doorman>,
+}
+
+/// The next connection, at whichever door.
+async fn accept(doors: &[Door]) -> io::Result<(TcpStream, SocketAddr, Arc<Doorman>)> {
+    let at = async |door: &Door| {
+        let (stream, page) = door.listener.accept().await?;
+        Ok((stream, page, Arc::clone(&door.doorman)))
+    };
+    match doors {
+        [only] => at(only).await,
+        [first, second, ..] => tokio::select! {
+            accepted = at(first) => accepted,
+            accepted = at(second) => accepted,
+        },
+        [] => std::future::pending().await,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::agent::person::policy::Policy;
 use crate::crypto::Algorithm;
 use crate::protocol::grant::{ConsentMode, Grants, OpenProof};
 use crate::protocol::issuer::Issuer;
-use crate::protocol::limits::{DEFAULT_PORTS, MAX_PORTS, PORT_RANGE, SocketLimits};
+use crate::protocol::limits::{DEFAULT_PORTS, DEFAULT_WSS_PORT, MAX_PORTS, PORT_RANGE, SocketLimits};
 use crate::protocol::origin::Origin;
 
 /// A login server that the agent works with.
@@ -35,11 +35,26 @@ pub struct OriginSettings {
     pub proof: OpenProof,
 }
 
+/// The port that speaks TLS, with the certificate that `loopkey certs` made in the state folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WssSettings {
+    /// The port; it is none of the candidates for `ws`.
+    pub port: u16,
+}
+
+impl Default for WssSettings {
+    fn default() -> Self {
+        Self { port: DEFAULT_WSS_PORT }
+    }
+}
+
 /// Everything that an agent is told.
 #[derive(Debug, Clone)]
 pub struct AgentSettings {
     /// Candidate ports, in order: at most three.
     pub ports: Vec<u16>,
+    /// TLS on a port of its own, for browsers that refuse plain sockets; off by default.
+    pub wss: Option<WssSettings>,
     /// Where device keys, accounts and consents are kept.
     pub state_dir: PathBuf,
     /// The control socket.
@@ -89,6 +104,7 @@ impl AgentSettings {
     pub fn new(state_dir: PathBuf, control: PathBuf) -> Self {
         Self {
             ports: DEFAULT_PORTS.to_vec(),
+            wss: None,
             state_dir,
             control,
             development: false,
@@ -113,6 +129,17 @@ impl AgentSettings {
         if self.desktop_presence && !cfg!(target_os = "linux") {
             let problem = "the desktop is watched on Linux only so far: leave it out, and let the client say it";
             fault("desktop.presence".to_owned(), problem.to_owned());
+        }
+        if let Some(WssSettings { port }) = self.wss {
+            if !PORT_RANGE.contains(&port) {
+                fault("wss.port".to_owned(), out_of_range(port));
+            }
+            if self.ports.contains(&port) {
+                fault(
+                    "wss.port".to_owned(),
+                    format!("{port} is one of `ports`, where no TLS is spoken: choose another"),
+                );
+            }
         }
         let mut issuers = HashSet::new();
         for (at, issuer) in self.issuers.iter().enumerate() {
@@ -153,14 +180,17 @@ pub fn port_faults(ports: &[u16]) -> Vec<SettingFault> {
     }
     for (at, port) in ports.iter().enumerate() {
         if !PORT_RANGE.contains(port) {
-            let (low, high) = (PORT_RANGE.start(), PORT_RANGE.end());
-            fault(format!("ports[{at}]"), format!("{port} is out of range: choose one from {low} to {high}"));
+            fault(format!("ports[{at}]"), out_of_range(*port));
         }
         if ports[..at].contains(port) {
             fault(format!("ports[{at}]"), format!("{port} is listed twice: remove one"));
         }
     }
     faults
+}
+
+fn out_of_range(port: u16) -> String {
+    format!("{port} is out of range: choose one from {} to {}", PORT_RANGE.start(), PORT_RANGE.end())
 }
 
 /// The computer's name, as far as it tells.
@@ -182,6 +212,7 @@ mod tests {
         let mut settings = AgentSettings::new("state".into(), "control".into());
         assert_eq!(settings.faults(), []);
         settings.ports = vec![80, 28970, 28970, 40000];
+        settings.wss = Some(WssSettings { port: 40000 });
         let issuer: Issuer = "http://localhost:28980".parse().expect("issuer");
         settings.issuers = vec![IssuerSettings { url: issuer, ca_file: None }; 2];
         let origin = OriginSettings {
@@ -198,6 +229,7 @@ mod tests {
             "ports[0]",
             "ports[2]",
             "ports[3]",
+            "wss.port",
             "issuer[0].url",
             "issuer[1].url",
             "origin[0].origin",

@@ -82,6 +82,9 @@ pub struct Status {
     pub protocol: u32,
     /// The port that it listens on.
     pub port: u16,
+    /// The port that speaks TLS, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wss_port: Option<u16>,
     /// Whether other users of this computer are kept out.
     pub peer_check: bool,
     /// Every enrolled account.

@@ -15,6 +15,7 @@ use super::audit::Audit;
 use super::core::{Core, Stop};
 use super::settings::OriginSettings;
 use crate::agent::door::census::Census;
+use crate::agent::door::certificate::{Certificate, WssFiles};
 use crate::agent::door::doorman::Doorman;
 use crate::agent::door::peer::{self, Line, PeerCheck, PeerFault};
 use crate::agent::issuer::client::IssuerClient;
@@ -28,7 +29,8 @@ use crate::protocol::gate::{Gate, REFUSAL};
 use crate::protocol::grant::{ConsentMode, Grant, OpenProof};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::limits::{
-    HEAD_TIMEOUT, OPEN_TIMEOUT, PING_INTERVAL, PONG_TIMEOUT, SEND_QUEUE_MAX_LEN, SILENT_TIMEOUT, SocketLimits,
+    HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, OPEN_TIMEOUT, PING_INTERVAL, PONG_TIMEOUT, SEND_QUEUE_MAX_LEN, SILENT_TIMEOUT,
+    SocketLimits,
 };
 use crate::protocol::peer::{OwnUser, StrangePeer};
 use crate::protocol::time::{Moment, UnixMillis};
@@ -97,7 +99,7 @@ pub(super) fn house() -> House {
         origins,
     ));
     let (stop, stopped) = watch::channel(Stop::No);
-    let doorman = Arc::new(Doorman { core, gate, peers: Arc::new(peer::Off), stop: stopped });
+    let doorman = Arc::new(Doorman { core, gate, peers: Arc::new(peer::Off), certificate: None, stop: stopped });
     House { doorman, clock: paused, _stop: stop, folder }
 }
 

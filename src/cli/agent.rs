@@ -23,7 +23,9 @@ pub(super) async fn run(arguments: Arguments, global: Global) -> Result<(), Fail
         settings.control = control;
     }
     let agent = Agent::builder(settings).inherited(inherited()?).bind().await.map_err(|error| match error {
-        StartError::Settings(_) | StartError::Root | StartError::NoPeerCheck => Failure::misused(error),
+        StartError::Settings(_) | StartError::Root | StartError::NoPeerCheck | StartError::Tls(_) => {
+            Failure::misused(error)
+        }
         other => Failure::failed(other),
     })?;
     agent.run(signals::shutdown()).await;

@@ -2,6 +2,7 @@
 
 mod admin;
 mod agent;
+mod certs;
 mod check_config;
 mod control;
 mod demo;
@@ -15,6 +16,7 @@ mod log;
 mod logging;
 mod open;
 mod open_url;
+mod policy;
 mod presence;
 mod reload;
 mod serve;
@@ -95,6 +97,10 @@ enum Command {
     Install(install::Arguments),
     /// Takes away everything that `loopkey install` made.
     Uninstall(uninstall::Arguments),
+    /// Makes a certificate for the agent's TLS port, tells browsers of its authority, and takes it all away.
+    Certs(certs::Arguments),
+    /// Writes browsers' policies and the agent's own for whole organisations: sites that reach the agent without a question.
+    Policy(policy::Arguments),
     /// Opens the address `loopkey:wake`: starts the installed agent if none is running. Browsers call this.
     OpenUrl(open_url::Arguments),
     /// Says everything that is wrong with a configuration file, each entry with its line and the cure.
@@ -131,6 +137,8 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Stop => stop::run(&global).await,
             Command::Install(arguments) => install::run(&arguments),
             Command::Uninstall(arguments) => uninstall::run(&arguments).await,
+            Command::Certs(arguments) => certs::run(arguments),
+            Command::Policy(arguments) => policy::run(arguments),
             Command::OpenUrl(arguments) => open_url::run(&arguments).await,
             Command::CheckConfig(arguments) => check_config::run(&arguments),
         }

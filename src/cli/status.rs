@@ -23,6 +23,9 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<(), Fa
     let status: Status = serde_json::from_value(answer)
         .map_err(|error| Failure::failed(format!("the agent is of another version: {error}")))?;
     say(format_args!("agent {} listens on port {}", status.agent, status.port));
+    if let Some(port) = status.wss_port {
+        say(format_args!("and speaks TLS on port {port}"));
+    }
     if !status.peer_check {
         say("warning: peer_check is off; other users of this computer can reach the agent");
     }

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::reader::Section;
 use super::{ConfigError, check};
-use crate::agent::{AgentSettings, Ask, IssuerSettings, OriginSettings, http_client};
+use crate::agent::{AgentSettings, Ask, IssuerSettings, OriginSettings, WssSettings, http_client};
 use crate::protocol::grant::{ConsentMode, Grant, OpenProof};
 use crate::protocol::limits::SocketLimits;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "ports",
+    "wss",
     "state_dir",
     "control",
     "development",
@@ -52,6 +53,9 @@ fn read(mut root: Section<'_>) -> Option<AgentSettings> {
     if let Some(ports) = root.ports("ports") {
         settings.ports = ports;
     }
+    if let Some(section) = root.section("wss") {
+        settings.wss = Some(wss(section));
+    }
     settings.development = root.boolean("development").unwrap_or(false);
     settings.allow_root = root.boolean("allow_root").unwrap_or(false);
     settings.peer_check = root.one_of("peer_check", &[("on", true), ("off", false)]).unwrap_or(true);
@@ -70,6 +74,12 @@ fn read(mut root: Section<'_>) -> Option<AgentSettings> {
     settings.origins = root.sections("origin", origin);
     root.end(&KEYS);
     Some(settings)
+}
+
+fn wss(mut section: Section<'_>) -> WssSettings {
+    let port = section.number("port", 1, usize::from(u16::MAX)).and_then(|port| u16::try_from(port).ok());
+    section.end(&["port"]);
+    port.map_or_else(WssSettings::default, |port| WssSettings { port })
 }
 
 /// Limits can be lowered here; an embedding program may raise them in code.

@@ -12,11 +12,12 @@ use crate::crypto::Secret;
 use crate::login::{ConfigFault, LoginConfig, RateLimits};
 use crate::store::{Lifetimes, OpenError, SEALING_SECRET_MIN_LEN, SharedOptions, StoreUrl};
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "issuer",
     "listen",
     "origins",
     "ports",
+    "wss_ports",
     "store",
     "shared_store",
     "service_key_file",
@@ -82,6 +83,7 @@ fn read(notes: &Notes<'_>, mut root: Section<'_>) -> Option<ServerConfig> {
     let listen = root.required::<Listen>("listen", "\"127.0.0.1:28980\"");
     let origins = root.list_of("origins");
     let ports = root.ports("ports");
+    let wss_ports = root.ports("wss_ports");
     let mut store = root.required::<Store>("store", "\"embedded:loopkey-data\"");
     let options = root.section("shared_store").map(|section| read_shared(notes, section));
     if let Some(Store(store)) = &mut store {
@@ -104,6 +106,7 @@ fn read(notes: &Notes<'_>, mut root: Section<'_>) -> Option<ServerConfig> {
     login.token_audience = token_audience.unwrap_or(login.token_audience);
     login.origins = origins.unwrap_or(login.origins);
     login.ports = ports.unwrap_or(login.ports);
+    login.wss_ports = wss_ports.unwrap_or_default();
     login.lifetimes = lifetimes.unwrap_or(login.lifetimes);
     login.limits = limits.unwrap_or(login.limits);
     let (Listen(listen), Store(store)) = (listen?, store?);
@@ -258,6 +261,8 @@ fn entry_of(fault: &ConfigFault, config: &LoginConfig) -> String {
         ConfigFault::NoOrigins => "origins".to_owned(),
         ConfigFault::PortCount(_) => "ports".to_owned(),
         ConfigFault::Port(port) => item("ports", at_port(port)),
+        ConfigFault::WssPortCount(_) => "wss_ports".to_owned(),
+        ConfigFault::WssPort(port) => item("wss_ports", config.wss_ports.iter().position(|p| p == port)),
         ConfigFault::ShortServiceKey => "service_key_file".to_owned(),
         ConfigFault::ShortTokenKey => "token_key_file".to_owned(),
         ConfigFault::TokenAudience => "token_audience".to_owned(),

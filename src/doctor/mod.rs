@@ -8,6 +8,7 @@ mod control;
 mod ports;
 mod report;
 mod user;
+mod wss;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,6 +54,11 @@ impl Examiner {
                     absent(settings, &mut report).await;
                 }
             }
+        }
+        // Of a running agent's folder only a configuration tells, where it is not the default one.
+        let state_dir = settings.as_ref().map_or_else(config::default_state_dir, |settings| settings.state_dir.clone());
+        if report.speaks_tls || settings.as_ref().is_some_and(|settings| settings.wss.is_some()) {
+            report.add("who knows the agent's certificate", wss::known(&state_dir));
         }
         let candidates = report.ports(settings.as_ref().map_or(&DEFAULT_PORTS[..], |settings| &settings.ports));
         let findings = ports::examine(&candidates, report.port).await;
@@ -106,5 +112,8 @@ fn lines(error: &ConfigError) -> Vec<String> {
 /// What the agent would look at itself, if it ran.
 async fn absent(settings: &AgentSettings, report: &mut Report) {
     report.add("device keys and the audit log", examine_state(&settings.state_dir));
+    if settings.wss.is_some() {
+        report.add("the certificate of the TLS port", wss::certificate(&settings.state_dir));
+    }
     report.take(examine_issuers(settings, Arc::new(SystemClock)).await);
 }

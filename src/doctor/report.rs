@@ -35,6 +35,9 @@ pub struct Report {
     /// Whether the configuration that was named is wrong.
     #[serde(skip)]
     pub config_is_wrong: bool,
+    /// Whether the running agent speaks TLS.
+    #[serde(skip)]
+    pub(super) speaks_tls: bool,
     #[serde(skip)]
     told: Option<(Vec<u16>, Vec<Origin>)>,
 }
@@ -59,6 +62,7 @@ impl Report {
     pub(super) fn take_agent(&mut self, answer: AgentAnswer) {
         let AgentAnswer { status, examination } = answer;
         (self.agent, self.port) = (Some(status.agent), Some(status.port));
+        self.speaks_tls = status.wss_port.is_some();
         let origins = status.origins.into_iter().map(|status| status.origin).collect();
         self.told = Some((examination.ports.clone(), origins));
         self.take(examination);

@@ -41,6 +41,12 @@ pub enum InstallError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A program of the system is not here.
+    #[error("the program `{command}` is not installed here")]
+    Missing {
+        /// Its name.
+        command: String,
+    },
     /// A program of the system failed.
     #[error("`{command}` failed: {reason}")]
     Command {

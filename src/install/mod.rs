@@ -126,12 +126,22 @@ pub fn release_by_systemd() -> Result<(), InstallError> {
 
 /// Runs a program of the system to its end, without a shell.
 fn run<W: AsRef<str>>(words: &[W]) -> Result<(), InstallError> {
+    output(words).map(drop)
+}
+
+/// Runs a program of the system to its end, without a shell; gives what it wrote.
+pub(crate) fn output<W: AsRef<str>>(words: &[W]) -> Result<Vec<u8>, InstallError> {
     let fault = |reason: String| InstallError::Command { command: plan::shown(words), reason };
+    let given = words;
     let mut words = words.iter().map(AsRef::as_ref);
     let mut command = Command::new(words.next().unwrap_or_default());
-    let output = command.args(words).stdin(Stdio::null()).output().map_err(|error| fault(error.to_string()))?;
+    let output = command.args(words).stdin(Stdio::null()).output();
+    let output = output.map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => InstallError::Missing { command: plan::shown(&given[..1]) },
+        _ => fault(error.to_string()),
+    })?;
     if output.status.success() {
-        return Ok(());
+        return Ok(output.stdout);
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().next_back().map_or_else(|| output.status.to_string(), str::to_owned);

@@ -64,7 +64,7 @@ impl Step {
     }
 
     /// Does it; true where something is different now.
-    pub(super) fn take(&self) -> Result<bool, InstallError> {
+    pub(crate) fn take(&self) -> Result<bool, InstallError> {
         match self {
             Self::Keep(_) | Self::Failed(_) => Ok(false),
             Self::Write(entry) => write(entry).map(|()| true).map_err(InstallError::io(entry.path())),

@@ -24,6 +24,8 @@ pub struct LoginConfig {
     pub origins: Vec<Origin>,
     /// Where pages look for an agent, in order.
     pub ports: Vec<u16>,
+    /// Where agents with a certificate speak TLS; none unless it is configured.
+    pub wss_ports: Vec<u16>,
     /// The bearer secret of the application's own backend. Without one nobody gets enrolment tickets.
     pub service_key: Option<Secret<String>>,
     /// The client secret at `POST /v1/token`; where there is none, the service key is. A backend that has this one alone can
@@ -50,6 +52,7 @@ impl LoginConfig {
             token_audience: issuer.origin().as_str().to_owned(),
             issuer,
             ports: DEFAULT_PORTS.to_vec(),
+            wss_ports: Vec::new(),
             service_key: None,
             token_key: None,
             development: false,
@@ -80,6 +83,11 @@ impl LoginConfig {
         if self.ports.is_empty() || self.ports.len() > MAX_PORTS {
             faults.push(ConfigFault::PortCount(self.ports.len()));
         }
+        if self.wss_ports.len() > MAX_PORTS {
+            faults.push(ConfigFault::WssPortCount(self.wss_ports.len()));
+        }
+        let is_wrong = |port: &&u16| !PORT_RANGE.contains(port) || self.ports.contains(port);
+        faults.extend(self.wss_ports.iter().filter(is_wrong).map(|port| ConfigFault::WssPort(*port)));
         faults.extend(self.ports.iter().filter(|port| !PORT_RANGE.contains(port)).map(|port| ConfigFault::Port(*port)));
         let is_short =
             |key: &Option<Secret<String>>| key.as_ref().is_some_and(|k| k.expose().len() < SERVICE_KEY_MIN_LEN);
@@ -126,6 +134,12 @@ pub enum ConfigFault {
     /// There are no origins.
     #[error("origins: list at least the issuer's own origin")]
     NoOrigins,
+    /// More ports for TLS than browsers put up with.
+    #[error("wss_ports: list three at most, not {0}")]
+    WssPortCount(usize),
+    /// A port for TLS that is out of range, or that agents speak without TLS on.
+    #[error("wss_ports: {0} is one of `ports`, or out of range: choose one from 10240 to 32767")]
+    WssPort(u16),
     /// No ports, or more than browsers put up with.
     #[error("ports: list one to three, not {0}")]
     PortCount(usize),
@@ -168,6 +182,7 @@ mod tests {
         let mut wrong = config("http://localhost:28980");
         wrong.origins.push("https://evil.example.com".parse().expect("origin"));
         wrong.ports = vec![80, 28970, 28971, 28972];
+        wrong.wss_ports = vec![28972, 28973, 40000, 28974];
         wrong.service_key = Some(Secret::new("hunter2".into()));
         wrong.token_key = Some(Secret::new("hunter22".into()));
         wrong.token_audience = AGENT_AUDIENCE.to_owned();
@@ -179,6 +194,8 @@ mod tests {
         assert_eq!(count(|f| matches!(f, ConfigFault::ForeignOrigin { .. })), 1);
         assert_eq!(count(|f| matches!(f, ConfigFault::PortCount(4))), 1);
         assert_eq!(count(|f| matches!(f, ConfigFault::Port(80))), 1);
+        assert_eq!(count(|f| matches!(f, ConfigFault::WssPortCount(4))), 1);
+        assert_eq!(count(|f| matches!(f, ConfigFault::WssPort(28972 | 40000))), 2);
         assert_eq!(count(|f| matches!(f, ConfigFault::ShortServiceKey)), 1);
         assert_eq!(count(|f| matches!(f, ConfigFault::ShortTokenKey)), 1);
         assert_eq!(count(|f| matches!(f, ConfigFault::Lifetime)), 1);

@@ -17,7 +17,8 @@ use crate::protocol::statement::jwk::Jwk;
 
 /// `GET /.well-known/loopkey.json`
 pub(super) async fn metadata(State(server): State<Shared>, settings: Current) -> Response {
-    json(StatusCode::OK, &Metadata::of(&server.config.issuer, settings.ports.clone(), settings.listed.clone()))
+    let (ports, wss_ports) = (settings.ports.clone(), settings.wss_ports.clone());
+    json(StatusCode::OK, &Metadata::of(&server.config.issuer, ports, wss_ports, settings.listed.clone()))
 }
 
 #[derive(Serialize)]

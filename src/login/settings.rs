@@ -41,6 +41,7 @@ pub(super) struct Settings {
     pub(super) listed: Vec<Origin>,
     pub(super) origins: AllowedOrigins,
     pub(super) ports: Vec<u16>,
+    pub(super) wss_ports: Vec<u16>,
     /// SHA-256 of the service key, which is not kept: what compares needs no more.
     pub(super) service_key: Option<[u8; 32]>,
     /// The same of what opens `POST /v1/token`.
@@ -57,6 +58,7 @@ impl From<LoginConfig> for Settings {
             origins: config.origins.iter().cloned().collect(),
             listed: config.origins,
             ports: config.ports,
+            wss_ports: config.wss_ports,
             service_key,
             token_key: config.token_key.as_ref().map(digest).or(service_key),
             token_audience: config.token_audience,

@@ -21,6 +21,9 @@ pub enum Refused {
     /// The head did not come in time.
     #[error("the request head did not arrive in time")]
     SlowHead,
+    /// On the TLS port: no TLS, or the browser did not take the certificate.
+    #[error("the TLS handshake did not come to its end")]
+    Handshake,
     /// Not exactly one `Host`, or another one.
     #[error("the Host header is not this agent's address")]
     Host,
@@ -57,6 +60,7 @@ impl Refused {
         match self {
             Self::Head(_) => "head",
             Self::SlowHead => "slow_head",
+            Self::Handshake => "handshake",
             Self::Host => "host",
             Self::Target => "target",
             Self::Origin => "origin",
@@ -121,8 +125,9 @@ impl Admitted {
 #[derive(Debug, Clone)]
 pub struct Gate {
     hosts: HostSet,
-    /// The bridge is at home at one address alone; no content security policy can name `[::1]`.
-    bridge_host: String,
+    /// The bridge is at home at one address of the plain port alone: no content security policy can name `[::1]`, and whoever can use
+    /// TLS here needs no bridge.
+    bridge_host: Option<String>,
     origins: AllowedOrigins,
 }
 
@@ -130,13 +135,19 @@ impl Gate {
     /// A gate for pages of these origins on this port.
     #[must_use]
     pub fn new(port: u16, origins: AllowedOrigins) -> Self {
-        Self { hosts: HostSet::for_port(port), bridge_host: bridge::host(port), origins }
+        Self { hosts: HostSet::for_port(port), bridge_host: Some(bridge::host(port)), origins }
+    }
+
+    /// The same for a port that speaks TLS, where the host may also be `localhost`, and no bridge is.
+    #[must_use]
+    pub fn secure(port: u16, origins: AllowedOrigins) -> Self {
+        Self { hosts: HostSet::for_secure_port(port), bridge_host: None, origins }
     }
 
     /// Where this port's bridge is at home, as its `Host` says it.
     #[must_use]
-    pub fn bridge_host(&self) -> &str {
-        &self.bridge_host
+    pub fn bridge_host(&self) -> Option<&str> {
+        self.bridge_host.as_deref()
     }
 
     /// Admits a head whose peer was looked up already.
@@ -173,10 +184,11 @@ impl Gate {
     /// The bridge's three targets. A document that a person navigates to has no `Origin`, and neither has its script; a
     /// socket always has.
     fn admit_to_bridge(&self, head: &RequestHead) -> Result<Purpose, Refused> {
-        if head.only("host") != Some(self.bridge_host.as_bytes()) {
+        let home = self.bridge_host().ok_or(Refused::Target)?.as_bytes();
+        if head.only("host") != Some(home) {
             return Err(Refused::Host);
         }
-        let own = |origin: &[u8]| origin.strip_prefix(b"http://") == Some(self.bridge_host.as_bytes());
+        let own = |origin: &[u8]| origin.strip_prefix(b"http://") == Some(home);
         let mut origins = head.all("origin");
         let origin = (origins.next(), origins.next());
         match head.target() {
@@ -266,6 +278,7 @@ mod tests {
         let peer = Refused::Peer(StrangePeer::NoRow);
         let (head, host) = (Refused::Head(BadHead::Syntax), Refused::Host);
         let (target, origin, fetch) = (Refused::Target, Refused::Origin, Refused::Fetch);
+        assert_eq!(Refused::Handshake.word(), "handshake");
         let others = [Refused::SlowHead, Refused::Upgrade, Refused::Blocked, Refused::Limit, Refused::Bridge];
         let words = [head, host, target, origin, fetch, peer].map(Refused::word);
         assert_eq!(words, ["head", "host", "target", "origin", "fetch", "peer"]);
@@ -280,6 +293,30 @@ mod tests {
         assert!(matches!(admit(PROBE).expect("admitted").purpose(), Purpose::Probe { .. }));
         let with_fetch = UPGRADE.replace("Origin:", "Sec-Fetch-Mode: websocket\r\nSec-Fetch-Dest: empty\r\nOrigin:");
         assert!(admit(&with_fetch).is_ok());
+    }
+
+    /// By its name only where TLS has shown whose name it is.
+    #[test]
+    fn localhost_is_a_host_of_the_secure_gate_alone() {
+        let origins = || AllowedOrigins::from_iter(["https://app.example.com".parse().expect("origin")]);
+        let head = UPGRADE.replace("127.0.0.1:28970", "localhost:28970");
+        let head = RequestHead::parse(head.as_bytes()).expect("sound").expect("complete");
+        assert!(Gate::secure(28970, origins()).admit(&head, OwnUser::taken_on_trust()).is_ok());
+        let refused = Gate::new(28970, origins()).admit(&head, OwnUser::taken_on_trust());
+        assert_eq!(refused.err(), Some(Refused::Host));
+        let refused = Gate::secure(28971, origins()).admit(&head, OwnUser::taken_on_trust());
+        assert_eq!(refused.err(), Some(Refused::Host), "another port");
+    }
+
+    #[test]
+    fn no_bridge_is_behind_tls() {
+        let origins = AllowedOrigins::from_iter(["https://app.example.com".parse().expect("origin")]);
+        let gate = Gate::secure(28970, origins);
+        for target in ["/bridge", "/bridge.js", "/v1/bridge"] {
+            let head = format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1:28970\r\n\r\n");
+            let head = RequestHead::parse(head.as_bytes()).expect("sound").expect("complete");
+            assert_eq!(gate.admit(&head, OwnUser::taken_on_trust()).err(), Some(Refused::Target), "{target}");
+        }
     }
 
     /// One change a row; each must turn the admitted head into a refused one, for the reason given.

@@ -2,15 +2,24 @@
 
 use std::net::IpAddr;
 
-/// The two spellings of one listening port.
+/// The spellings of one listening port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HostSet([String; 2]);
+pub struct HostSet(Vec<String>);
 
 impl HostSet {
     /// The hosts of an agent that listens on `port` of both loopback addresses.
     #[must_use]
     pub fn for_port(port: u16) -> Self {
-        Self([format!("127.0.0.1:{port}"), format!("[::1]:{port}")])
+        Self(vec![format!("127.0.0.1:{port}"), format!("[::1]:{port}")])
+    }
+
+    /// The same for a port that speaks TLS. There `localhost` is admitted too: a foreign name that is made to point here has no
+    /// certificate, and a browser says nothing before it has seen one.
+    #[must_use]
+    pub fn for_secure_port(port: u16) -> Self {
+        let mut hosts = Self::for_port(port);
+        hosts.0.push(format!("localhost:{port}"));
+        hosts
     }
 
     /// Whether the header is one of them, byte for byte.
@@ -67,6 +76,24 @@ mod tests {
             "127.0.0.1:028970",
         ] {
             assert!(!hosts.has(other.as_bytes()), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_third_spelling_where_tls_is_spoken_and_no_fourth() {
+        let hosts = HostSet::for_secure_port(28972);
+        for host in ["127.0.0.1:28972", "[::1]:28972", "localhost:28972"] {
+            assert!(hosts.has(host.as_bytes()), "{host}");
+        }
+        for other in [
+            "localhost",
+            "localhost.:28972",
+            "LOCALHOST:28972",
+            "x.localhost:28972",
+            "localhost:28970",
+            "evil.example:28972",
+        ] {
+            assert!(!hosts.has(other.as_bytes()), "{other}");
         }
     }
 }

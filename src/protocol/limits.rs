@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Where pages look for an agent unless the issuer says otherwise, in order (section 2).
 pub const DEFAULT_PORTS: [u16; 2] = [28970, 28971];
+/// Where an agent with a certificate speaks TLS, unless it is configured otherwise (section 2).
+pub const DEFAULT_WSS_PORT: u16 = 28972;
 /// Browsers punish long lists of probed ports.
 pub const MAX_PORTS: usize = 3;
 /// Below lie ports that need privileges or that browsers refuse; above, the range systems hand out to clients.
@@ -13,6 +15,8 @@ pub const PORT_RANGE: std::ops::RangeInclusive<u16> = 10_240..=32_767;
 pub const HEAD_MAX_LEN: usize = 8 * 1024;
 /// From a head's first byte to its last.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(3);
+/// On the TLS port: from a connection's first byte to the end of the handshake.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a connection may stay silent: a browser's permission prompt holds it so and then continues on it.
 pub const SILENT_TIMEOUT: Duration = Duration::from_secs(310);
 /// Silent connections kept at once; the oldest goes first.

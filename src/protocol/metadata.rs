@@ -28,6 +28,9 @@ pub struct Metadata {
     pub link_endpoint: Option<LinkUrl>,
     /// The ports where pages look for an agent, in order.
     pub ports: Vec<u16>,
+    /// The ports where agents with a certificate speak TLS, in order: for browsers that refuse plain sockets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wss_ports: Vec<u16>,
     /// The origins whose pages may call this login server.
     pub origins: Vec<Origin>,
     /// [`WAKE_SCHEME`].
@@ -37,7 +40,7 @@ pub struct Metadata {
 impl Metadata {
     /// The metadata of a login server that answers under `issuer`.
     #[must_use]
-    pub fn of(issuer: &Issuer, ports: Vec<u16>, origins: Vec<Origin>) -> Self {
+    pub fn of(issuer: &Issuer, ports: Vec<u16>, wss_ports: Vec<u16>, origins: Vec<Origin>) -> Self {
         Self {
             issuer: issuer.clone(),
             jwks_uri: issuer.endpoint("/.well-known/jwks.json"),
@@ -50,6 +53,7 @@ impl Metadata {
             enrolment_endpoint: issuer.endpoint("/v1/devices"),
             link_endpoint: Some(issuer.link_url()),
             ports,
+            wss_ports,
             origins,
             scheme: WAKE_SCHEME.to_owned(),
         }

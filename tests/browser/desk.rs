@@ -185,5 +185,6 @@ fn options(places: &Places, engine: Engine, site: Site) -> LaunchOptions {
         Engine::Firefox => options
             .preference("network.lna.address_space.public.override", format!("127.0.0.1:{port},[::1]:{port}"))
             .preference("network.lna.websocket.enabled", matches!(site, Site::Public(_))),
+        Engine::WebKit => panic!("WebKit knows no permission for this"),
     }
 }

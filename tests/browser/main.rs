@@ -19,6 +19,8 @@ mod hostile_pictures;
 mod impostor;
 mod layout;
 mod main_flow;
+#[cfg(target_os = "linux")]
+mod managed;
 mod node_client;
 mod opened;
 mod permission;
@@ -30,3 +32,5 @@ mod ticketed_content;
 #[cfg(target_os = "linux")]
 mod wake;
 mod words;
+#[cfg(target_os = "linux")]
+mod wss;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What each room of `src/` may name, besides itself. `agent` and `login` never name each other.
-const MAY_NAME: [(&str, &[&str]); 15] = [
+const MAY_NAME: [(&str, &[&str]); 17] = [
     ("clock", &["protocol"]),
     ("crypto", &["protocol"]),
     ("keyfile", &["crypto"]),
@@ -16,9 +16,17 @@ const MAY_NAME: [(&str, &[&str]); 15] = [
     ("agent", &["clock", "crypto", "keyfile", "protocol"]),
     ("config", &["agent", "login", "store", "protocol", "crypto"]),
     ("install", &["crypto", "keyfile", "protocol"]),
-    ("doctor", &["agent", "config", "protocol", "clock"]),
+    ("certs", &["agent", "crypto", "install", "keyfile", "protocol"]),
+    ("policies", &["agent", "config", "protocol"]),
+    ("doctor", &["agent", "certs", "config", "install", "protocol", "clock"]),
     ("demo", &["agent", "login", "store", "protocol", "clock", "crypto"]),
-    ("cli", &["agent", "login", "store", "config", "demo", "doctor", "install", "protocol", "crypto", "clock"]),
+    (
+        "cli",
+        &[
+            "agent", "certs", "login", "store", "config", "demo", "doctor", "install", "policies", "protocol",
+            "crypto", "clock",
+        ],
+    ),
     ("main", &["cli"]),
 ];
 

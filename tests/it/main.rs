@@ -5,6 +5,8 @@ mod support;
 
 mod administration;
 mod agent;
+#[cfg(target_os = "linux")]
+mod certs;
 mod commands;
 mod doctor;
 mod embed;

@@ -121,6 +121,8 @@ export class FakeIssuer {
   session = null;
   /** Named in the metadata; there is none where it is undefined. */
   scheme = undefined;
+  /** Where agents speak TLS, in the metadata. */
+  wssPorts = undefined;
   /** Status, body and headers for the next answers of a path, used up one by one. */
   scripted = {};
   /** For how long the next answers of a path are under way (ms), used up one by one. */
@@ -132,7 +134,7 @@ export class FakeIssuer {
     if (script) return script;
     switch (path) {
       case "/.well-known/loopkey.json":
-        return this.scheme === undefined ? [404, { error: "not_found" }] : [200, { scheme: this.scheme, ports: this.ports }];
+        return this.scheme === undefined ? [404, { error: "not_found" }] : [200, { scheme: this.scheme, ports: this.ports, wss_ports: this.wssPorts }];
       case "/v1/challenge":
         return [200, { challenge: `c${(this.challenges += 1)}`, ports: this.ports }];
       case "/v1/presence":
@@ -172,7 +174,7 @@ export function world({ permission = "granted", hostname = "app.example.com", ag
       this.agent = agents.find((agent) => agent.port === port && agent.listening && !(here.deaf?.(url)));
       clock.setTimeout(() => {
         if (this.readyState === 3 || here.silent?.(url) || this.agent?.gated) return;
-        if (!this.agent) return this.fail();
+        if (!this.agent || here.mixed?.(url)) return this.fail();
         this.readyState = 1;
         here.open.push(this);
         this.say({ type: "hello", v: this.agent.version, nonce: "n".repeat(43), later: true });
@@ -182,7 +184,7 @@ export function world({ permission = "granted", hostname = "app.example.com", ag
     fail() {
       this.readyState = 3;
       this.onerror?.({});
-      if (!here.errorWithoutClose) this.onclose?.({ code: 1006 });
+      if (!here.errorWithoutClose && !here.mixed?.(this.url)) this.onclose?.({ code: 1006 });
     }
     say(message) {
       if (this.readyState === 1) this.onmessage?.({ data: typeof message === "string" ? message : JSON.stringify(message) });
@@ -225,6 +227,7 @@ export function world({ permission = "granted", hostname = "app.example.com", ag
     const { port, pathname } = new URL(url);
     if (pathname === "/v1/probe") {
       here.probes.push(Number(port));
+      if (here.mixed?.(url)) throw new TypeError("mixed content");
       if (here.noProbe) throw new TypeError("refused by the content security policy");
       if (agents.some((agent) => agent.port === Number(port) && agent.listening)) return { status: 204 };
       throw new TypeError("Failed to fetch");

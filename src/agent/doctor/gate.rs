@@ -82,6 +82,12 @@ fn of_refusal(trouble: &Trouble<Refused>) -> Finding {
             "have the page use Loopkey's own browser library, which connects to the literal address; a name that points at \
              this computer is an attack that is kept out here",
         ),
+        Refused::Handshake => Finding::warning(
+            "wss_handshake",
+            format!("handshakes on the TLS port did not come to their end ({times})"),
+            "if pages cannot reach the agent from this browser, it does not know the agent's certificate: `loopkey certs \
+             status` says where it is known; if not, some program does not speak TLS, and nothing is to be done",
+        ),
         Refused::Blocked => Finding::note(
             "origin_blocked",
             format!("{pages} was refused, since the person has blocked it ({times})"),

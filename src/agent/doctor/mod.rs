@@ -9,6 +9,7 @@ mod issuers;
 mod link;
 mod state;
 mod troubles;
+mod wss;
 
 use std::sync::Arc;
 
@@ -18,8 +19,10 @@ pub use finding::{Examination, Finding, Severity};
 pub use issuers::examine_issuers;
 pub use state::examine_state;
 pub(super) use troubles::{Troubles, origin_of};
+pub use wss::examine_wss;
 
 use super::handle::Handle;
+use crate::agent::door::certificate::WssFiles;
 
 impl Handle {
     /// Looks for what is wrong: with the settings, at the gate since the start, with the files, and at the login servers,
@@ -35,6 +38,10 @@ impl Handle {
             [state::examine_state(&folder), keys].concat()
         });
         examination.add("device keys and the audit log", files.await.unwrap_or_default());
+        if self.settings.wss.is_some() {
+            let files = WssFiles::of(&self.settings.state_dir);
+            examination.add("the certificate of the TLS port", examine_wss(&files, self.core.clock.wall()));
+        }
         let mut hubs: Vec<_> = self.core.hubs.values().collect();
         hubs.sort_by_key(|hub| hub.issuer().as_str());
         let looks = hubs.iter().map(|hub| issuers::examine_hub(hub, &*self.core.clock));

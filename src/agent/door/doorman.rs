@@ -5,14 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::{broadcast, watch};
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::Instrument as _;
 
 use super::census::{self, Census};
+use super::certificate::Certificate;
 use super::peer::{Line, PeerCheck, PeerFault};
 use crate::agent::core::{Core, Stop};
 use crate::agent::doctor::origin_of;
@@ -22,7 +24,7 @@ use crate::agent::page::wire::{Wire, drain};
 use crate::protocol::code::CloseCode;
 use crate::protocol::gate::{Admitted, Gate, Purpose, REFUSAL, Refused};
 use crate::protocol::head::{BadHead, RequestHead};
-use crate::protocol::limits::{HEAD_MAX_LEN, HEAD_TIMEOUT, SILENT_TIMEOUT};
+use crate::protocol::limits::{HANDSHAKE_TIMEOUT, HEAD_MAX_LEN, HEAD_TIMEOUT, SILENT_TIMEOUT};
 use crate::protocol::message::SUBPROTOCOL;
 use crate::protocol::origin::{AdmittedOrigin, Origin};
 use crate::protocol::peer::{OwnUser, StrangePeer};
@@ -30,11 +32,18 @@ use crate::protocol::peer::{OwnUser, StrangePeer};
 /// How long a refused connection may go on sending before it is cut.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// What is read at once of a handshake; enough for what a browser begins with.
+const HANDSHAKE_BUFFER_LEN: usize = 2 * 1024;
+/// What TLS may hold back for a page that does not read, besides what waits in the page's own queue.
+const TLS_BUFFER_LEN: usize = 16 * 1024;
+
 /// What stands at the door of one port.
 pub(in crate::agent) struct Doorman {
     pub(in crate::agent) core: Arc<Core>,
     pub(in crate::agent) gate: Gate,
     pub(in crate::agent) peers: Arc<dyn PeerCheck>,
+    /// Where this port speaks TLS, what it shows.
+    pub(in crate::agent) certificate: Option<Certificate>,
     pub(in crate::agent) stop: watch::Receiver<Stop>,
 }
 
@@ -60,13 +69,60 @@ impl Doorman {
         // Every message is small and waited for.
         let _ = stream.set_nodelay(true);
         let line = Line { peers: Arc::clone(&self.peers), page, agent };
-        match line.look_up() {
-            Ok(peer) => self.serve(stream, peer, line).await,
-            Err(PeerFault::Strange(strange)) => refuse(stream, &self.core, strange.into(), None).await,
+        let strange = match line.look_up() {
+            Ok(peer) => {
+                return match &self.certificate {
+                    None => self.serve(stream, peer, line).await,
+                    Some(certificate) => self.serve_secure(stream, certificate, peer, line).await,
+                };
+            }
+            Err(PeerFault::Strange(strange)) => strange,
             Err(PeerFault::Unknowable(error)) => {
                 tracing::error!(%error, "the kernel cannot be asked who is connected; refusing everybody");
-                refuse(stream, &self.core, StrangePeer::NoRow.into(), None).await;
+                StrangePeer::NoRow
             }
+        };
+        match &self.certificate {
+            None => refuse(stream, &self.core, strange.into(), None).await,
+            // Nothing can be said before TLS.
+            Some(_) => drop(note(&self.core, strange.into(), None)),
+        }
+    }
+
+    /// TLS first, then as on any other port. The browser may hold the connection silent before it and, where it asks its
+    /// person, behind it.
+    pub(in crate::agent) async fn serve_secure<S: AsyncRead + AsyncWrite + Unpin + Send>(
+        &self,
+        stream: S,
+        certificate: &Certificate,
+        peer: OwnUser,
+        line: Line,
+    ) {
+        let mut stream = BufReader::with_capacity(HANDSHAKE_BUFFER_LEN, stream);
+        let begun = async { stream.fill_buf().await.ok().filter(|bytes| !bytes.is_empty()).map(drop) };
+        if unless_silent(begun, &self.core.census, self.stop.clone()).await.is_none() {
+            return;
+        }
+        let refused = match self.core.census.opening() {
+            Ok(_opening) => {
+                let handshake = TlsAcceptor::from(certificate.current()).accept(stream);
+                match timeout(HANDSHAKE_TIMEOUT, handshake).await {
+                    Ok(Ok(mut stream)) => Ok({
+                        stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_LEN));
+                        stream
+                    }),
+                    Ok(Err(error)) => {
+                        tracing::debug!(%error, "no TLS");
+                        Err(Refused::Handshake)
+                    }
+                    Err(_) => Err(Refused::Handshake),
+                }
+            }
+            Err(full) => Err(full),
+        };
+        match refused {
+            Ok(stream) => self.serve(stream, peer, line).await,
+            Err(reason) => drop(note(&self.core, reason, None)),
         }
     }
 
@@ -90,8 +146,8 @@ impl Doorman {
         peer: OwnUser,
     ) -> Result<(Admitted, census::Opening), Left> {
         let mut head = vec![0; HEAD_MAX_LEN + 1];
-        let mut filled =
-            first_bytes(stream, &mut head, &self.core.census, self.stop.clone()).await.ok_or(Left::Silently)?;
+        let begun = async { stream.read(&mut head).await.ok().filter(|read| *read > 0) };
+        let mut filled = unless_silent(begun, &self.core.census, self.stop.clone()).await.ok_or(Left::Silently)?;
         let opening = self.core.census.opening()?;
         let reading = async {
             loop {
@@ -120,7 +176,8 @@ impl Doorman {
         let (core, peer) = (&self.core, admitted.peer());
         match admitted.purpose() {
             Purpose::BridgePage => {
-                let page = bridge::page(&core.bridge_key(), self.gate.bridge_host());
+                let home = self.gate.bridge_host().unwrap_or_default();
+                let page = bridge::page(&core.bridge_key(), home);
                 say_and_close(stream, page.as_bytes()).await;
             }
             Purpose::BridgeScript => say_and_close(stream, bridge::script().as_bytes()).await,
@@ -140,12 +197,12 @@ impl Doorman {
                     Ok(visit) => visit,
                     Err(reason) => return refuse(stream, core, reason, Some(origin.origin().clone())).await,
                 };
-                if stream.write_all(upgraded(key).as_bytes()).await.is_ok() {
+                if say(&mut stream, upgraded(key).as_bytes()).await {
                     visit.begin(Wire::new(stream).await, self.stop.clone()).await;
                 }
             }
             Purpose::BridgeSocket { key } => {
-                if stream.write_all(upgraded(key).as_bytes()).await.is_ok() {
+                if say(&mut stream, upgraded(key).as_bytes()).await {
                     self.receive_bridge(Wire::new(stream).await, peer, opening, line).await;
                 }
             }
@@ -216,6 +273,11 @@ impl Visit {
     }
 }
 
+/// Says something to the end: TLS keeps back what is not flushed.
+async fn say<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> bool {
+    stream.write_all(bytes).await.is_ok() && stream.flush().await.is_ok()
+}
+
 /// The answer to an upgrade.
 fn upgraded(key: &str) -> String {
     format!(
@@ -227,15 +289,14 @@ fn upgraded(key: &str) -> String {
 
 /// Waits for a connection's first bytes. A browser that asks its person for permission holds a connection silent for
 /// minutes and goes on with it, so silence alone is no offence; only too many silent ones are.
-async fn first_bytes<S: AsyncRead + Unpin>(
-    stream: &mut S,
-    head: &mut [u8],
+async fn unless_silent<T>(
+    first_bytes: impl Future<Output = Option<T>>,
     census: &Census,
     mut stop: watch::Receiver<Stop>,
-) -> Option<usize> {
+) -> Option<T> {
     let mut silent = census.silent();
     tokio::select! {
-        read = stream.read(head) => read.ok().filter(|read| *read > 0),
+        begun = first_bytes => begun,
         () = silent.evicted() => None,
         () = tokio::time::sleep(SILENT_TIMEOUT) => None,
         () = Stop::wait(&mut stop) => None,

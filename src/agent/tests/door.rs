@@ -77,3 +77,78 @@ async fn a_silent_connection_is_kept_for_a_browsers_prompt_and_goes_on() {
     let (bytes, closed) = until_closed(&mut house.knock()).await;
     assert_eq!((bytes.len(), closed - started), (0, SILENT_TIMEOUT));
 }
+
+/// What `loopkey certs` would have made, as far as a handshake goes; and a client that takes it.
+fn certificate(house: &House) -> (Certificate, tokio_rustls::TlsConnector) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let files = WssFiles::of(house.folder.path());
+    crate::keyfile::private_folder(files.folder()).expect("a folder");
+    crate::keyfile::create(&files.authority(), made.cert.pem().as_bytes()).expect("written");
+    let identity = made.cert.pem() + &made.signing_key.serialize_pem();
+    crate::keyfile::create(&files.identity(), identity.as_bytes()).expect("written");
+    let certificate = Certificate::load(&files, UnixMillis(1_800_000_000_000)).expect("a certificate");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).expect("a root");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = config.expect("versions").with_root_certificates(roots).with_no_client_auth();
+    (certificate, Arc::new(config).into())
+}
+
+impl House {
+    /// A connection that is at the door where TLS is spoken.
+    fn knock_secure(&self, certificate: Certificate) -> DuplexStream {
+        let (page, agent) = tokio::io::duplex(STREAM_LEN);
+        let doorman = Arc::clone(&self.doorman);
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let line = Line { peers: Arc::new(peer::Off), page: nowhere, agent: nowhere };
+        tokio::spawn(async move { doorman.serve_secure(agent, &certificate, OwnUser::taken_on_trust(), line).await });
+        page
+    }
+}
+
+/// Chromium holds a connection silent for its prompt when TLS stands already; whoever waits for its first byte holds it so
+/// before.
+#[tokio::test(start_paused = true)]
+async fn a_connection_may_be_silent_before_tls_and_behind_it() {
+    let house = house();
+    let (shown, connector) = certificate(&house);
+    let page = house.knock_secure(shown);
+    tokio::time::sleep(SILENT_TIMEOUT - MOMENT).await;
+    let name = rustls::pki_types::ServerName::try_from("localhost").expect("a name");
+    let mut page = connector.connect(name, page).await.expect("TLS");
+    tokio::time::sleep(SILENT_TIMEOUT - MOMENT).await;
+    page.write_all(HEAD.as_bytes()).await.expect("written");
+    page.flush().await.expect("sent");
+    let mut answer = [0; 12];
+    page.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 101");
+
+    let (other, started) = (certificate_again(&house), Instant::now());
+    let (bytes, closed) = until_closed(&mut house.knock_secure(other)).await;
+    assert_eq!((bytes.len(), closed - started), (0, SILENT_TIMEOUT));
+}
+
+fn certificate_again(house: &House) -> Certificate {
+    Certificate::load(&WssFiles::of(house.folder.path()), UnixMillis(1_800_000_000_000)).expect("a certificate")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_is_over_three_seconds_after_its_first_byte_and_has_a_place_like_a_head() {
+    let house = house();
+    let (shown, _) = certificate(&house);
+    let mut page = house.knock_secure(shown);
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    let first_byte = Instant::now();
+    say(&mut page, b"\x16\x03\x01").await;
+    let (bytes, closed) = until_closed(&mut page).await;
+    assert_eq!((bytes.len(), closed - first_byte), (0, HANDSHAKE_TIMEOUT), "nothing is said in the clear");
+
+    let places: Vec<_> = std::iter::from_fn(|| house.doorman.core.census.opening().ok()).collect();
+    assert_eq!(places.len(), SocketLimits::default().not_yet_open);
+    let mut page = house.knock_secure(certificate_again(&house));
+    let first_byte = Instant::now();
+    say(&mut page, b"\x16\x03\x01").await;
+    let (bytes, closed) = until_closed(&mut page).await;
+    assert_eq!((bytes.len(), closed - first_byte), (0, Duration::ZERO), "there is no place for it");
+}

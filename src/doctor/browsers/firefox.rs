@@ -1,6 +1,6 @@
 //! Firefox: the permissions of each profile, in SQLite.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -10,20 +10,6 @@ use crate::protocol::origin::Origin;
 const FILE: &str = "permissions.sqlite";
 /// `loopback-network` is what pages ask for; `localhost` is what it was called before.
 const QUERY: &str = "SELECT origin FROM moz_perms WHERE type IN ('loopback-network', 'localhost') AND permission = 2";
-
-pub(super) fn profiles_of(home: &Path, config: &Path) -> Vec<PathBuf> {
-    match std::env::consts::OS {
-        // There the folder for settings is the roaming one, as for Firefox.
-        "windows" => vec![config.join(r"Mozilla\Firefox\Profiles")],
-        "macos" => vec![config.join("Firefox/Profiles")],
-        _ => vec![
-            home.join(".mozilla/firefox"),
-            config.join("mozilla/firefox"),
-            home.join("snap/firefox/common/.mozilla/firefox"),
-            home.join(".var/app/org.mozilla.firefox/.mozilla/firefox"),
-        ],
-    }
-}
 
 /// The origins whose pages are kept away in a profile; nothing where the folder is none, or cannot be read.
 pub(super) fn denied<'o>(profile: &Path, origins: &'o [Origin]) -> Option<Vec<&'o Origin>> {

@@ -9,6 +9,7 @@ mod pattern;
 use std::path::{Path, PathBuf};
 
 use crate::agent::Finding;
+use crate::certs;
 use crate::protocol::origin::Origin;
 
 /// Longest file in bytes that is read.
@@ -31,7 +32,7 @@ impl Places {
         Self {
             chromium: chromium::profiles_of(home, dirs.config_dir(), dirs.data_local_dir()),
             chromium_policies: chromium::POLICIES.iter().map(PathBuf::from).collect(),
-            firefox: firefox::profiles_of(home, dirs.config_dir()),
+            firefox: certs::firefox_folders(home, dirs.config_dir()),
         }
     }
 

@@ -23,3 +23,5 @@ mod sign_out;
 mod socket;
 #[cfg(target_os = "linux")]
 mod terminal;
+#[cfg(unix)]
+mod wss;

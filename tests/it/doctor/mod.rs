@@ -9,6 +9,8 @@ mod issuer;
 #[cfg(target_os = "linux")]
 mod ports;
 mod server;
+#[cfg(target_os = "linux")]
+mod wss;
 
 use std::path::Path;
 use std::process::Stdio;

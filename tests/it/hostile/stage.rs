@@ -44,7 +44,7 @@ impl TestIssuer {
         let key = SoftwareKey::generate(Algorithm::Es256).expect("a key").0;
         let asked = Arc::new(AtomicUsize::new(0));
         let issuer = Self { url, key, asked: Arc::clone(&asked), clock: Arc::clone(clock) };
-        let metadata = json!(Metadata::of(&issuer.url, vec![28970], vec![issuer.url.origin()]));
+        let metadata = json!(Metadata::of(&issuer.url, vec![28970], Vec::new(), vec![issuer.url.origin()]));
         let keys = json!(JwkSet(vec![issuer.key.public().to_jwk()]));
         let clock = Arc::clone(clock);
         tokio::spawn(async move {

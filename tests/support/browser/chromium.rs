@@ -82,16 +82,18 @@ impl Chromium {
             // Chromium refuses to run its sandbox as root, which is what a container has.
             arguments.push("--no-sandbox".into());
         }
+        let hosts = options.hosts.iter().map(|host| format!("--host-resolver-rules=MAP {host} 127.0.0.1").into());
+        let asked: Vec<OsString> = options.arguments.iter().cloned().chain(hosts).collect();
         for (flag, ours) in LISTS {
-            let added = options.arguments.iter().filter_map(|argument| argument.to_str()?.strip_prefix(flag));
+            let added = asked.iter().filter_map(|argument| argument.to_str()?.strip_prefix(flag));
             let values: Vec<_> = std::iter::once(ours).chain(added).collect();
             arguments.push(format!("{flag}{}", values.join(",")).into());
         }
         let is_list = |argument: &OsString| LISTS.iter().any(|(flag, _)| argument.to_string_lossy().starts_with(flag));
-        arguments.extend(options.arguments.iter().filter(|argument| !is_list(argument)).cloned());
+        arguments.extend(asked.iter().filter(|argument| !is_list(argument)).cloned());
         arguments.push(options.start_page.clone().unwrap_or_else(|| "about:blank".into()));
 
-        let mut process = BrowserProcess::spawn(&program, &arguments, &options.environment, profile)?;
+        let mut process = BrowserProcess::spawn(&program, &arguments, &options.environment, &options.mounts, profile)?;
         let address = process.announced("DevTools listening on ").await?;
         Ok((process, Self(Wire::connect(&address).await?)))
     }

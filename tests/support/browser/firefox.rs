@@ -59,11 +59,17 @@ impl Firefox {
         let profile = new_profile()?;
         let directory = profile.path().join("firefox");
         std::fs::create_dir(&directory)?;
+        for entry in options.profile.iter().map(std::fs::read_dir).collect::<Result<Vec<_>, _>>()?.into_iter().flatten()
+        {
+            let entry = entry?;
+            std::fs::copy(entry.path(), directory.join(entry.file_name()))?;
+        }
         let own = PREFERENCES.iter().map(|(name, value)| format!("user_pref(\"{name}\", {value});\n"));
         let asked = options.preferences.iter().map(|(name, value)| format!("user_pref(\"{name}\", {value});\n"));
+        let hosts = format!("user_pref(\"network.dns.localDomains\", \"{}\");\n", options.hosts.join(","));
         let external = options.schemes.iter().map(|(_, scheme)| format!("network.protocol-handler.external.{scheme}"));
         let external = external.map(|name| format!("user_pref(\"{name}\", true);\n"));
-        std::fs::write(directory.join("user.js"), own.chain(asked).chain(external).collect::<String>())?;
+        std::fs::write(directory.join("user.js"), own.chain(asked).chain([hosts]).chain(external).collect::<String>())?;
         know_schemes(&directory, &options.schemes)?;
 
         let mut arguments: Vec<OsString> =
@@ -75,7 +81,7 @@ impl Firefox {
         arguments.extend(options.arguments.iter().cloned());
         arguments.push("about:blank".into());
 
-        let mut process = BrowserProcess::spawn(&program, &arguments, &options.environment, profile)?;
+        let mut process = BrowserProcess::spawn(&program, &arguments, &options.environment, &options.mounts, profile)?;
         let address = process.announced("WebDriver BiDi listening on ").await?;
         let firefox = Self(Wire::connect(&format!("{address}/session")).await?);
         // Answered once Firefox is up, which on a loaded machine is long after its port is open.

@@ -1,4 +1,5 @@
-//! Real browsers for integration tests: Chromium over the DevTools protocol, Firefox over WebDriver BiDi, one API.
+//! Real browsers for integration tests: Chromium over the DevTools protocol, Firefox over WebDriver BiDi, WebKitGTK over classic
+//! WebDriver, one API.
 //!
 //! ```ignore
 //! let browser = Browser::launch(Engine::Firefox, LaunchOptions::default()).await?;
@@ -8,7 +9,7 @@
 //! page.wait_for("$('loopkey-card >>> #account').textContent === 'ana'", SOON).await?;
 //! ```
 //!
-//! A test function takes an [`Engine`] and so runs in both. A browser may sit in a `static` and serve many tests, each
+//! A test function takes an [`Engine`] and so runs in each. A browser may sit in a `static` and serve many tests, each
 //! with a context of its own; its processes end with the test process all the same (see [`process`]).
 //!
 //! It never sleeps to let something happen: every wait is for an event or a condition and has a deadline. Not covered:
@@ -16,11 +17,12 @@
 #![allow(dead_code, reason = "each test binary uses its own part of the support code")]
 
 /// Calls the same method on whichever engine it is.
-macro_rules! either {
+macro_rules! whichever {
     ($kind:ident, $on:expr, $engine:ident => $call:expr) => {
         match $on {
             $kind::Chromium($engine) => $call,
             $kind::Firefox($engine) => $call,
+            $kind::WebKit($engine) => $call,
         }
     };
 }
@@ -31,6 +33,7 @@ mod firefox;
 mod keys;
 mod page;
 mod process;
+mod webkit;
 mod wire;
 
 use std::ffi::OsString;
@@ -50,10 +53,12 @@ use wire::string;
 pub(crate) enum Engine {
     Chromium,
     Firefox,
+    /// One context, no permissions, no console, Linux alone: for what WebKit's browsers do otherwise than the others.
+    WebKit,
 }
 
 impl Engine {
-    /// Every engine there is a driver for, to run one test in all.
+    /// The engines that a driver can do everything with, to run one test in all.
     pub(crate) const ALL: [Self; 2] = [Self::Chromium, Self::Firefox];
 }
 
@@ -66,6 +71,11 @@ pub(crate) struct LaunchOptions {
     environment: Vec<(String, OsString)>,
     schemes: Vec<(String, String)>,
     start_page: Option<OsString>,
+    profile: Option<std::path::PathBuf>,
+    authorities: Vec<String>,
+    hosts: Vec<String>,
+    /// What the browser sees in place of files and folders of the system: what, and where.
+    mounts: Vec<(std::path::PathBuf, std::path::PathBuf)>,
 }
 
 impl LaunchOptions {
@@ -99,6 +109,30 @@ impl LaunchOptions {
         self
     }
 
+    /// Has Firefox begin with the files of a profile.
+    pub(crate) fn profile(mut self, folder: impl Into<std::path::PathBuf>) -> Self {
+        self.profile = Some(folder.into());
+        self
+    }
+
+    /// Has WebKit take authorities (PEM) for the system's own, which it alone looks at.
+    pub(crate) fn system_authority(mut self, pem: impl Into<String>) -> Self {
+        self.authorities.push(pem.into());
+        self
+    }
+
+    /// Has the browser see a folder for the system's `/etc`: where administrators put policies.
+    pub(crate) fn etc(mut self, folder: impl Into<std::path::PathBuf>) -> Self {
+        self.mounts.push((folder.into(), "/etc".into()));
+        self
+    }
+
+    /// Has a name lead to 127.0.0.1.
+    pub(crate) fn host(mut self, name: &str) -> Self {
+        self.hosts.push(name.to_owned());
+        self
+    }
+
     /// Lets pages of an origin open addresses of a scheme without a question, as if the person had said "always".
     pub(crate) fn opens(mut self, origin: &str, scheme: &str) -> Self {
         self.schemes.push((origin.to_owned(), scheme.to_owned()));
@@ -111,6 +145,7 @@ impl LaunchOptions {
 enum Remote {
     Chromium(chromium::Chromium),
     Firefox(firefox::Firefox),
+    WebKit(webkit::WebKit),
 }
 
 /// A running browser, killed with all its processes when dropped.
@@ -130,6 +165,10 @@ impl Browser {
             Engine::Firefox => {
                 let (process, firefox) = firefox::Firefox::launch(&options).await?;
                 (process, Remote::Firefox(firefox))
+            }
+            Engine::WebKit => {
+                let (process, webkit) = webkit::WebKit::launch(&options).await?;
+                (process, Remote::WebKit(webkit))
             }
         };
         Ok(Self { process, remote })
@@ -257,27 +296,27 @@ impl Drop for ContextHandle {
 
 impl Remote {
     async fn new_context(&self) -> anyhow::Result<String> {
-        either!(Remote, self, engine => engine.new_context().await)
+        whichever!(Remote, self, engine => engine.new_context().await)
     }
 
     fn dispose_context(&self, context: &str) {
-        either!(Remote, self, engine => engine.dispose_context(context));
+        whichever!(Remote, self, engine => engine.dispose_context(context));
     }
 
     async fn set_permission(&self, context: &str, origin: &str, name: &str, to: Permission) -> anyhow::Result<()> {
-        either!(Remote, self, engine => engine.set_permission(context, origin, name, to).await)
+        whichever!(Remote, self, engine => engine.set_permission(context, origin, name, to).await)
     }
 
     async fn cookies(&self, context: &str) -> anyhow::Result<Vec<Cookie>> {
-        either!(Remote, self, engine => engine.cookies(context).await)
+        whichever!(Remote, self, engine => engine.cookies(context).await)
     }
 
     async fn new_tab(&self, context: &str) -> anyhow::Result<String> {
-        either!(Remote, self, engine => engine.new_tab(context).await)
+        whichever!(Remote, self, engine => engine.new_tab(context).await)
     }
 
     /// The tabs of a context: identifier and address.
     async fn tabs(&self, context: &str) -> anyhow::Result<Vec<(String, String)>> {
-        either!(Remote, self, engine => engine.tabs(context).await)
+        whichever!(Remote, self, engine => engine.tabs(context).await)
     }
 }

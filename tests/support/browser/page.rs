@@ -1,7 +1,7 @@
 //! One tab: what a test does in it, the same for every engine.
 //!
 //! What an engine must bring is in [`Tab`]; everything else, such as waiting and finding the point to click, is page
-//! script (`page.js`) that runs unchanged in both.
+//! script (`page.js`) that runs unchanged in each.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use super::keys::Stroke;
 use super::wire::{CALL_DEADLINE, Refused};
-use super::{Context, Remote, chromium, firefox};
+use super::{Context, Remote, chromium, firefox, webkit};
 
 /// How long a click waits for its element to be there, at rest and uncovered.
 const CLICK_DEADLINE: Duration = Duration::from_secs(10);
@@ -35,6 +35,7 @@ const PAGE_SCRIPT: &str = include_str!("page.js");
 enum Tab {
     Chromium(chromium::Tab),
     Firefox(firefox::Tab),
+    WebKit(webkit::Tab),
 }
 
 /// Why a script gave no value.
@@ -81,6 +82,7 @@ impl Page {
         let tab = match &context.0.remote {
             Remote::Chromium(chromium) => Tab::Chromium(chromium.attach(id, log.clone()).await?),
             Remote::Firefox(firefox) => Tab::Firefox(firefox.attach(id, log.clone()).await?),
+            Remote::WebKit(webkit) => Tab::WebKit(webkit.attach(id).await?),
         };
         Ok(Self { tab, context: context.clone(), log })
     }
@@ -92,7 +94,7 @@ impl Page {
 
     /// Navigates and waits until the new document and its resources are loaded.
     pub(crate) async fn goto(&self, url: &str) -> anyhow::Result<()> {
-        either!(Tab, &self.tab, tab => tab.navigate(url).await).with_context(|| format!("cannot go to {url}"))?;
+        whichever!(Tab, &self.tab, tab => tab.navigate(url).await).with_context(|| format!("cannot go to {url}"))?;
         self.wait_for("document.readyState === 'complete'", LOAD_DEADLINE).await
     }
 
@@ -125,7 +127,7 @@ impl Page {
         let (Some(x), Some(y)) = (point["x"].as_f64(), point["y"].as_f64()) else {
             bail!("the place of {selector:?} is {point}");
         };
-        either!(Tab, &self.tab, tab => tab.click_at(x, y).await)
+        whichever!(Tab, &self.tab, tab => tab.click_at(x, y).await)
     }
 
     /// Presses and releases one key: `Enter`, `a`, `Shift+Tab`.
@@ -146,7 +148,7 @@ impl Page {
 
     /// Writes a PNG of what the tab shows.
     pub(crate) async fn screenshot(&self, path: &Path) -> anyhow::Result<()> {
-        let encoded = either!(Tab, &self.tab, tab => tab.screenshot().await)?;
+        let encoded = whichever!(Tab, &self.tab, tab => tab.screenshot().await)?;
         let picture = BASE64_STANDARD.decode(encoded).context("the screenshot is not base64")?;
         std::fs::write(path, picture).with_context(|| format!("cannot write {}", path.display()))
     }
@@ -154,27 +156,27 @@ impl Page {
     /// What the page sees as `prefers-color-scheme`. Firefox has no such command, only the preference
     /// `layout.css.prefers-color-scheme.content-override` (0 dark, 1 light) at launch.
     pub(crate) async fn emulate_dark(&self, dark: bool) -> anyhow::Result<()> {
-        either!(Tab, &self.tab, tab => tab.emulate_dark(dark).await)
+        whichever!(Tab, &self.tab, tab => tab.emulate_dark(dark).await)
     }
 
     /// The size of the page in CSS pixels.
     pub(crate) async fn set_viewport(&self, width: u32, height: u32) -> anyhow::Result<()> {
-        either!(Tab, &self.tab, tab => tab.set_viewport(width, height).await)
+        whichever!(Tab, &self.tab, tab => tab.set_viewport(width, height).await)
     }
 
     /// The language in `navigator.language` and `Accept-Language`, from the next document on.
     pub(crate) async fn set_language(&self, language: &str) -> anyhow::Result<()> {
-        either!(Tab, &self.tab, tab => tab.set_language(language).await)
+        whichever!(Tab, &self.tab, tab => tab.set_language(language).await)
     }
 
     /// Makes this the visible tab of its window.
     pub(crate) async fn bring_to_front(&self) -> anyhow::Result<()> {
-        either!(Tab, &self.tab, tab => tab.bring_to_front().await)
+        whichever!(Tab, &self.tab, tab => tab.bring_to_front().await)
     }
 
     /// Closes the tab.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
-        either!(Tab, &self.tab, tab => tab.close().await)
+        whichever!(Tab, &self.tab, tab => tab.close().await)
     }
 
     /// What the console has shown so far, exceptions and breaches of the Content Security Policy included.
@@ -197,7 +199,7 @@ impl Page {
         let script = format!(
             "(async () => {{\n{PAGE_SCRIPT}\nreturn JSON.stringify({{ value: await ({expression}\n) }});\n}})()"
         );
-        let reply = either!(Tab, &self.tab, tab => tab.evaluate(&script, deadline).await)?;
+        let reply = whichever!(Tab, &self.tab, tab => tab.evaluate(&script, deadline).await)?;
         let mut reply: Value = serde_json::from_str(&reply).map_err(|error| ScriptError::Failed(error.into()))?;
         Ok(reply["value"].take())
     }
@@ -223,7 +225,7 @@ impl Page {
     }
 
     async fn strike(&self, strokes: &[Stroke]) -> anyhow::Result<()> {
-        either!(Tab, &self.tab, tab => tab.strike(strokes).await)
+        whichever!(Tab, &self.tab, tab => tab.strike(strokes).await)
     }
 
     /// The page in words, for an error message.

@@ -37,6 +37,13 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- "$profile" && break; sleep 0.1; done
 kill -KILL 0
 "#;
 
+/// In a mount namespace of the browser's own, so that nobody else sees it.
+const MOUNTING: &str = r#"
+while [ "$1" != -- ]; do mount --bind "$1" "$2" || exit 1; shift 2; done
+shift
+exec "$@"
+"#;
+
 /// A running browser with its profile; dropping it kills the whole process group and removes the profile.
 pub(super) struct BrowserProcess {
     supervisor: Child,
@@ -54,10 +61,20 @@ impl BrowserProcess {
         program: &Path,
         args: &[OsString],
         environment: &[(String, OsString)],
+        mounts: &[(PathBuf, PathBuf)],
         profile: TempDir,
     ) -> anyhow::Result<Self> {
         let mut command = Command::new("sh");
-        command.args(["-c", SUPERVISOR, "browser-supervisor"]).arg(profile.path()).arg(program).args(args);
+        command.args(["-c", SUPERVISOR, "browser-supervisor"]).arg(profile.path());
+        if !mounts.is_empty() {
+            command.args(["unshare", "--mount"]);
+            if !is_root(&profile)? {
+                command.arg("--map-root-user");
+            }
+            command.args(["sh", "-c", MOUNTING, "mounting"]);
+            command.args(mounts.iter().flat_map(|(what, place)| [what, place])).arg("--");
+        }
+        command.arg(program).args(args);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         // Firefox heeds the preference for another settings server, such as none, only with the second of these.
         command.env("MOZ_CRASHREPORTER_DISABLE", "1").env("MOZ_REMOTE_SETTINGS_DEVTOOLS", "1").env("NO_AT_BRIDGE", "1");
@@ -116,7 +133,7 @@ impl BrowserProcess {
     }
 
     /// The last lines the browser printed, for an error message.
-    fn tail(&self) -> String {
+    pub(super) fn tail(&self) -> String {
         let kept = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.is_empty() { "(nothing)".to_owned() } else { Vec::from(kept.clone()).join("\n") }
     }

@@ -29,6 +29,12 @@ pub(super) struct Refused {
     pub(super) message: String,
 }
 
+impl Refused {
+    pub(super) fn new(method: &'static str, message: String) -> Self {
+        Self { method, message }
+    }
+}
+
 impl std::fmt::Display for Refused {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "the browser refused {}: {}", self.method, self.message)
