@@ -21,10 +21,10 @@ struct Etc(PathBuf);
 impl Etc {
     fn copy(home: &Home) -> Self {
         let folder = home.beside("etc");
-        let copied =
-            Command::new("cp").arg("-a").args(["/etc", &folder.to_string_lossy()]).stderr(std::process::Stdio::null());
+        let mut copying = Command::new("cp");
+        copying.arg("-a").args(["/etc", &folder.to_string_lossy()]).stderr(std::process::Stdio::null());
         // What only root may read stays away where somebody else copies.
-        let _ = copied.status().expect("cp runs");
+        let _ = copying.status().expect("cp runs");
         for policies in ["chromium/policies", "firefox", "loopkey"] {
             let _ = std::fs::remove_dir_all(folder.join(policies));
         }
@@ -53,10 +53,15 @@ fn options(engine: Engine, home: &Home, etc: &Etc, site: &Site) -> LaunchOptions
             "--ip-address-space-overrides={address}=public,{}=public",
             address.replace("127.0.0.1", "[::1]")
         )),
-        _ => options.preference("network.lna.websocket.enabled", true).preference(
-            "network.lna.address_space.public.override",
-            format!("{address},{}", address.replace("127.0.0.1", "[::1]")),
-        ),
+        _ => {
+            options // Under remote control, permissions of one context are not those of the next, and a policy's are of none.
+                .preference("permissions.isolateBy.userContext", false)
+                .preference("network.lna.websocket.enabled", true)
+                .preference(
+                    "network.lna.address_space.public.override",
+                    format!("{address},{}", address.replace("127.0.0.1", "[::1]")),
+                )
+        }
     }
 }
 
@@ -102,14 +107,14 @@ async fn obeys_the_policy(engine: Engine) {
     drop(browser);
 
     etc.loopkey(&home, &["policy", "--origin", origin.as_str(), "--install"]);
+    let more = format!("[[issuer]]\nurl = \"{origin}\"\n[[origin]]\norigin = \"{origin}\"\nissuer = \"{origin}\"\n");
+    home.install(&home.agent_toml(free_places().agent[0], &more));
     let browser = Browser::launch(engine, options(engine, &home, &etc, &site)).await.expect("a browser");
     let page = open(&browser, &site).await;
     assert_eq!(socket(&page, port).await, "hello", "{engine:?} with the policy");
     agent.stop().await;
 
     // And it wakes the agent that is installed, without a question.
-    let more = format!("[[issuer]]\nurl = \"{origin}\"\n[[origin]]\norigin = \"{origin}\"\nissuer = \"{origin}\"\n");
-    home.install(&home.agent_toml(free_places().agent[0], &more));
     home.expect(&["status"], 3);
     page.click("#wake").await.expect("the link");
     woken(&home).await;
