@@ -345,3 +345,24 @@ fn all_faults_come_at_once_in_the_order_of_the_file() {
     let broken = faults(agent, "ports = [", &[]);
     assert!(broken[0].starts_with("line 1: "), "{broken:?}");
 }
+
+#[test]
+fn tls_is_off_until_its_table_is_there() {
+    assert_eq!(agent(AGENT).expect("sound").wss, None);
+    let with = |table: &str| agent(&AGENT.replace("[[issuer]]", &format!("{table}\n[[issuer]]")));
+    assert_eq!(with("[wss]").expect("sound").wss.map(|wss| wss.port), Some(28972));
+    assert_eq!(with("[wss]\nport = 28973").expect("sound").wss.map(|wss| wss.port), Some(28973));
+    for (table, fault) in [
+        ("[wss]\nport = 28970", "line 9: wss.port: 28970 is one of `ports`, where no TLS is spoken: choose another"),
+        ("[wss]\nport = 443", "line 9: wss.port: 443 is out of range: choose one from 10240 to 32767"),
+        ("[wss]\nport = \"28972\"", "line 9: wss.port: must be a number from 1 to 65535"),
+        ("[wss]\ncert_file = \"a\"", "line 9: wss.cert_file: is not a known key (known here: port)"),
+    ] {
+        let found = with(table).expect_err("wrong").to_string();
+        assert_eq!(found, fault);
+    }
+    let server_with = |line: &str| server(&SERVER.replace("ports = [28970]", &format!("ports = [28970]\n{line}")));
+    assert_eq!(server_with("wss_ports = [28972]").expect("sound").login.wss_ports, [28972]);
+    let found = server_with("wss_ports = [28972, 28970]").expect_err("wrong").to_string();
+    assert!(found.starts_with("line 6: wss_ports[1]: 28970 is one of `ports`"), "{found}");
+}

@@ -10,6 +10,7 @@ pub(super) fn policies(wish: &Wish) -> Value {
     let hosts: Vec<_> = wish.origins.iter().map(|origin| host_of(origin.as_str())).collect();
     let mut policies = json!({
         "AutoLaunchProtocolsFromOrigins": [{ "protocol": WAKE_SCHEME, "allowed_origins": sites }],
+        // By the page's host: it has no form for an origin.
         "LocalNetworkAccess": { "SkipDomains": hosts },
     });
     if wish.authority.is_some() {

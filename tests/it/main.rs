@@ -16,5 +16,7 @@ mod house;
 #[cfg(unix)]
 mod install;
 mod login;
+#[cfg(target_os = "linux")]
+mod policies;
 mod store;
 mod vectors;

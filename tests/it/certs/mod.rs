@@ -2,6 +2,7 @@
 
 mod command;
 mod misuse;
+mod sslyze;
 
 use std::path::Path;
 use std::process::Command;
