@@ -13,7 +13,7 @@ import { isLocalPage, loopbackPermission } from "./permission.js";
 import { sleep, untilAborted, whenVisible } from "./environment.js";
 import { Handshake } from "./handshake.js";
 import { verdict } from "./verdict.js";
-import { WAKE_LINK, WAKE_SCHEME, Waking } from "./waking.js";
+import { WAKE_LINK, WAKE_SCHEME } from "./wake-link.js";
 
 /** While the page is on screen and asking costs nothing, the agent is found again within this. */
 const REDISCOVERY = 2_000;
@@ -81,8 +81,9 @@ export class Agent {
   async wake(launched) {
     if (this.#connection || this.#closed) return;
     if (!launched) this.#environment.launch(WAKE_LINK);
-    const waking = new Waking(this.#environment.now);
-    await this.#watchPermission();
+    const since = this.#environment.now();
+    const load = import("./waking.js").then(({ Waking }) => new Waking(this.#environment.now, since), () => null);
+    const [waking] = await Promise.all([load, this.#watchPermission()]);
     if (!this.#connection) this.#restart("click", waking);
   }
 
@@ -270,7 +271,7 @@ export class Agent {
     return { connection };
   }
 
-  /** Waits as the verdict says. @returns {Promise<number>} the attempts after that */
+  /** Waits as the verdict says. @param {{reason?: string, wait: any}} end @returns {Promise<number>} the attempts after that */
   async #untilReturn({ reason, wait }, attempt, signal) {
     const environment = this.#environment;
     const busy = reason === "issuer_busy";

@@ -47,6 +47,7 @@ export function cardView(situation, { lang, app, href }) {
   };
 }
 
+/** @param {Situation & {href?: string}} situation @returns {any} */
 function describe({ href, state, presence, person, session, busy, redeeming, code, error }, words) {
   const retry = { id: "retry", label: words.retry };
   const cancel = { id: "cancel", label: words.cancel };

@@ -20,7 +20,7 @@
  * @property {() => boolean} visible
  * @property {() => string} fragment    of the page's address, without its `#`
  * @property {(fragment: string) => void} setFragment without a new entry in the history
- * @property {(bytes: Uint8Array) => Promise<ArrayBuffer>} digest SHA-256
+ * @property {(bytes: Uint8Array<ArrayBuffer>) => Promise<ArrayBuffer>} digest SHA-256
  * @property {(address: string) => void} launch  opens an address of another program; the page stays
  * @property {EventTarget} window       `pagehide`, `pageshow`
  * @property {EventTarget} document     `visibilitychange`, `resume`
@@ -28,7 +28,9 @@
 
 /** @returns {Environment} the page's own browser */
 export function browserEnvironment() {
-  const { navigator, document, window, location, history } = globalThis;
+  const { window, location, history } = globalThis;
+  // `userAgentData` and `featurePolicy` are Chromium's alone.
+  const { navigator, document } = /** @type {any} */ (globalThis);
   return {
     WebSocket: globalThis.WebSocket,
     fetch: (input, init) => globalThis.fetch(input, init),

@@ -27,7 +27,7 @@ export class LoopkeyCard extends HTMLElement {
   #status = element("p", { class: "status", role: "status", "aria-live": "polite" });
   #waysButton = element("button", { id: "ways", type: "button", class: "quiet", "aria-expanded": "false", "aria-controls": "other" });
   #other = element("div", { id: "other", class: "other", hidden: "" });
-  #slot = element("slot", { name: "ways" });
+  #slot = /** @type {HTMLSlotElement} */ (element("slot", { name: "ways" }));
 
   constructor() {
     super();
@@ -122,7 +122,7 @@ export class LoopkeyCard extends HTMLElement {
     this.#body.replaceChildren(...this.#pieces(view));
     // The digits are read out with their meaning; everything else by its title and sentence.
     this.#status.textContent = [view.title, view.digitsLabel, view.notice ?? view.text].filter(Boolean).join(". ");
-    if (hadFocus) (this.#body.querySelector(".actions > *") ?? this.#body.querySelector("h2")).focus();
+    if (hadFocus) /** @type {HTMLElement} */ (this.#body.querySelector(".actions > *") ?? this.#body.querySelector("h2")).focus();
   }
 
   #pieces(view) {

@@ -186,8 +186,12 @@ export interface Loopkey extends EventTarget {
 
   addEventListener<K extends keyof LoopkeyEventMap>(
     type: K, listener: (event: LoopkeyEventMap[K]) => void, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(
+    type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
   removeEventListener<K extends keyof LoopkeyEventMap>(
     type: K, listener: (event: LoopkeyEventMap[K]) => void, options?: boolean | EventListenerOptions): void;
+  removeEventListener(
+    type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | EventListenerOptions): void;
 }
 
 export function createLoopkey(options: LoopkeyOptions): Loopkey;
@@ -219,5 +223,10 @@ export interface LoopkeyCardElement extends HTMLElement {
 declare global {
   interface HTMLElementTagNameMap {
     "loopkey-card": LoopkeyCardElement;
+  }
+  /** They bubble from the card. */
+  interface GlobalEventHandlersEventMap {
+    "loopkey-login": CustomEvent;
+    "loopkey-error": CustomEvent<{ code: ErrorCode }>;
   }
 }

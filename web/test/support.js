@@ -3,6 +3,8 @@
 import { createHash } from "node:crypto";
 import { sleep } from "../environment.js";
 import { createLoopkey } from "../loopkey.js";
+// What a page loads later is here at once: this clock does not wait for files.
+import "../waking.js";
 
 // Debian's Node.js 18 has everything else that a browser's script needs.
 globalThis.CustomEvent ??= class CustomEvent extends Event {
