@@ -11,6 +11,7 @@ mod agent_comes_and_goes;
 mod consent;
 mod desk;
 mod doctor;
+mod examples;
 mod fake_agent;
 mod framed;
 mod hostile_content;
@@ -24,6 +25,7 @@ mod permission;
 mod policy;
 mod presence;
 mod site;
+mod stand;
 mod tabs;
 mod ticketed_content;
 #[cfg(target_os = "linux")]
