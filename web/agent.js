@@ -12,6 +12,7 @@ import { connectAtOnce, connectInTurn } from "./discovery.js";
 import { isLocalPage, loopbackPermission } from "./permission.js";
 import { sleep, untilAborted, whenVisible } from "./environment.js";
 import { Handshake } from "./handshake.js";
+import { Sharing } from "./shared.js";
 import { verdict } from "./verdict.js";
 import { WAKE_LINK, WAKE_SCHEME } from "./wake-link.js";
 
@@ -38,6 +39,7 @@ export class Agent {
   #candidates;
   #ipv6;
   #handshake;
+  #sharing;
   #permission = null;
   #budget = new RoundBudget();
   #loop = new AbortController();
@@ -50,7 +52,7 @@ export class Agent {
   #next = null;
   #closed = false;
 
-  /** @param {{ports?: number[], local?: boolean, ipv6?: boolean}} options @param {AgentEvents} on */
+  /** @param {{ports?: number[], local?: boolean, ipv6?: boolean, shared?: boolean}} options @param {AgentEvents} on */
   constructor(environment, issuer, options, on) {
     this.#environment = environment;
     this.#issuer = issuer;
@@ -58,6 +60,7 @@ export class Agent {
     this.#local = options.local ?? isLocalPage(environment.hostname);
     this.#candidates = new Candidates(options.ports);
     this.#ipv6 = options.ipv6 ?? true;
+    this.#sharing = new Sharing(environment, options.shared ?? true);
     this.#handshake = new Handshake(environment, issuer, (named) => {
       if (!options.ports) this.#candidates.replace(named);
     });
@@ -141,7 +144,8 @@ export class Agent {
   async #another(connection, signal, daring = false) {
     this.#candidates.doubt(connection.port);
     const asking = this.#access === "probe" && this.#probeWorks;
-    return asking || daring ? this.#candidates.dialFresh(this.#environment, signal, asking, this.#ipv6) : null;
+    const own = asking || daring ? await this.#candidates.dialFresh(this.#environment, signal, asking, this.#ipv6) : null;
+    return own && this.#sharing.instead(own, signal);
   }
 
   close() {
@@ -304,13 +308,14 @@ export class Agent {
     }
     let asked = false;
     try {
-      const connection = await (access === "ask"
+      const own = () => (access === "ask"
         ? connectInTurn(environment, ports, signal, () => {
           if (this.#permission.state !== "prompt") return;
           asked = true;
           this.#on.state("asking", "permission_prompt");
         })
         : connectAtOnce(environment, ports, signal, this.#ipv6 && answered === null && !known));
+      const connection = await this.#sharing.dial(answered ?? known?.[0] ?? null, own, signal);
       if (this.#permission.state === "prompt") this.#ungated = true;
       return { connection };
     } catch (error) {

@@ -8,6 +8,7 @@
  * @property {typeof EventSource | undefined} EventSource
  * @property {typeof BroadcastChannel | undefined} BroadcastChannel
  * @property {LockManager | undefined} locks
+ * @property {(() => SharedWorker) | undefined} [sharedWorker] starts the worker for all tabs, or joins it
  * @property {Permissions | undefined} permissions
  * @property {(run: () => void, ms: number) => any} setTimeout
  * @property {(timer: any) => void} clearTimeout
@@ -37,6 +38,7 @@ export function browserEnvironment() {
     EventSource: globalThis.EventSource,
     BroadcastChannel: globalThis.BroadcastChannel,
     locks: navigator.locks,
+    sharedWorker: globalThis.SharedWorker && sharedWorker,
     permissions: navigator.permissions,
     setTimeout: (run, ms) => globalThis.setTimeout(run, ms),
     clearTimeout: (timer) => globalThis.clearTimeout(timer),
@@ -57,6 +59,23 @@ export function browserEnvironment() {
     document,
   };
 }
+
+/**
+ * The number in the name is that of the messages between pages and worker: after an update, tabs of before and after it do not
+ * meet. Throws where the worker's script is of another origin than the page, or a policy forbids it.
+ */
+function sharedWorker() {
+  // Bundlers look for these very words, and build the worker then.
+  const SharedWorker = TrustedSharedWorker;
+  return new SharedWorker(new URL("./shared-worker.js", import.meta.url), { type: "module", name: "loopkey 1" });
+}
+
+/** Where Trusted Types are required, a policy of this name has to be allowed, once. It lets this one address pass. */
+let policy = null;
+const TrustedSharedWorker = /** @type {any} */ (function (url, options) {
+  policy ??= /** @type {any} */ (globalThis).trustedTypes?.createPolicy("loopkey", { createScriptURL: () => url.href });
+  return new globalThis.SharedWorker(policy?.createScriptURL("") ?? url, options);
+});
 
 /**
  * A policy that does not know the feature says false to its name, which means nothing:

@@ -64,7 +64,9 @@ export class LoopkeyCard extends HTMLElement {
     const issuer = this.getAttribute("issuer");
     if (!this.#loopkey && issuer && !this.#isFramed) {
       const ports = this.getAttribute("ports")?.split(/[\s,]+/).map(Number);
-      const loopkey = createLoopkey({ issuer, ports, lang: this.getAttribute("lang") ?? undefined });
+      const loopkey = createLoopkey({
+        issuer, ports, lang: this.getAttribute("lang") ?? undefined, shared: this.getAttribute("shared") !== "false",
+      });
       this.loopkey = loopkey;
       this.#own = true;
       loopkey.start();

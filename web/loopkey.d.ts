@@ -128,6 +128,11 @@ export interface LoopkeyOptions {
    * security policy, which cannot name `[::1]` in any engine and would report a violation.
    */
   ipv6?: boolean;
+  /**
+   * `false`: the page has a socket of its own. Otherwise all tabs of an origin share one, held by a shared worker, where the
+   * library's files are of the page's own origin and the browser can do it.
+   */
+  shared?: boolean;
 }
 
 export interface LoopkeyEventMap {

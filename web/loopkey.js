@@ -65,7 +65,9 @@ class Loopkey extends EventTarget {
     this.#environment = environment;
     this.#mark = takeMark(environment);
     this.#issuer = new Issuer(environment, options.issuer, options.redeemAt);
-    this.#agent = new Agent(environment, this.#issuer, options, {
+    // A page that was opened from the client is known by the `ready` of a socket of its own.
+    const shared = (options.shared ?? true) && !this.#mark;
+    this.#agent = new Agent(environment, this.#issuer, { ...options, shared }, {
       state: (name, reason) => this.#setState(name, reason),
       ready: (connection, ready, challenge) => this.#onReady(connection, ready, challenge),
       presence: (state) => this.#onPresence(state),

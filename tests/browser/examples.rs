@@ -67,6 +67,14 @@ async fn signs_in_with_a_click(example: &str, engine: Engine) {
     let picture = root().join("target/screenshots").join(format!("example-{example}-{engine:?}.png").to_lowercase());
     std::fs::create_dir_all(picture.parent().expect("a folder")).expect("a folder");
     page.screenshot(&picture).await.expect("a picture");
+    // The bundler has built the worker too: a second tab brings no second socket.
+    let second = page.context().new_page().await.expect("a tab");
+    second.goto(&stand.url()).await.expect("the page");
+    second.wait_for("$('#name')?.textContent === 'Ada Lovelace'", SOON).await.expect("in as well");
+    let worker = "performance.getEntriesByType('resource').length > 0 && 'SharedWorker' in window";
+    second.wait_for(worker, SOON).await.expect("a browser with workers");
+    assert_eq!(stand.sockets(), 1);
+    page.bring_to_front().await.expect("the first tab");
     // And out again, with the session's end shown by the same means.
     page.click("#logout").await.expect("the button");
     page.wait_for("$('loopkey-card >>> #login')?.checkVisibility()", SOON).await.expect("the card again");

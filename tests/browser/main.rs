@@ -24,6 +24,7 @@ mod opened;
 mod permission;
 mod policy;
 mod presence;
+mod shared;
 mod site;
 mod stand;
 mod tabs;

@@ -129,6 +129,10 @@ impl Firefox {
         ours.map(|tab| Ok((string(&tab["context"])?, string(&tab["url"])?))).collect()
     }
 
+    pub(super) async fn kill_shared_workers(&self, _context: &str) -> anyhow::Result<usize> {
+        bail!("Firefox's driver does not know of workers")
+    }
+
     pub(super) async fn attach(&self, tab: &str, log: watch::Sender<Vec<String>>) -> anyhow::Result<Tab> {
         let (documents, document) = watch::channel(0_u64);
         self.0.listen(tab, move |event| {
@@ -224,6 +228,10 @@ impl Tab {
     pub(super) async fn set_language(&self, language: &str) -> anyhow::Result<()> {
         let locale = json!({ "locale": language, "contexts": [self.context] });
         self.wire.call("emulation.setLocaleOverride", locale).await.map(drop)
+    }
+
+    pub(super) async fn set_frozen(&self, _frozen: bool) -> anyhow::Result<()> {
+        bail!("Firefox freezes no tabs")
     }
 
     pub(super) async fn bring_to_front(&self) -> anyhow::Result<()> {

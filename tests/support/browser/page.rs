@@ -167,6 +167,11 @@ impl Page {
         either!(Tab, &self.tab, tab => tab.set_language(language).await)
     }
 
+    /// Stops the page's script and timers, as Chromium does with tabs in the background, or lets them go on.
+    pub(crate) async fn set_frozen(&self, frozen: bool) -> anyhow::Result<()> {
+        either!(Tab, &self.tab, tab => tab.set_frozen(frozen).await)
+    }
+
     /// Makes this the visible tab of its window.
     pub(crate) async fn bring_to_front(&self) -> anyhow::Result<()> {
         either!(Tab, &self.tab, tab => tab.bring_to_front().await)

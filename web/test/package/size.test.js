@@ -13,6 +13,8 @@ import { WEB, tool } from "./tools.js";
 const KIB = 1024;
 /** Bytes after gzip. The library with everything that it needs to sign somebody in; then the card with the library. */
 const BUDGETS = { "loopkey.js": 12 * KIB, "loopkey-card.js": 22 * KIB };
+/** The worker, which all tabs of an origin load once. */
+const WORKER_BUDGET = 2.5 * KIB;
 /** All that is loaded later, on a click or where something is missing. */
 const LATER_BUDGET = 4 * KIB;
 
@@ -64,3 +66,10 @@ for (const [entry, budget] of Object.entries(BUDGETS)) {
     assert.ok(all > 0 && all <= LATER_BUDGET, `later: ${all} bytes of ${LATER_BUDGET}`);
   });
 }
+
+test(`the worker keeps its budget of ${WORKER_BUDGET / KIB} KiB`, async (t) => {
+  const { now, ...later } = Object.fromEntries(await measured("shared-worker.js"));
+  t.diagnostic(told("shared-worker.js", now));
+  assert.deepEqual(later, {}, "it is one file");
+  assert.ok(now.gzip <= WORKER_BUDGET, `${now.gzip} bytes of ${WORKER_BUDGET}`);
+});

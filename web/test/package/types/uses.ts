@@ -13,7 +13,7 @@ import { isFramedByStranger } from "loopkey-web/frame";
 
 const options: Required<LoopkeyOptions> = {
   issuer: "https://app.example.com/loopkey", redeemAt: "https://app.example.com/sign-in", lang: "zh", ports: [28970], local: false,
-  ipv6: true,
+  ipv6: true, shared: true,
 };
 const loopkey: Loopkey = createLoopkey(options);
 createLoopkey({ issuer: "https://app.example.com/loopkey" });
