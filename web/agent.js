@@ -11,6 +11,7 @@ import { Candidates } from "./candidates.js";
 import { connectAtOnce, connectInTurn } from "./discovery.js";
 import { isLocalPage, loopbackPermission } from "./permission.js";
 import { sleep, untilAborted, whenVisible } from "./environment.js";
+import { keptOut } from "./delegation.js";
 import { Handshake } from "./handshake.js";
 import { Sharing } from "./shared.js";
 import { verdict } from "./verdict.js";
@@ -162,7 +163,10 @@ export class Agent {
     this.#permission.watch(() => {
       if (this.#connection) return; // taking the permission away does not close a socket
       if (this.#permission.state === "granted") this.#restart("permission_granted");
-      else if (this.#permission.state === "denied" && !this.#local) this.#idle("blocked", "denied");
+      else if (this.#permission.state === "denied" && !this.#local) {
+        const { name, reason } = this.#explain();
+        this.#idle(name, reason);
+      }
     });
   }
 
@@ -172,10 +176,12 @@ export class Agent {
    * - `socket`: fetch would raise a prompt but a WebSocket is known not to (Firefox before 154).
    * - `ask`: the browser may ask the person; only after a click, and only by WebSocket, because
    *   where both are gated one prompt covers both, and where one is gated it is the fetch.
-   * - `denied`: one attempt is cheap and some embedded browsers say so although loopback works.
+   * - `denied`: one attempt is cheap and some embedded browsers say so although loopback works. What keeps
+   *   a frame from it says the same.
    */
   get #access() {
     const state = this.#permission.state;
+    if (!this.#local && this.#environment.delegated() === false) return "denied";
     if (this.#local || state === "granted" || state === "unsupported") return "probe";
     if (this.#ungated) return "socket";
     return state === "denied" ? "denied" : "ask";
@@ -212,7 +218,7 @@ export class Agent {
 
   async #keep(signal, reason, waking) {
     if (!this.#environment.WebSocket) return this.#on.state("incompatible", "unsupported_browser");
-    if (!this.#environment.delegated()) return this.#on.state("blocked", "not_delegated");
+    if (this.#environment.opaque) return this.#on.state("blocked", keptOut(this.#environment));
 
     let attempt = 0;
     let eager = !waking; // what was launched a moment ago takes no socket yet
@@ -330,9 +336,10 @@ export class Agent {
   /** Blocked and "nobody listens" look the same to script; only the permission tells them apart. */
   #explain(error, asked) {
     const { state } = this.#permission;
-    if (error.errors?.some((each) => each.incompatible)) return { name: "incompatible", reason: "version" };
+    if (error?.errors?.some((each) => each.incompatible)) return { name: "incompatible", reason: "version" };
+    const kept = keptOut(this.#environment, this.#local, state);
+    if (kept) return { name: "blocked", reason: kept };
     if (this.#local) return ABSENT;
-    if (state === "denied") return { name: "blocked", reason: this.#environment.secure ? "denied" : "insecure_page" };
     return asked && state === "prompt" ? { name: "blocked", reason: "dismissed" } : ABSENT;
   }
 

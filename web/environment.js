@@ -1,7 +1,12 @@
 /**
  * Everything that the SDK takes from the browser, in one object, so that tests bring their own
  * and no other module names a global.
- *
+ */
+
+import { isDelegated } from "./delegation.js";
+import { isFramedByStranger } from "./frame.js";
+
+/**
  * @typedef {object} Environment
  * @property {typeof WebSocket | undefined} WebSocket
  * @property {typeof fetch} fetch
@@ -17,7 +22,10 @@
  * @property {string} hostname          of the page, as `location` writes it
  * @property {boolean} secure           the page is a secure context
  * @property {boolean} slowRefusal      a closed loopback port takes seconds to say so (Windows retries it)
- * @property {() => boolean} delegated  false when a frame or a header keeps loopback from this document
+ * @property {boolean} opaque          the page has no origin of its own: a sandboxed frame
+ * @property {() => boolean | null} delegated  false when a frame or a header keeps loopback from this document; null: unknown
+ * @property {() => boolean} framed     another origin's page is around this one
+ * @property {(advice: string) => void} advise  tells whoever builds the page
  * @property {() => boolean} visible
  * @property {() => string} fragment    of the page's address, without its `#`
  * @property {(fragment: string) => void} setFragment without a new entry in the history
@@ -47,7 +55,10 @@ export function browserEnvironment() {
     hostname: location.hostname,
     secure: globalThis.isSecureContext,
     slowRefusal: /^win/i.test(navigator.userAgentData?.platform ?? navigator.platform ?? ""),
-    delegated: () => loopbackIsDelegated(document.featurePolicy),
+    opaque: globalThis.origin === "null",
+    delegated: () => isDelegated(document.featurePolicy),
+    framed: () => isFramedByStranger(window),
+    advise: (advice) => globalThis.console.warn(advice),
     visible: () => document.visibilityState === "visible",
     fragment: () => location.hash.slice(1),
     setFragment: (fragment) => history.replaceState(
@@ -76,15 +87,6 @@ const TrustedSharedWorker = /** @type {any} */ (function (url, options) {
   policy ??= /** @type {any} */ (globalThis).trustedTypes?.createPolicy("loopkey", { createScriptURL: () => url.href });
   return new globalThis.SharedWorker(policy?.createScriptURL("") ?? url, options);
 });
-
-/**
- * A policy that does not know the feature says false to its name, which means nothing:
- * only a listed feature that is not allowed is a refusal.
- */
-function loopbackIsDelegated(policy) {
-  const name = "loopback-network";
-  return !policy?.features?.().includes(name) || policy.allowsFeature(name);
-}
 
 /** Rejects with the signal's reason when aborted before `ms` have passed. @returns {Promise<void>} */
 export function sleep(environment, ms, signal) {

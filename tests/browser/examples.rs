@@ -48,7 +48,8 @@ fn assert_is_new() {
     let stamp = root().join("target/web-examples/built");
     assert!(stamp.exists(), "the examples are not built: {CURE}");
     let examples = ["web-plain", "web-react", "web-vue"].map(|example| files(&root().join("examples").join(example)));
-    let library = std::fs::read_dir(root().join("web")).expect("the library").map(|entry| entry.expect("an entry").path());
+    let library =
+        std::fs::read_dir(root().join("web")).expect("the library").map(|entry| entry.expect("an entry").path());
     let library = library.filter(|file| file.is_file());
     for source in examples.into_iter().flatten().chain(library) {
         assert!(modified(&source) <= modified(&stamp), "{} is newer than the built examples: {CURE}", source.display());
@@ -62,7 +63,9 @@ async fn signs_in_with_a_click(example: &str, engine: Engine) {
     page.set_viewport(800, 600).await.expect("a size");
     page.goto(&stand.url()).await.expect("the page");
     page.click("loopkey-card >>> #login").await.expect("the card's button, with a name");
-    page.wait_for("$('#name')?.textContent === 'Ada Lovelace' && $('#session').checkVisibility()", SOON).await.expect("in");
+    page.wait_for("$('#name')?.textContent === 'Ada Lovelace' && $('#session').checkVisibility()", SOON)
+        .await
+        .expect("in");
     page.wait_for("!$('loopkey-card')?.checkVisibility()", SOON).await.expect("the card has gone");
     let picture = root().join("target/screenshots").join(format!("example-{example}-{engine:?}.png").to_lowercase());
     std::fs::create_dir_all(picture.parent().expect("a folder")).expect("a folder");

@@ -9,6 +9,7 @@ mod account;
 mod actions;
 mod agent_comes_and_goes;
 mod consent;
+mod delegated;
 mod desk;
 mod doctor;
 mod examples;

@@ -44,7 +44,10 @@ fn pages(port: u16) -> Router {
     let page = "<!doctype html><title>a tab</title><script type=module src=/page.js></script>";
     Router::new()
         .route("/", get(async move || ([(CONTENT_SECURITY_POLICY, policy.clone())], Html(page)).into_response()))
-        .route("/page.js", get(async move || ([(CONTENT_TYPE, "text/javascript")], SCRIPT.replace("PORT", &port.to_string()))))
+        .route(
+            "/page.js",
+            get(async move || ([(CONTENT_TYPE, "text/javascript")], SCRIPT.replace("PORT", &port.to_string()))),
+        )
         .route("/elsewhere", get(async || Html("<!doctype html><title>elsewhere</title>")))
 }
 
@@ -68,7 +71,8 @@ impl Tabs {
         let stand = Stand::new("", pages).await;
         let port = stand.url().rsplit_once(':').expect("a port").1.to_owned();
         let public = format!("--ip-address-space-overrides=127.0.0.1:{port}=public,[::1]:{port}=public");
-        let browser = Browser::launch(Engine::Chromium, LaunchOptions::default().argument(public)).await.expect("a browser");
+        let browser =
+            Browser::launch(Engine::Chromium, LaunchOptions::default().argument(public)).await.expect("a browser");
         let context = browser.new_context().await.expect("a context");
         context.set_permission(&stand.url(), "loopback-network", Permission::Granted).await.expect("granted");
         Self::open(stand, context, count, "?public", Some(browser)).await
