@@ -1,5 +1,7 @@
 //! One socket for all tabs of an origin, held by a shared worker: what the agent counts, and what each tab knows.
 
+#![expect(clippy::print_stdout, reason = "figures, for whoever runs it with --nocapture")]
+
 use std::time::Duration;
 
 use axum::Router;
@@ -120,7 +122,7 @@ impl Tabs {
 async fn took<'a>(what: &str, from: u64, pages: impl IntoIterator<Item = &'a Page>) {
     let ends = pages.into_iter().map(|page| page.eval::<u64>("since"));
     let last = join_all(ends).await.into_iter().map(|end| end.expect("a time")).max().expect("a tab");
-    eprintln!("{what}: {} ms", last.saturating_sub(from));
+    println!("{what}: {} ms", last.saturating_sub(from));
 }
 
 async fn now(page: &Page) -> u64 {

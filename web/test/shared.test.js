@@ -63,6 +63,7 @@ test("nobody signed in: the tab that comes later knows it without a proof", asyn
   here.agent.receive = (socket, { id }) => socket.say({ type: "refused", id, code: "signed_out" });
   const late = await here.visit();
   assert.deepEqual([state(late), late.loopkey.presence.presence, late.loopkey.person], ["live/ready", "signed_out", null]);
+  assert.ok(!late.ports[0].got.some((data) => JSON.stringify(data).includes("proof")), "nor is it given the first tab's");
 });
 
 test("answers and digits go to the tab that asked", async () => {
@@ -93,8 +94,10 @@ test("cancel: of a tab's own login, by the agent's number", async () => {
   const login = other.loopkey.login().catch(({ code }) => code);
   await here.clock.advance(20);
   one.loopkey.cancel();
+  one.ports[0].postMessage(JSON.stringify({ type: "cancel", id: here.agent.received.find(({ type }) => type === "login").id }));
+  one.ports[0].postMessage(JSON.stringify({ type: "cancel", id: 1 }));
   await here.clock.advance(5);
-  assert.ok(!types(here.agent).includes("cancel"));
+  assert.ok(!types(here.agent).includes("cancel"), "nobody cancels for another tab, whose first call has the same number");
   other.loopkey.cancel();
   await here.clock.advance(5);
   const asked = here.agent.received.find(({ type }) => type === "login");
@@ -131,7 +134,7 @@ test("a tab that leaves takes its prompt with it; the last one takes the socket"
   one.environment.window.dispatchEvent(new Event("pagehide"));
   await here.clock.advance(5);
   assert.equal(here.agent.received.at(-1).type, "cancel");
-  assert.deepEqual([state(one), state(other)], ["unknown/paused", "live/ready"]);
+  assert.deepEqual([state(one), state(other), one.manager.held], ["unknown/paused", "live/ready", []]);
   assert.equal(here.agent.sockets.length, 1);
   other.environment.window.dispatchEvent(new Event("pagehide"));
   await here.clock.advance(5);
@@ -305,8 +308,39 @@ test("where the browser may ask, the page's own socket comes first and the worke
   here.permit("granted");
   await here.clock.advance(50);
   assert.deepEqual([state(tab), here.workerDials.length, here.agent.sockets.length], ["live/ready", 1, 1]);
-  const [{ nonce }] = here.agent.received;
-  assert.ok(nonce && types(here.agent).filter((type) => type === "open").length === 1, "nothing was said on the first one");
+
+  // The same in one go, as where the person allows it at once: the first socket says hello, and no more is said on it.
+  const quick = browser({ permission: "prompt" });
+  const other = await quick.visit();
+  other.loopkey.connect();
+  await quick.clock.advance(50);
+  assert.deepEqual([state(other), quick.dials.length, quick.workerDials.length], ["live/ready", 2, 1]);
+  assert.deepEqual([types(quick.agent), quick.open[0].readyState], [["open"], 3], "the page's own is closed");
+});
+
+test("where the browser may ask and the worker fails, the page keeps its own socket and does not try each time", async () => {
+  const here = browser({ permission: "prompt", works: "fails" });
+  const tab = await here.visit();
+  tab.loopkey.connect();
+  await here.clock.advance(50);
+  assert.deepEqual([state(tab), here.dials.length, tab.ports.length], ["live/ready", 1, 1]);
+  here.agent.sockets.splice(0)[0].drop(4408);
+  await here.clock.advance(3_000);
+  assert.deepEqual([tab.loopkey.state.name, tab.ports.length], ["live", 1]);
+});
+
+test("a tab that comes back after a switch is not resumed, and the pass of another page is not passed on", async () => {
+  const here = browser();
+  here.agent.opened = "the hash of a mark";
+  const [stays, goes] = await tabs(here, 2);
+  assert.ok(!goes.ports[0].got.some((data) => String(data).includes("the hash")));
+  goes.environment.window.dispatchEvent(new Event("pagehide"));
+  await here.clock.advance(5);
+  here.agent.push({ epoch: 2 });
+  await here.clock.advance(5);
+  goes.environment.window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+  await here.clock.advance(20);
+  assert.deepEqual([state(goes), goes.loopkey.presence.epoch, state(stays)], ["live/ready", 2, "live/ready"]);
 });
 
 test("denied: the worker is not asked, since it must not be a way around", async () => {
