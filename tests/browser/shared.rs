@@ -2,15 +2,19 @@
 
 #![expect(clippy::print_stdout, reason = "figures, for whoever runs it with --nocapture")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::Router;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse as _};
 use axum::routing::get;
 use futures::future::join_all;
+use loopkey::agent::{Answer, Asker, Prompt};
 use loopkey::protocol::state::PresenceState;
-use tokio::time::Instant;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
 use crate::desk::SOON;
 use crate::hostile_content::browser;
@@ -218,6 +222,54 @@ async fn a_frozen_tab_is_right_as_soon_as_it_goes_on() {
     frozen.set_frozen(false).await.expect("goes on");
     frozen.wait_for(&format!("loopkey.presence.presence === 'locked' && {LIVE}"), SOON).await.expect("right");
     took("a frozen tab is right again", from, [frozen]).await;
+    tabs.leave();
+}
+
+/// Shows prompts that nobody answers, and knows how many there are.
+struct Unanswered(watch::Sender<usize>);
+
+/// One prompt; dropped where it is taken away.
+struct Shown<'a>(&'a watch::Sender<usize>);
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|prompts| *prompts -= 1);
+    }
+}
+
+#[async_trait]
+impl Asker for Unanswered {
+    fn is_available(&self) -> bool {
+        true
+    }
+
+    async fn ask(&self, _prompt: Prompt) -> Answer {
+        self.0.send_modify(|prompts| *prompts += 1);
+        let _shown = Shown(&self.0);
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_tab_that_crashes_in_a_login_takes_its_prompt_with_it_and_nobody_elses_socket() {
+    let prompts = watch::Sender::new(0);
+    let mut counted = prompts.subscribe();
+    let stand = Stand::asking(pages, Arc::new(Unanswered(prompts))).await;
+    let context = browser(Engine::Chromium).await.new_context().await.expect("a context");
+    let mut tabs = Tabs::open(stand, context, 2, "?", None).await;
+    // The worker lives with the first tab, so that it is the second one that crashes.
+    let crashes = tabs.pages.pop().expect("a tab");
+    crashes.eval::<()>("void loopkey.login().catch(() => {})").await.expect("asked");
+    timeout(SOON, counted.wait_for(|prompts| *prompts == 1)).await.expect("in time").expect("a prompt");
+    crashes
+        .eval::<()>("navigator.locks.query().then(({ held }) => { if (held.length !== 2) throw held; })")
+        .await
+        .expect("two locks: the worker's and this login's");
+    crashes.crash().await;
+    timeout(SOON, counted.wait_for(|prompts| *prompts == 0)).await.expect("in time").expect("no prompt");
+    tabs.stand.set_presence(PresenceState::Locked);
+    tabs.all("loopkey.presence.presence === 'locked'").await;
+    assert_eq!(tabs.stand.sockets(), 1);
     tabs.leave();
 }
 

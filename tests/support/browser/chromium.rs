@@ -248,6 +248,11 @@ impl Tab {
         self.call("Emulation.setUserAgentOverride", agent).await.map(drop)
     }
 
+    pub(super) async fn crash(&self) {
+        // A tab that has crashed may not answer any more.
+        let _ = self.request("Page.crash", json!({}), Duration::from_secs(2)).await;
+    }
+
     pub(super) async fn set_frozen(&self, frozen: bool) -> anyhow::Result<()> {
         let state = if frozen { "frozen" } else { "active" };
         self.call("Page.setWebLifecycleState", json!({ "state": state })).await.map(drop)

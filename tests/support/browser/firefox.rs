@@ -230,6 +230,11 @@ impl Tab {
         self.wire.call("emulation.setLocaleOverride", locale).await.map(drop)
     }
 
+    #[expect(clippy::unused_async, reason = "as in Chromium")]
+    pub(super) async fn crash(&self) {
+        panic!("Firefox's driver crashes no tabs");
+    }
+
     pub(super) async fn set_frozen(&self, _frozen: bool) -> anyhow::Result<()> {
         bail!("Firefox freezes no tabs")
     }
