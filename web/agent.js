@@ -8,14 +8,17 @@
 
 import { RoundBudget, fullJitter } from "./backoff.js";
 import { ABSENT, explain } from "./blocked.js";
-import { BridgeWindow } from "./bridge.js";
 import { Candidates } from "./candidates.js";
+import { Connection, isObject } from "./connection.js";
 import { connectAtOnce, connectInTurn } from "./discovery.js";
 import { isLocalPage, loopbackPermission } from "./permission.js";
 import { sleep, untilAborted, whenVisible } from "./environment.js";
+import { keptOut } from "./delegation.js";
 import { Handshake } from "./handshake.js";
+import { Sharing } from "./shared.js";
+import { VERSION } from "./socket.js";
 import { verdict } from "./verdict.js";
-import { WAKE_LINK, WAKE_SCHEME, Waking } from "./waking.js";
+import { WAKE_LINK, WAKE_SCHEME } from "./wake-link.js";
 
 /** While the page is on screen and asking costs nothing, the agent is looked for this often, so that it is found within 2 s. */
 const REDISCOVERY = 1_600;
@@ -40,6 +43,7 @@ export class Agent {
   #candidates;
   #ipv6;
   #handshake;
+  #sharing;
   #permission = null;
   #budget = new RoundBudget();
   #loop = new AbortController();
@@ -52,7 +56,7 @@ export class Agent {
   #next = null;
   #closed = false;
 
-  /** @param {{ports?: number[], local?: boolean, ipv6?: boolean}} options @param {AgentEvents} on */
+  /** @param {{ports?: number[], local?: boolean, ipv6?: boolean, shared?: boolean}} options @param {AgentEvents} on */
   constructor(environment, issuer, options, on) {
     this.#environment = environment;
     this.#issuer = issuer;
@@ -60,6 +64,7 @@ export class Agent {
     this.#local = options.local ?? isLocalPage(environment.hostname);
     this.#candidates = new Candidates(options.ports);
     this.#ipv6 = options.ipv6 ?? true;
+    this.#sharing = new Sharing(environment, options.shared ?? true);
     this.#handshake = new Handshake(environment, issuer, (named) => {
       if (!options.ports) this.#candidates.replace(named);
     });
@@ -83,15 +88,18 @@ export class Agent {
   async wake(launched) {
     if (this.#connection || this.#closed) return;
     if (!launched) this.#environment.launch(WAKE_LINK);
-    const waking = new Waking(this.#environment.now);
-    await this.#watchPermission();
+    const since = this.#environment.now();
+    const load = import("./waking.js").then(({ Waking }) => new Waking(this.#environment.now, since), () => null);
+    const [waking] = await Promise.all([load, this.#watchPermission()]);
     if (!this.#connection) this.#restart("click", waking);
   }
 
   /** From a click: a window of the agent's carries the connection that the browser refuses for the reason `why`. */
   bridge(why) {
     if (this.#connection || this.#closed) return;
-    this.#restart("click", null, new BridgeWindow(this.#environment, this.#candidates.ports, why));
+    const { ports } = this.#candidates;
+    // In the click itself; what speaks with the window is loaded while that loads.
+    this.#restart("click", null, { window: this.#environment.openWindow(`http://127.0.0.1:${ports[0]}/bridge`), ports, why });
   }
 
   /** The page leaves the screen for the back/forward cache, or for good. */
@@ -148,7 +156,8 @@ export class Agent {
   async #another(connection, signal, daring = false) {
     this.#candidates.doubt(connection.port);
     const asking = this.#access === "probe" && this.#probeWorks;
-    return asking || daring ? this.#candidates.dialFresh(this.#environment, signal, asking, this.#ipv6) : null;
+    const own = asking || daring ? await this.#candidates.dialFresh(this.#environment, signal, asking, this.#ipv6) : null;
+    return own && this.#sharing.instead(own, signal);
   }
 
   close() {
@@ -165,7 +174,10 @@ export class Agent {
     this.#permission.watch(() => {
       if (this.#connection) return; // taking the permission away does not close a socket
       if (this.#permission.state === "granted") this.#restart("permission_granted");
-      else if (this.#permission.state === "denied" && !this.#local) this.#idle("blocked", "denied");
+      else if (this.#permission.state === "denied" && !this.#local) {
+        const { name, reason } = this.#explain();
+        this.#idle(name, reason);
+      }
     });
   }
 
@@ -175,10 +187,12 @@ export class Agent {
    * - `socket`: fetch would raise a prompt but a WebSocket is known not to (Firefox before 154).
    * - `ask`: the browser may ask the person; only after a click, and only by WebSocket, because
    *   where both are gated one prompt covers both, and where one is gated it is the fetch.
-   * - `denied`: one attempt is cheap and some embedded browsers say so although loopback works.
+   * - `denied`: one attempt is cheap and some embedded browsers say so although loopback works. What keeps
+   *   a frame from it says the same.
    */
   get #access() {
     const state = this.#permission.state;
+    if (!this.#local && this.#environment.delegated() === false) return "denied";
     if (this.#local || state === "granted" || state === "unsupported") return "probe";
     if (this.#ungated) return "socket";
     return state === "denied" ? "denied" : "ask";
@@ -208,15 +222,26 @@ export class Agent {
     this.#stop();
     this.#loop = new AbortController();
     const { signal } = this.#loop;
-    const run = bridge?.run(signal, this.#handshake, this.#on, (connection) => this.#converse(connection, signal));
-    (run ?? this.#keep(signal, reason, waking)).catch((error) => {
+    (bridge ? this.#keepBridge(signal, bridge) : this.#keep(signal, reason, waking)).catch((error) => {
       if (!signal.aborted) throw error;
     });
   }
 
+  async #keepBridge(signal, opened) {
+    try {
+      const { BridgeWindow } = await import("./bridge.js");
+      if (signal.aborted) throw signal.reason;
+      const window = new BridgeWindow(this.#environment, opened, TOOLS);
+      await window.run(signal, this.#handshake, this.#on, (connection) => this.#converse(connection, signal));
+    } catch (error) {
+      opened.window?.close();
+      throw error;
+    }
+  }
+
   async #keep(signal, reason, waking) {
     if (!this.#environment.WebSocket) return this.#on.state("incompatible", "unsupported_browser");
-    if (!this.#environment.delegated()) return this.#on.state("blocked", "not_delegated");
+    if (this.#environment.opaque) return this.#on.state("blocked", keptOut(this.#environment));
 
     let attempt = 0;
     let eager = !waking; // what was launched a moment ago takes no socket yet
@@ -280,7 +305,7 @@ export class Agent {
     return { connection };
   }
 
-  /** Waits as the verdict says. @returns {Promise<number>} the attempts after that */
+  /** Waits as the verdict says. @param {{reason?: string, wait: any}} end @returns {Promise<number>} the attempts after that */
   async #untilReturn({ reason, wait }, attempt, signal) {
     const environment = this.#environment;
     const busy = reason === "issuer_busy";
@@ -313,13 +338,15 @@ export class Agent {
     }
     let asked = false;
     try {
-      const connection = await (access === "ask"
+      const own = () => (access === "ask"
         ? connectInTurn(environment, ports, signal, () => {
           if (this.#permission.state !== "prompt") return;
           asked = true;
           this.#on.state("asking", "permission_prompt");
         }, this.#candidates.secure)
         : connectAtOnce(environment, ports, signal, this.#ipv6 && answered === null && !known, this.#candidates.secure));
+      // The worker speaks plain sockets alone.
+      const connection = await (this.#candidates.secure ? own() : this.#sharing.dial(answered ?? known?.[0] ?? null, own, signal));
       if (this.#permission.state === "prompt") this.#ungated = true;
       return { connection };
     } catch (error) {
@@ -329,9 +356,12 @@ export class Agent {
       if (this.#candidates.refused(error)) return this.#look(signal, null, eager);
       // It answers the probe and gives no socket: somebody's web server, perhaps. Now the others.
       if (answered !== null && this.#candidates.doubt(answered)) return this.#look(signal, null, eager);
-      const permission = this.#permission.state;
-      return explain(error, { local: this.#local, permission, secure: environment.secure, asked });
+      return this.#explain(error, asked);
     }
+  }
+
+  #explain(error, asked) {
+    return explain(error, { environment: this.#environment, local: this.#local, permission: this.#permission.state, asked });
   }
 
   /** @returns {Promise<number[] | null>} the ports known to answer, if any */
@@ -388,4 +418,5 @@ export class Agent {
   }
 }
 
+const TOOLS = { Connection, isObject, untilAborted, verdict, version: VERSION };
 const STOPPED = new DOMException("another run took over", "AbortError");

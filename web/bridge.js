@@ -2,13 +2,17 @@
  * The popup bridge, from the page's side: a window of the agent's own, opened in a click, which carries the messages that
  * the browser refuses the page a socket for (protocol section 8). It needs no permission and no certificate. Both sides
  * address each other exactly: what comes from another window, or from another origin in this one, is nobody's.
+ *
+ * Loaded when it is needed. What it shares with the rest is handed to it: an import would have bundlers cut the rest in two.
+ *
+ * @typedef {import("./connection.js").Connection} Connection
+ * @typedef {object} Tools
+ * @property {typeof import("./connection.js").Connection} Connection
+ * @property {typeof import("./connection.js").isObject} isObject
+ * @property {typeof import("./environment.js").untilAborted} untilAborted
+ * @property {typeof import("./verdict.js").verdict} verdict
+ * @property {number} version of the protocol
  */
-
-import { ABSENT } from "./blocked.js";
-import { Connection, isObject } from "./connection.js";
-import { untilAborted } from "./environment.js";
-import { VERSION } from "./socket.js";
-import { verdict } from "./verdict.js";
 
 /** From the opening of the window, or its going to the next port, to the agent's greeting (ms). */
 const GREETING_TIMEOUT = 5_000;
@@ -21,6 +25,7 @@ const at = (port) => `http://127.0.0.1:${port}`;
 
 export class BridgeWindow {
   #environment;
+  #tools;
   #ports;
   #window;
   #why;
@@ -28,15 +33,17 @@ export class BridgeWindow {
   #finished = false;
 
   /**
-   * Opens the window: to be called in the click itself, before anything is awaited.
-   * @param {import("./environment.js").Environment} environment @param {readonly number[]} ports
-   * @param {string} why the reason for which the page cannot connect by itself
+   * @param {import("./environment.js").Environment} environment
+   * @param {{window: Window | null, ports: readonly number[], why: string}} opened the window, at the first of these ports, if the
+   *   browser let it open; `why`: the reason for which the page cannot connect by itself
+   * @param {Tools} tools
    */
-  constructor(environment, ports, why) {
+  constructor(environment, { window, ports, why }, tools) {
     this.#environment = environment;
+    this.#tools = tools;
+    this.#window = window;
     this.#ports = ports;
     this.#why = why;
-    this.#window = environment.openWindow(`${at(ports[0])}/bridge`);
   }
 
   /**
@@ -65,46 +72,47 @@ export class BridgeWindow {
     if (!this.#window) return { name: "blocked", reason: "popup_blocked" };
     try {
       for (const port of this.#ports) {
+        if (this.#window.closed) return { name: "blocked", reason: "window_closed" };
         // The window is this page's to send on, wherever it is by now.
         if (port !== this.#ports[0]) this.#window.location.replace(`${at(port)}/bridge`);
         const connection = await this.#greeting(port, signal);
         if (connection) return { connection };
-        if (this.#window.closed) return { name: "blocked", reason: "window_closed" };
       }
+      if (this.#window.closed) return { name: "blocked", reason: "window_closed" };
     } catch (error) {
       this.#window.close();
       throw error;
     }
     this.#window.close();
-    return ABSENT;
+    return { name: "absent", reason: "not_running" };
   }
 
   /** What to say when the connection has ended. */
   #after(ending, handshake) {
-    const { name, reason } = verdict(ending, handshake);
+    const { name, reason } = this.#tools.verdict(ending, handshake);
     if (name && reason !== "agent_lost") return { name, reason };
     return { name: "blocked", reason: this.#finished ? this.#why : "window_closed" };
   }
 
   /** @returns {Promise<Connection | null>} */
   async #greeting(port, signal) {
-    const socket = new BridgeSocket(this.#environment, this.#window, at(port));
+    const socket = new BridgeSocket(this.#environment, this.#window, at(port), this.#tools.isObject);
     const greeted = new Promise((resolve) => {
       const timer = this.#environment.setTimeout(() => resolve(null), GREETING_TIMEOUT);
       socket.onclose = () => resolve(null);
       socket.onmessage = ({ data }) => {
         const hello = JSON.parse(data);
         this.#environment.clearTimeout(timer);
-        if (hello.type !== "hello" || hello.v !== VERSION || typeof hello.nonce !== "string") return resolve(null);
+        if (hello.type !== "hello" || hello.v !== this.#tools.version || typeof hello.nonce !== "string") return resolve(null);
         // Made here, in the same task, so that no message or close is missed.
-        this.#connection = new Connection(this.#environment, socket, hello.nonce, port);
+        this.#connection = new this.#tools.Connection(this.#environment, socket, hello.nonce, port);
         this.#connection.bridge = this;
         resolve(this.#connection);
       };
     });
     let connection = null;
     try {
-      return (connection = await Promise.race([greeted, untilAborted(signal)]));
+      return (connection = await Promise.race([greeted, this.#tools.untilAborted(signal)]));
     } finally {
       if (!connection) socket.drop();
     }
@@ -116,6 +124,7 @@ class BridgeSocket {
   #environment;
   #window;
   #origin;
+  #isObject;
   #timer;
 
   readyState = 0;
@@ -123,7 +132,8 @@ class BridgeSocket {
   onerror = null;
   onclose = null;
 
-  constructor(environment, window, origin) {
+  constructor(environment, window, origin, isObject) {
+    this.#isObject = isObject;
     this.#environment = environment;
     this.#window = window;
     this.#origin = origin;
@@ -150,7 +160,7 @@ class BridgeSocket {
   #receive = ({ source, origin, data }) => {
     if (source !== this.#window || origin !== this.#origin) return;
     if (data?.type === "closed") return this.#end(data.code);
-    if (data?.type !== "relay" || !isObject(data.data)) return;
+    if (data?.type !== "relay" || !this.#isObject(data.data)) return;
     this.readyState = 1;
     // The prompt is open, and perhaps in the window behind this page.
     if (data.data.type === "consent") this.#window.focus();

@@ -12,6 +12,7 @@ import { candidatePorts, connectAtOnce, probe, securePorts } from "./discovery.j
 export class Candidates {
   #doubted = new Set();
   #ports;
+  /** @type {readonly number[]} */
   #securePorts = [];
   #refused = false;
 

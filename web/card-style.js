@@ -77,7 +77,8 @@ svg { width: 1.9rem; height: 1.9rem; fill: none; stroke: currentColor; stroke-wi
 
 /* Where to click in the browser's own windows. */
 .asking .hero:has(.guide), .blocked .hero:has(.guide) { height: auto; }
-.guide svg { width: 15rem; height: auto; stroke: none; }
+.guide { min-height: 8.125rem; }
+.guide svg { display: block; width: 15rem; height: auto; stroke: none; }
 .guide .window { fill: var(--tint); stroke: var(--line); }
 .guide .address, .guide .panel { fill: var(--surface); stroke: var(--line); }
 .guide .panel { filter: drop-shadow(0 3px 6px rgb(16 24 28 / 14%)); }

@@ -51,6 +51,7 @@ export function cardView(situation, { lang, app, href, browser }) {
   };
 }
 
+/** @param {Situation & {href?: string, browser?: string}} situation @returns {any} */
 function describe({ href, browser, state, presence, person, session, busy, redeeming, bridged, code, error }, words) {
   const retry = { id: "retry", label: words.retry };
   const cancel = { id: "cancel", label: words.cancel };

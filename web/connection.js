@@ -77,11 +77,12 @@ export class Connection {
   /**
    * A login token for a fresh challenge.
    * @param {number} epoch of the state that the card was drawn from
-   * @param {{signal: AbortSignal, onConsent: (code: string) => void, mark?: string | null}} options abort takes the prompt
+   * @param {{signal: AbortSignal, onConsent: (code: string) => void, mark?: string | null}} how abort takes the prompt
    *   away; `mark`: of a page that the person opened from the client
    * @returns {Promise<string>}
    */
-  async login(epoch, challenge, { signal, onConsent, mark }) {
+  async login(epoch, challenge, how) {
+    const { signal, onConsent, mark } = how;
     if (signal.aborted) throw signal.reason;
     const id = this.#nextId();
     const cancel = () => {
@@ -125,6 +126,7 @@ export class Connection {
     return this.#ready.promise;
   }
 
+  /** @param {any} message @param {{onConsent?: (code: string) => void, within?: number}} options @returns {Promise<any>} */
   #request(message, { onConsent, within = ANSWER_TIMEOUT }) {
     const { id } = message;
     return new Promise((resolve, reject) => {
@@ -223,6 +225,7 @@ function readReady(message) {
   };
 }
 
+/** @returns {{promise: Promise<any>, resolve: (value: any) => void, reject: (error: any) => void}} */
 function deferred() {
   let resolve, reject;
   const promise = new Promise((yes, no) => ([resolve, reject] = [yes, no]));

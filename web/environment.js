@@ -1,13 +1,19 @@
 /**
  * Everything that the SDK takes from the browser, in one object, so that tests bring their own
  * and no other module names a global.
- *
+ */
+
+import { isDelegated } from "./delegation.js";
+import { isFramedByStranger } from "./frame.js";
+
+/**
  * @typedef {object} Environment
  * @property {typeof WebSocket | undefined} WebSocket
  * @property {typeof fetch} fetch
  * @property {typeof EventSource | undefined} EventSource
  * @property {typeof BroadcastChannel | undefined} BroadcastChannel
  * @property {LockManager | undefined} locks
+ * @property {(() => SharedWorker) | undefined} [sharedWorker] starts the worker for all tabs, or joins it
  * @property {Permissions | undefined} permissions
  * @property {(run: () => void, ms: number) => any} setTimeout
  * @property {(timer: any) => void} clearTimeout
@@ -16,11 +22,14 @@
  * @property {string} hostname          of the page, as `location` writes it
  * @property {boolean} secure           the page is a secure context
  * @property {boolean} slowRefusal      a closed loopback port takes seconds to say so (Windows retries it)
- * @property {() => boolean} delegated  false when a frame or a header keeps loopback from this document
+ * @property {boolean} opaque          the page has no origin of its own: a sandboxed frame
+ * @property {() => boolean | null} delegated  false when a frame or a header keeps loopback from this document; null: unknown
+ * @property {() => boolean} framed     another origin's page is around this one
+ * @property {(advice: string) => void} advise  tells whoever builds the page
  * @property {() => boolean} visible
  * @property {() => string} fragment    of the page's address, without its `#`
  * @property {(fragment: string) => void} setFragment without a new entry in the history
- * @property {(bytes: Uint8Array) => Promise<ArrayBuffer>} digest SHA-256
+ * @property {(bytes: Uint8Array<ArrayBuffer>) => Promise<ArrayBuffer>} digest SHA-256
  * @property {(address: string) => void} launch  opens an address of another program; the page stays
  * @property {(address: string) => Window | null} openWindow  a small window; null where the browser does not let one open
  * @property {EventTarget} window       `pagehide`, `pageshow`, `message`
@@ -29,13 +38,16 @@
 
 /** @returns {Environment} the page's own browser */
 export function browserEnvironment() {
-  const { navigator, document, window, location, history } = globalThis;
+  const { window, location, history } = globalThis;
+  // `userAgentData` and `featurePolicy` are Chromium's alone.
+  const { navigator, document } = /** @type {any} */ (globalThis);
   return {
     WebSocket: globalThis.WebSocket,
     fetch: (input, init) => globalThis.fetch(input, init),
     EventSource: globalThis.EventSource,
     BroadcastChannel: globalThis.BroadcastChannel,
     locks: navigator.locks,
+    sharedWorker: globalThis.SharedWorker && sharedWorker,
     permissions: navigator.permissions,
     setTimeout: (run, ms) => globalThis.setTimeout(run, ms),
     clearTimeout: (timer) => globalThis.clearTimeout(timer),
@@ -44,7 +56,10 @@ export function browserEnvironment() {
     hostname: location.hostname,
     secure: globalThis.isSecureContext,
     slowRefusal: /^win/i.test(navigator.userAgentData?.platform ?? navigator.platform ?? ""),
-    delegated: () => loopbackIsDelegated(document.featurePolicy),
+    opaque: globalThis.origin === "null",
+    delegated: () => isDelegated(document.featurePolicy),
+    framed: () => isFramedByStranger(window),
+    advise: (advice) => globalThis.console.warn(advice),
     visible: () => document.visibilityState === "visible",
     fragment: () => location.hash.slice(1),
     setFragment: (fragment) => history.replaceState(
@@ -60,13 +75,21 @@ export function browserEnvironment() {
 }
 
 /**
- * A policy that does not know the feature says false to its name, which means nothing:
- * only a listed feature that is not allowed is a refusal.
+ * The number in the name is that of the messages between pages and worker: after an update, tabs of before and after it do not
+ * meet. Throws where the worker's script is of another origin than the page, or a policy forbids it.
  */
-function loopbackIsDelegated(policy) {
-  const name = "loopback-network";
-  return !policy?.features?.().includes(name) || policy.allowsFeature(name);
+function sharedWorker() {
+  // Bundlers look for these very words, and build the worker then.
+  const SharedWorker = TrustedSharedWorker;
+  return new SharedWorker(new URL("./shared-worker.js", import.meta.url), { type: "module", name: "loopkey 1" });
 }
+
+/** Where Trusted Types are required, a policy of this name has to be allowed, once. It lets this one address pass. */
+let policy = null;
+const TrustedSharedWorker = /** @type {any} */ (function (url, options) {
+  policy ??= /** @type {any} */ (globalThis).trustedTypes?.createPolicy("loopkey", { createScriptURL: () => url.href });
+  return new globalThis.SharedWorker(policy?.createScriptURL("") ?? url, options);
+});
 
 /** Rejects with the signal's reason when aborted before `ms` have passed. @returns {Promise<void>} */
 export function sleep(environment, ms, signal) {

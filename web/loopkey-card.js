@@ -10,7 +10,6 @@ import { cardStyle } from "./card-style.js";
 import { browserOf } from "./browser.js";
 import { element, icon, portrait } from "./card-parts.js";
 import { isFramedByStranger } from "./frame.js";
-import { picture } from "./pictures.js";
 import { wordsFor } from "./words.js";
 
 const EVENTS = ["state", "presence", "person", "session", "consent", "redeeming"];
@@ -29,7 +28,7 @@ export class LoopkeyCard extends HTMLElement {
   #status = element("p", { class: "status", role: "status", "aria-live": "polite" });
   #waysButton = element("button", { id: "ways", type: "button", class: "quiet", "aria-expanded": "false", "aria-controls": "other" });
   #other = element("div", { id: "other", class: "other", hidden: "" });
-  #slot = element("slot", { name: "ways" });
+  #slot = /** @type {HTMLSlotElement} */ (element("slot", { name: "ways" }));
 
   constructor() {
     super();
@@ -66,7 +65,9 @@ export class LoopkeyCard extends HTMLElement {
     const issuer = this.getAttribute("issuer");
     if (!this.#loopkey && issuer && !this.#isFramed) {
       const ports = this.getAttribute("ports")?.split(/[\s,]+/).map(Number);
-      const loopkey = createLoopkey({ issuer, ports, lang: this.getAttribute("lang") ?? undefined });
+      const loopkey = createLoopkey({
+        issuer, ports, lang: this.getAttribute("lang") ?? undefined, shared: this.getAttribute("shared") !== "false",
+      });
       this.loopkey = loopkey;
       this.#own = true;
       loopkey.start();
@@ -125,7 +126,7 @@ export class LoopkeyCard extends HTMLElement {
     this.#body.replaceChildren(...this.#pieces(view));
     // The digits are read out with their meaning; everything else by its title and sentence.
     this.#status.textContent = [view.title, view.digitsLabel, view.notice ?? view.text, ...(view.guide?.steps ?? [])].filter(Boolean).join(". ");
-    if (hadFocus) (this.#body.querySelector(".actions > *") ?? this.#body.querySelector("h2")).focus();
+    if (hadFocus) /** @type {HTMLElement} */ (this.#body.querySelector(".actions > *") ?? this.#body.querySelector("h2")).focus();
   }
 
   #pieces(view) {
@@ -135,7 +136,7 @@ export class LoopkeyCard extends HTMLElement {
       digits.append(...[...view.digits].map((digit) => element("span", {}, digit)));
       hero.append(digits);
     } else if (view.person) hero.append(portrait(view.person, view.badge));
-    else if (view.guide) hero.append(element("div", { class: "guide", part: "guide" }, picture(view.guide.picture)));
+    else if (view.guide) hero.append(guide(view.guide.picture));
     else hero.append(element("span", { class: "icon" }, icon(view.icon)));
 
     const pieces = [
@@ -202,6 +203,13 @@ export class LoopkeyCard extends HTMLElement {
     this.#other.hidden = !show;
     this.#waysButton.setAttribute("aria-expanded", String(show));
   }
+}
+
+/** Few people ever see one, so they are loaded when somebody does. The steps below say the same. */
+function guide(name) {
+  const place = element("div", { class: "guide", part: "guide" });
+  import("./pictures.js").then(({ picture }) => place.append(picture(name)), () => place.remove());
+  return place;
 }
 
 customElements.define("loopkey-card", LoopkeyCard);

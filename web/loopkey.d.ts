@@ -17,7 +17,7 @@ export type StateName =
  * | `asking` | `permission_prompt`: the browser asks the person |
  * | `found` | `handshake` |
  * | `absent` | `not_running`; `asleep`: not running, and the login server says that a click can start it: call `wake()`; `not_woken`: it was launched and did not answer within 20 s; `busy`: the agent turned us away for now |
- * | `blocked` | `denied`: by the person or a policy; `dismissed`: the prompt was closed or not answered; `insecure_page`: plain http; `not_delegated`: the embedding page keeps loopback from this frame; `framed`: said by the card alone, in a frame of another origin; `forbidden`: the browser lets no page reach loopback by a socket (WebKit on https), or the page's own policy does not; `popup_blocked`: the browser did not let the window of `bridge()` open; `window_closed`: that window was closed, and the connection with it; `withdrawn`: the origin's grant was taken back in the app; `challenge_refused`: the agent does not accept this login server's challenges; `issuer_unreachable`: no challenge to be had, or the agent cannot check it; tried again; `issuer_busy`: the login server asks for a pause; the page keeps it and goes on |
+ * | `blocked` | `denied`: by the person or a policy; `dismissed`: the prompt was closed or not answered; `insecure_page`: plain http; `not_delegated`: the embedding page, or a header, keeps loopback from this page, and the console says what to write; `framed`: said by the card alone, in a frame of another origin; `forbidden`: the browser lets no page reach loopback by a socket (WebKit on https), or the page's own policy does not; `popup_blocked`: the browser did not let the window of `bridge()` open; `window_closed`: that window was closed, and the connection with it; `withdrawn`: the origin's grant was taken back in the app; `challenge_refused`: the agent does not accept this login server's challenges; `issuer_unreachable`: no challenge to be had, or the agent cannot check it; tried again; `issuer_busy`: the login server asks for a pause; the page keeps it and goes on |
  * | `incompatible` | `version`: the agent speaks another one; `protocol`: it broke ours; `unsupported_browser` |
  * | `live` | `ready`, `resumed`; `unverified`: the login server did not accept the agent's proof; `issuer_unreachable`: it did not answer; `issuer_busy`: it asks for a pause |
  */
@@ -128,6 +128,11 @@ export interface LoopkeyOptions {
    * security policy, which cannot name `[::1]` in any engine and would report a violation.
    */
   ipv6?: boolean;
+  /**
+   * `false`: the page has a socket of its own. Otherwise all tabs of an origin share one, held by a shared worker, where the
+   * library's files are of the page's own origin and the browser can do it.
+   */
+  shared?: boolean;
 }
 
 export interface LoopkeyEventMap {
@@ -197,8 +202,12 @@ export interface Loopkey extends EventTarget {
 
   addEventListener<K extends keyof LoopkeyEventMap>(
     type: K, listener: (event: LoopkeyEventMap[K]) => void, options?: boolean | AddEventListenerOptions): void;
+  addEventListener(
+    type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | AddEventListenerOptions): void;
   removeEventListener<K extends keyof LoopkeyEventMap>(
     type: K, listener: (event: LoopkeyEventMap[K]) => void, options?: boolean | EventListenerOptions): void;
+  removeEventListener(
+    type: string, listener: EventListenerOrEventListenerObject | null, options?: boolean | EventListenerOptions): void;
 }
 
 export function createLoopkey(options: LoopkeyOptions): Loopkey;
@@ -230,5 +239,10 @@ export interface LoopkeyCardElement extends HTMLElement {
 declare global {
   interface HTMLElementTagNameMap {
     "loopkey-card": LoopkeyCardElement;
+  }
+  /** They bubble from the card. */
+  interface GlobalEventHandlersEventMap {
+    "loopkey-login": CustomEvent;
+    "loopkey-error": CustomEvent<{ code: ErrorCode }>;
   }
 }

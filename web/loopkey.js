@@ -20,10 +20,9 @@ import { Issuer } from "./issuer.js";
 import { login } from "./login.js";
 import { isOpener, takeMark } from "./opened.js";
 import { Session } from "./session.js";
-import { untilBack } from "./waking.js";
 
 export { ACTION_REFUSALS, ERRORS, LoopkeyError, PRESENCES, REASONS, REFUSALS, SESSION_REASONS, STATES } from "./codes.js";
-export { WAKE_LINK } from "./waking.js";
+export { WAKE_LINK } from "./wake-link.js";
 
 /** How long to wait before the login server is asked again who the person is (ms). */
 const ISSUER_RETRY = 5_000;
@@ -32,7 +31,7 @@ const ASLEEP = ["asleep", "not_woken"];
 /** Faults that pass: the person is asked for again, and meanwhile the state's reason is this. */
 const LATER = { issuer_unreachable: "issuer_unreachable", too_many_requests: "issuer_busy" };
 
-/** @param {import("./loopkey.js").LoopkeyOptions} options */
+/** @param {import("./loopkey.js").LoopkeyOptions & {environment?: import("./environment.js").Environment}} options */
 export function createLoopkey(options) {
   return new Loopkey(options, options.environment ?? browserEnvironment());
 }
@@ -55,6 +54,7 @@ class Loopkey extends EventTarget {
   /** Whether there is a session is known. @type {Promise<void>} */
   #checked = Promise.resolve();
 
+  /** @type {import("./loopkey.js").State} */
   state = Object.freeze({ name: "unknown", reason: "not_started" });
   presence = null;
   person = null;
@@ -66,7 +66,9 @@ class Loopkey extends EventTarget {
     this.#environment = environment;
     this.#mark = takeMark(environment);
     this.#issuer = new Issuer(environment, options.issuer, options.redeemAt);
-    this.#agent = new Agent(environment, this.#issuer, options, {
+    // A page that was opened from the client is known by the `ready` of a socket of its own.
+    const shared = (options.shared ?? true) && !this.#mark;
+    this.#agent = new Agent(environment, this.#issuer, { ...options, shared }, {
       state: (name, reason) => this.#setState(name, reason),
       ready: (connection, ready, challenge) => this.#onReady(connection, ready, challenge),
       presence: (state) => this.#onPresence(state),
@@ -131,7 +133,11 @@ class Loopkey extends EventTarget {
     try {
       if (asleep) {
         this.wake();
-        await untilBack(this.#environment, this, asleep.subject, attempt.signal);
+        const { untilBack } = await import("./waking.js").catch((cause) => {
+          throw new LoopkeyError("issuer_unreachable", cause);
+        });
+        const failed = await untilBack(this.#environment, this, asleep.subject, attempt.signal);
+        if (failed) throw new LoopkeyError(failed);
         connection = this.#connection;
       }
       await login({

@@ -19,7 +19,7 @@ const NAMES = ["loopback-network", "local-network-access"];
 export async function loopbackPermission(environment) {
   for (const name of NAMES) {
     try {
-      return watched(await environment.permissions.query({ name }));
+      return watched(await environment.permissions.query(/** @type {any} */ ({ name })));
     } catch {
       // TypeError: this browser does not know the name (or has no Permissions at all). Try the next one.
     }

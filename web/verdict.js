@@ -10,6 +10,9 @@ const UNREACHABLE = { name: "blocked", reason: "issuer_unreachable", wait: LATER
 /** On top of the pause that the login server asked for. */
 const BUSY = { name: "blocked", reason: "issuer_busy", wait: SOON };
 
+/** Not a close code: the worker that held the socket for all tabs has died. */
+export const WORKER_GONE = 0;
+
 /** Refused in a row before the page stops believing in chance (a race, a clock). */
 const CHALLENGE_TRIES = 2;
 
@@ -39,6 +42,8 @@ export function verdict({ code, error }, handshake) {
     case 1007:
     case 1009:
       return { name: "incompatible", reason: "protocol", wait: SLOWLY };
+    case WORKER_GONE: // nothing was wrong with the agent
+      return { name: "probing", reason: "agent_lost", wait: 0 };
     default: // 1001, 1006, 4408: it stopped, it vanished, or the page slept
       return { name: "probing", reason: "agent_lost", wait: SOON };
   }

@@ -1,15 +1,8 @@
 /**
  * Wake and wait: after `loopkey:wake` was launched nothing tells the page whether anything starts.
  * No event of any browser does; the only proof is that the agent answers. So the page looks for it
- * at these times, and then gives up.
+ * at these times, and then gives up. Loaded with the first launch: most pages never need it.
  */
-
-import { LoopkeyError } from "./codes.js";
-
-/** What a login server names whose clients' agents can be started so. */
-export const WAKE_SCHEME = "loopkey";
-/** The one link that there is. It carries nothing, and is never what a server says. */
-export const WAKE_LINK = `${WAKE_SCHEME}:wake`;
 
 /** When to look (ms after the launch). By fetch, which costs nothing however often it fails … */
 const FETCHES = [250, 500, ...Array.from({ length: 20 }, (_, second) => (second + 1) * 1_000)];
@@ -26,10 +19,10 @@ export class Waking {
   #now;
   #since;
 
-  /** @param {() => number} now ms */
-  constructor(now) {
+  /** @param {() => number} now ms @param {number} since when it was launched */
+  constructor(now, since) {
     this.#now = now;
-    this.#since = now();
+    this.#since = since;
   }
 
   get reason() {
@@ -51,6 +44,7 @@ export class Waking {
   }
 }
 
+/** @type {(keyof import("./loopkey.js").LoopkeyEventMap)[]} */
 const EVENTS = ["state", "person", "presence"];
 const PRESENT = ["signed_in", "away"];
 
@@ -58,7 +52,7 @@ const PRESENT = ["signed_in", "away"];
  * Waits for the person whose name was clicked, while the client starts and tells its agent that she is there.
  * @param {import("./environment.js").Environment} environment
  * @param {import("./loopkey.js").Loopkey} loopkey @param {string} subject @param {AbortSignal} signal
- * @returns {Promise<void>} rejects with what the card has words for
+ * @returns {Promise<string | null>} null: she is back; otherwise the error's code. Rejects with the signal's reason
  */
 export function untilBack(environment, loopkey, subject, signal) {
   return new Promise((resolve, reject) => {
@@ -68,7 +62,7 @@ export function untilBack(environment, loopkey, subject, signal) {
       signal.removeEventListener("abort", stop);
       settle(value);
     };
-    const fail = (code) => end(reject, new LoopkeyError(code));
+    const fail = (code) => end(resolve, code);
     const stop = () => end(reject, signal.reason);
     const look = () => {
       const { state: { name, reason }, person, presence } = loopkey;
@@ -78,7 +72,7 @@ export function untilBack(environment, loopkey, subject, signal) {
       else if (presence?.presence === "signed_out") fail("signed_out");
       else if (reason === "unverified") fail("no_person");
       else if (person && person.subject !== subject) fail("switched");
-      else if (person && PRESENT.includes(presence?.presence)) end(resolve);
+      else if (person && PRESENT.includes(presence?.presence)) end(resolve, null);
     };
     const late = () => fail(loopkey.presence?.presence === "locked" ? "locked" : "not_woken");
     const timer = environment.setTimeout(late, BACK_WITHIN);

@@ -61,7 +61,7 @@ impl Asset {
 pub(super) fn guarded(router: Router, connect: &str) -> Router {
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'{connect}; \
-         require-trusted-types-for 'script'; trusted-types 'none'; frame-ancestors 'none'; base-uri 'none'; \
+         require-trusted-types-for 'script'; trusted-types loopkey; frame-ancestors 'none'; base-uri 'none'; \
          form-action 'none'"
     );
     let policy = HeaderValue::try_from(policy).expect("ports and fixed words are visible ASCII");

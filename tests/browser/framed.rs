@@ -1,27 +1,15 @@
 //! The card inside a page of somebody else, who could lay anything over it and lead a click to it.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
-use loopkey::agent::Agent;
-use loopkey::clock::SystemClock;
-use loopkey::crypto::Secret;
-use loopkey::login::{LoginConfig, LoginServer};
-use loopkey::protocol::grant::ConsentMode;
-use loopkey::protocol::issuer::Issuer;
-use loopkey::store::StoreUrl;
 use serde_json::{Value, json};
 
 use crate::desk::SOON;
 use crate::hostile_content::browser;
 use crate::site::{Place, Site};
+use crate::stand::Stand;
 use crate::support::browser::{Engine, Page};
-use crate::support::places::free_places;
-use crate::support::world::{http, settings};
-
-const KEY: &str = "the service key of this test";
 
 /// A page with a card that tells the outermost page what it shows: nobody else can look into it.
 fn card_page(attributes: &str, port: u16) -> Html<String> {
@@ -54,60 +42,33 @@ fn outer_page(inner: &str) -> Html<String> {
     ))
 }
 
-/// A site with its login server, somebody signed in to the client, and a stranger's site.
+/// A site with a card, and a stranger's site around it.
 struct Frames {
     page: Page,
-    site: Site,
+    stand: Stand,
     stranger: Site,
-    stop: Box<dyn FnOnce()>,
-    _folder: tempfile::TempDir,
 }
 
 impl Frames {
     async fn new(engine: Engine) -> Self {
-        let (place, port) = (Place::take().await, free_places().agent[0]);
-        let issuer: Issuer = place.url().parse().expect("an issuer");
-        let mut config = LoginConfig::new(issuer.clone());
-        config.development = true;
-        config.service_key = Some(Secret::new(KEY.to_owned()));
-        let store = loopkey::store::open(&StoreUrl::Memory, Arc::new(SystemClock)).await.expect("a store");
-        let server = LoginServer::start(config, store, Arc::new(SystemClock)).await.expect("a login server");
-        let own = server.router().merge(
+        let stand = Stand::new("", |port| {
             Router::new()
                 .route("/card", get(async move || card_page("", port)))
                 .route("/card-to-frame", get(async move || card_page("framed=allow", port)))
-                .route("/around", get(async || outer_page("/card"))),
-        );
-        let (site, stranger) = (place.serve(&own), Place::take().await);
+                .route("/around", get(async || outer_page("/card")))
+        });
+        let (stand, stranger) = (stand.await, Place::take().await);
         // The stranger is of the same site for cookies, and of another origin: `localhost` on another port.
-        let at = site.url();
+        let at = stand.url();
         let inner = ["/card", "/card-to-frame", "/around"].into_iter().fold(Router::new(), |router, path| {
             let inner = format!("{at}{path}");
             router.route(path, get(async move || outer_page(&inner)))
         });
         let stranger = stranger.serve(&inner);
-
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut settings = settings(folder.path(), &issuer);
-        settings.ports = vec![port];
-        settings.origins[0].consent = ConsentMode::Page;
-        let agent = Agent::builder(settings).bind().await.expect("an agent");
-        let handle = agent.handle();
-        tokio::spawn(agent.run(std::future::pending()));
-        let profile = json!({ "account": "ada", "name": "Ada Lovelace" });
-        let ask = http().post(issuer.endpoint("/v1/enrolment-tickets")).bearer_auth(KEY).json(&profile);
-        let answer: Value = ask.send().await.expect("an answer").json().await.expect("JSON");
-        let ticket = answer["ticket"].as_str().expect("a ticket").parse().expect("a ticket");
-        handle.enrol(&issuer, ticket).await.expect("enrolled");
-
         let context = browser(engine).await.new_context().await.expect("a context");
         let page = context.new_page().await.expect("a tab");
         page.set_viewport(800, 700).await.expect("a size");
-        let stop = Box::new(move || {
-            handle.stop();
-            server.close();
-        });
-        Self { page, site, stranger, stop, _folder: folder }
+        Self { page, stand, stranger }
     }
 
     /// What the card in the frame says of itself, once it shows a view.
@@ -118,13 +79,13 @@ impl Frames {
     }
 
     fn leave(self) {
-        (self.stop)();
+        self.stand.leave();
     }
 }
 
 async fn a_stranger_around_it_sees_nobody(engine: Engine) {
     let frames = Frames::new(engine).await;
-    let (own, stranger) = (frames.site.url(), frames.stranger.url());
+    let (own, stranger) = (frames.stand.url(), frames.stranger.url());
     // First that there is something to hide: the same card in a frame of its own origin.
     let told = frames.told(&format!("{own}/around"), "person").await;
     assert!(told["text"].as_str().is_some_and(|text| text.contains("Ada Lovelace")), "{told}");

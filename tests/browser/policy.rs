@@ -16,7 +16,7 @@ const POLICY: [&str; 9] = [
     "style-src 'self'",
     "img-src 'self' data:",
     "require-trusted-types-for 'script'",
-    "trusted-types 'none'",
+    "trusted-types loopkey",
     "frame-ancestors 'none'",
     "base-uri 'none'",
     "form-action 'none'",

@@ -72,8 +72,7 @@ test("denied: one attempt, because some embedded browsers say so although loopba
   assert.equal(insecure.loopkey.state.reason, "insecure_page");
 });
 
-test("a frame without delegation, a browser without sockets", async () => {
-  assert.equal((await started({ environment: { delegated: () => false } })).loopkey.state.reason, "not_delegated");
+test("a browser without sockets", async () => {
   assert.equal((await started({ environment: { WebSocket: undefined } })).loopkey.state.reason, "unsupported_browser");
 });
 

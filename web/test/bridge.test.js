@@ -204,7 +204,8 @@ test("a prompt brings the window to the front, and the page leaves it when it le
 });
 
 test("why there is no connection", () => {
-  const page = { local: false, permission: "unsupported", secure: true, asked: false };
+  const environment = (more) => ({ framed: () => false, delegated: () => null, advise() {}, secure: true, opaque: false, ...more });
+  const page = { environment: environment(), local: false, permission: "unsupported", asked: false };
   const errors = (...each) => ({ errors: each });
   const why = (error, more) => Object.values(explain(error, { ...page, ...more })).join(" ");
   assert.equal(why(errors({}), {}), "absent not_running");
@@ -213,7 +214,7 @@ test("why there is no connection", () => {
   assert.equal(why(errors({ forbidden: true }, {}), {}), "absent not_running", "one address was tried");
   assert.equal(why(errors(), {}), "absent not_running");
   assert.equal(why(errors({}), { permission: "denied" }), "blocked denied");
-  assert.equal(why(errors({}), { permission: "denied", secure: false }), "blocked insecure_page");
+  assert.equal(why(errors({}), { permission: "denied", environment: environment({ secure: false }) }), "blocked insecure_page");
   assert.equal(why(errors({}), { permission: "denied", local: true }), "absent not_running");
   assert.equal(why(errors({}), { permission: "prompt", asked: true }), "blocked dismissed");
   assert.equal(why(errors({}), { permission: "prompt" }), "absent not_running");

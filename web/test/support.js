@@ -3,6 +3,9 @@
 import { createHash } from "node:crypto";
 import { sleep } from "../environment.js";
 import { createLoopkey } from "../loopkey.js";
+// What a page loads later is here at once: this clock does not wait for files.
+import "../advice.js";
+import "../waking.js";
 
 // Debian's Node.js 18 has everything else that a browser's script needs.
 globalThis.CustomEvent ??= class CustomEvent extends Event {
@@ -161,7 +164,7 @@ export function world({ permission = "granted", hostname = "app.example.com", ag
   const clock = new FakeClock();
   const document = new EventTarget();
   const status = Object.assign(new EventTarget(), { state: permission });
-  const here = { clock, issuer, agents, agent: agents[0], status, dials: [], open: [], probes: [], streams: [], launched: [], visible: true, ...more };
+  const here = { clock, issuer, agents, agent: agents[0], status, dials: [], open: [], probes: [], streams: [], launched: [], advice: [], visible: true, ...more };
 
   class FakeWebSocket {
     readyState = 0;
@@ -256,7 +259,10 @@ export function world({ permission = "granted", hostname = "app.example.com", ag
     hostname,
     secure: true,
     slowRefusal: false,
+    opaque: false,
     delegated: () => true,
+    framed: () => false,
+    advise: (advice) => here.advice.push(advice),
     visible: () => here.visible,
     fragment: () => here.fragment ?? "",
     setFragment: (fragment) => (here.fragment = fragment),

@@ -138,6 +138,18 @@ impl Chromium {
         ours.map(|target| Ok((string(&target["targetId"])?, string(&target["url"])?))).collect()
     }
 
+    /// Ends the shared workers of a context, as a crash would; returns how many there were.
+    pub(super) async fn kill_shared_workers(&self, context: &str) -> anyhow::Result<usize> {
+        let reply = self.0.call("Target.getTargets", json!({})).await?;
+        let targets = reply["targetInfos"].as_array().context("no list of targets")?;
+        let is_ours = |target: &&Value| target["type"] == "shared_worker" && target["browserContextId"] == context;
+        let workers: Vec<_> = targets.iter().filter(is_ours).collect();
+        for worker in &workers {
+            self.0.call("Target.closeTarget", json!({ "targetId": worker["targetId"] })).await?;
+        }
+        Ok(workers.len())
+    }
+
     pub(super) async fn attach(&self, tab: &str, log: watch::Sender<Vec<String>>) -> anyhow::Result<Tab> {
         let reply = self.0.call("Target.attachToTarget", json!({ "targetId": tab, "flatten": true })).await?;
         let tab = Tab { wire: self.0.clone(), target: tab.to_owned(), session: string(&reply["sessionId"])? };
@@ -236,6 +248,16 @@ impl Tab {
         // An empty user agent leaves the real one.
         let agent = json!({ "userAgent": "", "acceptLanguage": language });
         self.call("Emulation.setUserAgentOverride", agent).await.map(drop)
+    }
+
+    pub(super) async fn crash(&self) {
+        // A tab that has crashed may not answer any more.
+        let _ = self.request("Page.crash", json!({}), Duration::from_secs(2)).await;
+    }
+
+    pub(super) async fn set_frozen(&self, frozen: bool) -> anyhow::Result<()> {
+        let state = if frozen { "frozen" } else { "active" };
+        self.call("Page.setWebLifecycleState", json!({ "state": state })).await.map(drop)
     }
 
     pub(super) async fn bring_to_front(&self) -> anyhow::Result<()> {

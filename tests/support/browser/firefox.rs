@@ -135,6 +135,10 @@ impl Firefox {
         ours.map(|tab| Ok((string(&tab["context"])?, string(&tab["url"])?))).collect()
     }
 
+    pub(super) async fn kill_shared_workers(&self, _context: &str) -> anyhow::Result<usize> {
+        bail!("Firefox's driver does not know of workers")
+    }
+
     pub(super) async fn attach(&self, tab: &str, log: watch::Sender<Vec<String>>) -> anyhow::Result<Tab> {
         let (documents, document) = watch::channel(0_u64);
         self.0.listen(tab, move |event| {
@@ -230,6 +234,15 @@ impl Tab {
     pub(super) async fn set_language(&self, language: &str) -> anyhow::Result<()> {
         let locale = json!({ "locale": language, "contexts": [self.context] });
         self.wire.call("emulation.setLocaleOverride", locale).await.map(drop)
+    }
+
+    #[expect(clippy::unused_async, reason = "as in Chromium")]
+    pub(super) async fn crash(&self) {
+        panic!("Firefox's driver crashes no tabs");
+    }
+
+    pub(super) async fn set_frozen(&self, _frozen: bool) -> anyhow::Result<()> {
+        bail!("Firefox freezes no tabs")
     }
 
     pub(super) async fn bring_to_front(&self) -> anyhow::Result<()> {

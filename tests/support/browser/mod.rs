@@ -271,6 +271,11 @@ impl Context {
         Page::attach(self, &tab).await
     }
 
+    /// Ends the shared workers of this context (Chromium), as a crash would; returns how many there were.
+    pub(crate) async fn kill_shared_workers(&self) -> anyhow::Result<usize> {
+        self.0.remote.kill_shared_workers(&self.0.id).await
+    }
+
     /// Waits for a tab whose address contains `part`: a popup, which the page opened and not this driver.
     pub(crate) async fn wait_for_popup(&self, part: &str, within: Duration) -> anyhow::Result<Page> {
         let deadline = Instant::now() + within;
@@ -309,6 +314,10 @@ impl Remote {
 
     async fn cookies(&self, context: &str) -> anyhow::Result<Vec<Cookie>> {
         whichever!(Remote, self, engine => engine.cookies(context).await)
+    }
+
+    async fn kill_shared_workers(&self, context: &str) -> anyhow::Result<usize> {
+        either!(Remote, self, engine => engine.kill_shared_workers(context).await)
     }
 
     async fn new_tab(&self, context: &str) -> anyhow::Result<String> {
