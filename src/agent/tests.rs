@@ -1,5 +1,6 @@
 //! Deadlines of the door and of the socket, in paused time over in-memory streams.
 
+mod bridge;
 mod door;
 
 use std::collections::HashMap;

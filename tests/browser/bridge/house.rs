@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::http::header::CONTENT_SECURITY_POLICY;
@@ -145,6 +144,9 @@ impl House {
     /// Opens the page with the card.
     pub(super) async fn open(&self) {
         self.page.goto(&format!("{}/card", self.site.url())).await.expect("the site");
+        let keep =
+            "(window.open = ((open) => (...how) => (window.opened = open(...how)))(window.open.bind(window)), true)";
+        self.page.eval::<bool>(keep).await.expect("the window that it opens is kept");
     }
 
     /// Waits until the card shows a view.
@@ -161,14 +163,9 @@ impl House {
         self.context.wait_for_popup("/bridge", SOON).await.expect("the window")
     }
 
-    /// Waits until there is no such window any more.
+    /// Waits until the window that the page opened is closed.
     pub(super) async fn no_window(&self) {
-        let gone = async {
-            while self.context.wait_for_popup("/bridge", Duration::ZERO).await.is_ok() {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(SOON, gone).await.expect("the window closes by itself");
+        self.page.wait_for("window.opened.closed", SOON).await.expect("the window closes by itself");
     }
 
     /// The bridge's window, opened by the page that does things by hand.
