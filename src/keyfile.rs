@@ -196,7 +196,8 @@ fn write_beside(path: &Path, secret: &[u8]) -> io::Result<PathBuf> {
     Ok(fresh)
 }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
+/// Has the folder know the file of this name, or that it is gone, also after a power cut.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     // Windows has no such call, and needs none.
     match path.parent().filter(|_| cfg!(unix)) {
         Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),

@@ -1,4 +1,5 @@
-//! Writing the audit log.
+//! Writing the audit log. A line is on the disk before it is noted that it is there, and both are before what the line tells of
+//! is given out: a power cut takes away nothing but half a line that nobody was told of.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -20,7 +21,7 @@ pub(super) const CURRENT: &str = "audit.log";
 /// Which lines there are to be: what was cut off at either end is missed.
 pub(super) const BOUNDS: &str = "audit.bounds";
 /// The current file makes way for a new one once it is this long, in bytes.
-const FILE_MAX_LEN: u64 = 1024 * 1024;
+const FILE_MAX_LEN: u64 = if cfg!(test) { 64 * 1024 } else { 1024 * 1024 };
 /// Full files that are kept besides the current one.
 const MAX_FULL_FILES: usize = 8;
 /// Longest line in bytes.
@@ -82,6 +83,7 @@ impl Audit {
         let noted = read_bounds(folder)?;
         let bounds_file = keyfile::open_private(&folder.join(BOUNDS))?;
         let fault = |source| AuditError::Io { path: path.clone(), source };
+        keyfile::sync_folder(&path).map_err(fault)?;
         let end = End::of(&mut file).map_err(fault)?;
         let len = file.metadata().map_err(fault)?.len();
         let bounds = noted.clone().unwrap_or_default();
@@ -152,6 +154,14 @@ impl Writer {
     /// Goes on after the last line that was written. Where the end is not as it was noted, that becomes a line of its own: what is
     /// found there is not believed, and stays to be seen.
     fn mend(&mut self, noted: Option<&Bounds>, end: &End, clock: &dyn Clock) -> Result<(), AuditError> {
+        if end.is_torn && noted.is_some_and(|noted| self.is_last(noted, end)) {
+            // A power cut left half a line behind. It was not noted yet, so nothing was given out for it.
+            tracing::warn!("the audit log ended with half a line, which is cut off");
+            self.len = end.whole_len;
+            let fault = |source| AuditError::Io { path: self.folder.join(CURRENT), source };
+            self.file.set_len(self.len).and_then(|()| self.file.sync_data()).map_err(fault)?;
+            return Ok(());
+        }
         let found = end.entry.as_ref().filter(|_| !end.is_torn);
         match (noted, found) {
             // Nothing was ever written.
@@ -195,7 +205,8 @@ impl Writer {
     fn write(&mut self, bytes: &[u8]) -> Result<(), AuditError> {
         let mut write = || {
             self.file.seek(SeekFrom::Start(self.len))?;
-            self.file.write_all(bytes)
+            self.file.write_all(bytes)?;
+            self.file.sync_data()
         };
         match write() {
             Ok(()) => self.len += bytes.len() as u64,
@@ -213,7 +224,8 @@ impl Writer {
         let mut write = || {
             // Longer than any content before: what was there is overwritten whole.
             self.bounds_file.seek(SeekFrom::Start(0))?;
-            self.bounds_file.write_all(format!("{text:<120}\n").as_bytes())
+            self.bounds_file.write_all(format!("{text:<120}\n").as_bytes())?;
+            self.bounds_file.sync_data()
         };
         write().map_err(|source| AuditError::Io { path: self.folder.join(BOUNDS), source })
     }
@@ -229,13 +241,27 @@ impl Writer {
         }
         self.file = keyfile::open_private(&path)?;
         self.len = 0;
-        let files = full_files(&self.folder)?;
-        let too_many = files.len().saturating_sub(MAX_FULL_FILES);
-        for (last, path) in files.into_iter().take(too_many) {
-            std::fs::remove_file(&path).map_err(|source| AuditError::Io { path, source })?;
+        keyfile::sync_folder(&path).map_err(|source| AuditError::Io { path, source })?;
+        let mut files = full_files(&self.folder)?;
+        files.truncate(files.len().saturating_sub(MAX_FULL_FILES));
+        if let Some((last, _)) = files.last() {
+            // Noted first: what is gone before that would be missed.
             self.bounds.first = last + 1;
+            self.note_bounds()?;
+        }
+        for (_, path) in files {
+            std::fs::remove_file(&path).map_err(|source| AuditError::Io { path, source })?;
         }
         Ok(())
+    }
+
+    /// Whether the last whole line is the one that was noted last, and nothing but one torn line comes after it.
+    fn is_last(&self, noted: &Bounds, end: &End) -> bool {
+        end.torn_lines == 1
+            && match &end.entry {
+                Some((entry, hash)) => entry.n == noted.last && *hash == noted.hash,
+                None => end.whole_len == 0 && (noted.last == 0 || self.last_full_file_ends_with(noted)),
+            }
     }
 
     fn last_full_file_ends_with(&self, expected: &Bounds) -> bool {
@@ -282,21 +308,28 @@ struct End {
     entry: Option<(Entry, String)>,
     /// Whether something comes after it.
     is_torn: bool,
+    /// How many lines that is, and how long the file is without them.
+    torn_lines: usize,
+    whole_len: u64,
 }
 
 impl End {
     fn of(file: &mut File) -> io::Result<Self> {
         let len = file.metadata()?.len();
-        file.seek(SeekFrom::Start(len.saturating_sub(4 * LINE_MAX_LEN)))?;
+        let start = len.saturating_sub(4 * LINE_MAX_LEN);
+        file.seek(SeekFrom::Start(start))?;
         let mut tail = Vec::new();
         file.take(4 * LINE_MAX_LEN).read_to_end(&mut tail)?;
-        let tail = String::from_utf8_lossy(&tail);
-        let ends_whole = tail.is_empty() || tail.ends_with('\n');
-        let mut lines = tail.lines().rev();
-        let last = lines.next().and_then(Entry::decode);
-        if let (Some(entry), true) = (last, ends_whole) {
-            return Ok(Self { entry: Some(entry), is_torn: false });
+        let (mut entry, mut torn_lines, mut whole_len) = (None, 0, len);
+        for line in tail.split_inclusive(|byte| *byte == b'\n').rev() {
+            let whole = line.strip_suffix(b"\n").and_then(|line| std::str::from_utf8(line).ok());
+            entry = whole.and_then(Entry::decode);
+            if entry.is_some() {
+                break;
+            }
+            torn_lines += 1;
+            whole_len -= line.len() as u64;
         }
-        Ok(Self { entry: lines.find_map(Entry::decode), is_torn: !tail.is_empty() })
+        Ok(Self { entry, is_torn: torn_lines > 0, torn_lines, whole_len })
     }
 }

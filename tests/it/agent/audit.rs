@@ -4,10 +4,13 @@ use loopkey::agent::audit::{Act, Outcome};
 use loopkey::agent::{Answer, Browser};
 use loopkey::protocol::code::RefusalCode;
 use loopkey::protocol::message::AgentMessage;
+use loopkey::protocol::page::OpenWith;
 use loopkey::protocol::state::PresenceState;
 use serde_json::json;
 
-use crate::support::world::{TestClient, World};
+use crate::commands::until;
+use crate::support::places::free_places;
+use crate::support::world::{Server, TestBrowser, TestClient, TestPage, World};
 
 #[tokio::test]
 async fn every_consent_token_refusal_and_sign_out_has_its_line() {
@@ -146,4 +149,45 @@ async fn a_log_that_was_spoiled_all_over_is_still_told_in_one_line() {
     assert_eq!(tail["faults"].as_array().map(Vec::len), Some(100), "the first hundred");
     assert_eq!(tail["faults"][0]["line"], 2);
     world.agent.stop().await;
+}
+
+/// A power cut takes away no line of a token that went out: the real program's calls to the system, as strace sees them.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_goes_out_when_its_line_is_on_the_disk() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().expect("a folder"));
+    let (folder, issuer, port) = (folder.path(), &server.issuer, free_places().agent[0]);
+    let toml = format!(
+        "ports = [{port}]\nstate_dir = \"state\"\ncontrol = \"control.sock\"\ndevelopment = true\nallow_root = true\n\
+         [[issuer]]\nurl = \"{issuer}\"\n[[origin]]\norigin = \"{issuer}\"\nissuer = \"{issuer}\"\nconsent = \"page\"\n"
+    );
+    std::fs::write(folder.join("agent.toml"), toml).expect("written");
+    let mut agent = tokio::process::Command::new("strace");
+    // The agent is the child, and strace its companion: the one ends with the other.
+    agent.args(["-D", "-f", "-y", "-s", "400", "-e", "trace=write,sendto,fdatasync", "-o", "calls"]);
+    agent.args([env!("CARGO_BIN_EXE_loopkey"), "agent", "--config", "agent.toml"]).current_dir(folder);
+    let _agent = agent.kill_on_drop(true).spawn().expect("strace starts");
+    let control = folder.join("control.sock");
+    until("the agent", || async { tokio::net::UnixStream::connect(&control).await.is_ok() }).await;
+    let client = TestClient::hello(&control).await;
+    let ticket = server.ticket("ada").await;
+    client.ok("account.enrol", json!({ "issuer": issuer, "ticket": ticket })).await;
+    let mut browser = TestBrowser::of(&server);
+    let open = OpenWith::Challenge(browser.challenge().await);
+    let mut page = TestPage::connect_to_port(port, issuer, open).await;
+    assert!(matches!(page.next().await, Ok(AgentMessage::Ready { .. })));
+    assert!(matches!(page.login(browser.challenge().await).await.0, AgentMessage::Token { .. }));
+    client.ok("stop", json!({})).await;
+
+    let calls = || std::fs::read_to_string(folder.join("calls")).unwrap_or_default();
+    let is_goodbye = |call: &str| call.contains("exited with");
+    until("the last call", || async { calls().lines().last().is_some_and(is_goodbye) }).await;
+    let calls = calls();
+    let mut after = calls.lines().skip_while(|call| !(call.contains("write(") && call.contains(r#"\"act\":\"token\""#)));
+    assert!(after.next().is_some_and(|call| call.contains("audit.log")), "{calls}");
+    for (call, file) in [("fdatasync(", "audit.log"), ("write(", "audit.bounds"), ("fdatasync(", "audit.bounds")] {
+        let next = after.next().unwrap_or_default();
+        assert!(next.contains(call) && next.contains(file) && next.contains(" = "), "{next} instead of {call}{file}");
+    }
+    assert!(after.any(|call| call.contains("sendto(")), "and then it goes out: {calls}");
 }
