@@ -7,6 +7,8 @@ mod consents;
 mod keeping;
 mod link;
 mod signing;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -7,6 +7,8 @@ mod control;
 mod desktop;
 #[cfg(target_os = "linux")]
 mod dialog;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod gate;
 mod grants;
 mod link;
