@@ -118,11 +118,26 @@ pub fn read_up_to(path: &Path, max_len: u64) -> Result<Secret<Vec<u8>>, KeyFileE
 /// # Errors
 /// [`KeyFileError`] where it is a link, no plain file, or not this user's alone.
 pub fn open_private(path: &Path) -> Result<File, KeyFileError> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
+    open_private_with(path, OpenOptions::new().create(true))
+}
+
+/// As [`open_private`], and makes nothing: `None` where there is no such file.
+///
+/// # Errors
+/// [`KeyFileError`] where it is a link, no plain file, or not this user's alone.
+pub fn open_private_if_there(path: &Path) -> Result<Option<File>, KeyFileError> {
+    match open_private_with(path, &mut OpenOptions::new()) {
+        Ok(file) => Ok(Some(file)),
+        Err(KeyFileError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn open_private_with(path: &Path, options: &mut OpenOptions) -> Result<File, KeyFileError> {
+    options.read(true).write(true).truncate(false);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = open_without_following(path, &mut options)?;
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    let file = open_without_following(path, options)?;
     let metadata = file.metadata().map_err(io_error(path))?;
     if !metadata.is_file() {
         return Err(KeyFileError::NotAKeyFile { path: path.to_owned() });

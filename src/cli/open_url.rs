@@ -41,13 +41,12 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::misused(format!("there is one address to open, {WAKE_LINK}, and this was another")));
     }
     let place = Homes::of_this_user()?.record();
-    let record = Record::read(&place)?;
-    let record = record.ok_or_else(|| {
-        Failure::failed("no agent is installed for this user; run `loopkey install --config FILE` first")
-    })?;
+    let not_installed =
+        || Failure::failed("no agent is installed for this user; run `loopkey install --config FILE` first");
+    let record = Record::read(&place)?.ok_or_else(not_installed)?;
     let settings = config::load(&record.config, config::Kind::Agent, config::agent)?;
     // Whoever holds the lock starts the agent; the others wait for the same one.
-    let lock = Record::open(&place)?;
+    let lock = Record::open(&place)?.ok_or_else(not_installed)?;
     let mut started: Option<Option<Child>> = None;
     let waking = async {
         while !answers(&settings.control).await {
@@ -74,7 +73,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Whether an agent says how it stands.
-async fn answers(socket: &std::path::Path) -> bool {
+pub(super) async fn answers(socket: &std::path::Path) -> bool {
     let Ok((peer, _incoming, driver)) = control::connect(socket).await else { return false };
     let nothing = json!({});
     tokio::select! {

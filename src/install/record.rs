@@ -72,16 +72,32 @@ impl Record {
             .map_err(|error| InstallError::Unreadable { path: path.to_owned(), reason: error.to_string() })
     }
 
-    /// The record's file: whoever holds its lock starts the agent.
+    /// The record's file: whoever holds its lock starts the agent. `None` where there is none, since nothing is installed any
+    /// more; none is made, for an empty one would be nobody's to take away.
     ///
     /// # Errors
     /// [`InstallError::Record`].
-    pub fn open(path: &Path) -> Result<File, InstallError> {
-        Ok(keyfile::open_private(path)?)
+    pub fn open(path: &Path) -> Result<Option<File>, InstallError> {
+        Ok(keyfile::open_private_if_there(path)?)
     }
 
     pub(super) fn write(&self, path: &Path) -> Result<(), InstallError> {
         let text = serde_json::to_vec_pretty(self).expect("paths of UTF-8 and words are JSON");
         Ok(keyfile::replace(path, &text)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wake_that_comes_after_an_uninstall_makes_no_record() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let place = folder.path().join("install.json");
+        assert!(Record::open(&place).expect("nothing is wrong").is_none());
+        assert!(!place.exists());
+        keyfile::create(&place, b"{}").expect("made");
+        assert!(Record::open(&place).expect("nothing is wrong").is_some());
     }
 }
