@@ -130,7 +130,7 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Doctor(arguments) => doctor::run(arguments, global).await,
             Command::Stop => stop::run(&global).await,
             Command::Install(arguments) => install::run(&arguments),
-            Command::Uninstall(arguments) => uninstall::run(&arguments),
+            Command::Uninstall(arguments) => uninstall::run(&arguments).await,
             Command::OpenUrl(arguments) => open_url::run(&arguments).await,
             Command::CheckConfig(arguments) => check_config::run(&arguments),
         }

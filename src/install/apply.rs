@@ -8,7 +8,7 @@ use super::linux::mime_apps;
 use super::plan::Plan;
 use super::record::{Listed, Record};
 use super::step::Step;
-use super::{Homes, Registration};
+use super::{Homes, Registration, run as run_program};
 use crate::keyfile;
 
 /// Registers what is planned; gives what was done, or, for a dry run, what would be.
@@ -129,8 +129,17 @@ pub fn uninstall(homes: &Homes, dry_run: bool) -> Result<Vec<Step>, InstallError
     }
     let mut taken = Vec::new();
     for step in steps {
-        if step.take()? {
-            taken.push(step);
+        match step {
+            // It keeps nothing from being taken away, but whoever asked for it hears of it.
+            Step::Run { words, .. } => taken.push(match run_program(&words) {
+                Ok(()) => Step::Run { words, must_succeed: false },
+                Err(error) => Step::Failed(error.to_string()),
+            }),
+            step => {
+                if step.take()? {
+                    taken.push(step);
+                }
+            }
         }
     }
     Ok(taken)

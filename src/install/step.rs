@@ -35,6 +35,8 @@ pub enum Step {
         /// Whether it matters that it fails.
         must_succeed: bool,
     },
+    /// A program of the system was run, and failed: in which words.
+    Failed(String),
 }
 
 impl Step {
@@ -64,7 +66,7 @@ impl Step {
     /// Does it; true where something is different now.
     pub(super) fn take(&self) -> Result<bool, InstallError> {
         match self {
-            Self::Keep(_) => Ok(false),
+            Self::Keep(_) | Self::Failed(_) => Ok(false),
             Self::Write(entry) => write(entry).map(|()| true).map_err(InstallError::io(entry.path())),
             Self::Edit { path, content, .. } => edit(path, content).map(|()| true).map_err(InstallError::io(path)),
             Self::Remove(path) => gone(std::fs::remove_file(path)).map_err(InstallError::io(path)),
@@ -156,6 +158,7 @@ impl fmt::Display for Step {
             Self::Remove(path) => write!(f, "remove     {}", path.display()),
             Self::RemoveFolder(path) => write!(f, "remove     {}{}", path.display(), std::path::MAIN_SEPARATOR),
             Self::Run { words, .. } => write!(f, "run        {}", shown(words)),
+            Self::Failed(how) => write!(f, "failed     {how}"),
         }
     }
 }

@@ -50,7 +50,8 @@ fn units_are_made_linked_verified_and_taken_away() {
 
     home.install(&config);
     assert_eq!(calls(&home), [""; 0], "a second time changes nothing");
-    home.expect(&["uninstall"], 0);
+    let said = home.expect(&["uninstall"], 0);
+    assert!(!said.contains("failed") && !said.contains("still running"), "{said}");
     assert_eq!(calls(&home), ["--user stop loopkey-agent.socket", "--user daemon-reload"]);
     assert_eq!(home.content(), before);
 }
@@ -116,6 +117,24 @@ async fn systemd_is_asked_to_start_the_agent_and_to_let_go_of_its_port() {
     home.expect(&["stop"], 0);
     assert_eq!(calls(&home), ["--user stop loopkey-agent.socket"], "or the next page would start it again");
     until("the agent's end", async || !home.control().exists()).await;
+}
+
+/// The files are taken away all the same.
+#[test]
+fn what_uninstall_could_not_stop_is_said_with_the_command_that_does() {
+    let home = Home::new();
+    systemctl(&home, "true");
+    let before = home.content();
+    home.install(&home.agent_toml(free_places().agent[0], ""));
+    home.expect(&["open-url", "--", "loopkey:wake"], 0);
+    home.script("systemctl", "echo 'Failed to connect to bus' >&2\nexit 1\n");
+    let said = home.expect(&["uninstall"], 0);
+    let failed = "`systemctl --user stop loopkey-agent.socket` failed: Failed to connect to bus";
+    assert!(said.contains(failed) && said.contains("by hand"), "{said}");
+    assert_eq!(home.content(), before);
+    let stop = format!("an agent is still running; to end it, run: loopkey stop --control '{}'", home.control().display());
+    assert!(said.contains(&stop), "{said}");
+    home.expect(&["stop"], 0);
 }
 
 #[test]
