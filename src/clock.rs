@@ -12,6 +12,11 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Time since the computer started, suspend included. Never goes back.
     fn now(&self) -> Moment;
 
+    /// How much of that the computer has slept; zero where the system does not tell.
+    fn slept(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Wall-clock time in seconds, for the login server, whose clock does decide.
     fn timestamp(&self) -> Timestamp {
         self.wall().timestamp()
@@ -38,14 +43,25 @@ impl Clock for SystemClock {
         let id = rustix::time::ClockId::Monotonic;
         #[cfg(unix)]
         {
-            let time = rustix::time::clock_gettime(id);
-            Moment(Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0)))
+            Moment(read(id))
         }
         #[cfg(not(unix))]
         {
             Moment(since_first_call())
         }
     }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn slept(&self) -> Duration {
+        let awake = read(rustix::time::ClockId::Monotonic);
+        read(rustix::time::ClockId::Boottime).saturating_sub(awake)
+    }
+}
+
+#[cfg(unix)]
+fn read(id: rustix::time::ClockId) -> Duration {
+    let time = rustix::time::clock_gettime(id);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// Windows' performance counter goes on counting through sleep, so the time since the first call will do.

@@ -1,7 +1,8 @@
 //! What the connections of one agent share.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{broadcast, watch};
 
@@ -22,6 +23,9 @@ use crate::protocol::id::Epoch;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::origin::Origin;
 
+/// A sleep shorter than this is none: two clocks are not read at the same moment.
+const SHORTEST_SLEEP: Duration = Duration::from_secs(3);
+
 /// What the connections of one agent share.
 pub(super) struct Core {
     pub(super) clock: Arc<dyn Clock>,
@@ -38,6 +42,8 @@ pub(super) struct Core {
     revoked_accounts: broadcast::Sender<AccountInfo>,
     /// Counts how often every socket's peer had to be looked at again.
     lookings: watch::Sender<u64>,
+    /// How much the computer had slept when that was looked at last.
+    slept: Mutex<Duration>,
     clients: watch::Sender<usize>,
 }
 
@@ -54,7 +60,7 @@ impl Core {
         let (revoked, revoked_accounts) = (broadcast::channel(16).0, broadcast::channel(16).0);
         let (tickets, actions) = (Tickets::new(), Actions::new());
         let (lookings, clients) = (watch::Sender::new(0), watch::Sender::new(0));
-        let troubles = Troubles::default();
+        let (troubles, slept) = (Troubles::default(), Mutex::new(clock.slept()));
         Self {
             clock,
             census,
@@ -69,6 +75,7 @@ impl Core {
             revoked,
             revoked_accounts,
             lookings,
+            slept,
             clients,
         }
     }
@@ -119,9 +126,20 @@ impl Core {
     }
 
     /// Has each open socket's peer looked at again; one that is no longer the same is closed.
-    #[cfg(any(test, target_os = "linux"))]
     pub(super) fn look_again(&self) {
         self.lookings.send_modify(|times| *times += 1);
+    }
+
+    /// Has every socket's peer looked at again where the computer has slept since this was called last. Each socket calls it
+    /// with whatever comes, its heartbeat at the least: with no page connected, nothing has to be looked at.
+    pub(super) fn notice_sleep(&self) {
+        let slept = self.clock.slept();
+        let mut before = self.slept.lock().unwrap_or_else(PoisonError::into_inner);
+        if slept.saturating_sub(*before) >= SHORTEST_SLEEP {
+            tracing::info!("the computer has slept: every socket is looked at again");
+            *before = slept;
+            self.look_again();
+        }
     }
 
     /// How many clients are connected and have said hello, as it changes.

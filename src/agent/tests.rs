@@ -4,7 +4,7 @@ mod door;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
@@ -40,9 +40,9 @@ const HEAD: &str = "GET /v1 HTTP/1.1\r\nHost: 127.0.0.1:28970\r\nOrigin: https:/
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Protocol: loopkey.1\r\n\r\n";
 
-/// tokio's clock, which the tests pause.
+/// tokio's clock, which the tests pause, of a computer that sleeps when they say so.
 #[derive(Debug)]
-struct PausedClock(Instant);
+struct PausedClock(Instant, Mutex<Duration>);
 
 impl Clock for PausedClock {
     fn wall(&self) -> UnixMillis {
@@ -52,10 +52,15 @@ impl Clock for PausedClock {
     fn now(&self) -> Moment {
         Moment(self.0.elapsed())
     }
+
+    fn slept(&self) -> Duration {
+        *self.1.lock().expect("unpoisoned")
+    }
 }
 
 pub(super) struct House {
     pub(super) doorman: Arc<Doorman>,
+    clock: Arc<PausedClock>,
     _stop: watch::Sender<Stop>,
     pub(super) folder: tempfile::TempDir,
 }
@@ -63,7 +68,8 @@ pub(super) struct House {
 /// An agent without a network: pages of one origin may open sockets by their origin alone.
 pub(super) fn house() -> House {
     let folder = tempfile::tempdir().expect("a folder");
-    let clock: Arc<dyn Clock> = Arc::new(PausedClock(Instant::now()));
+    let paused = Arc::new(PausedClock(Instant::now(), Mutex::default()));
+    let clock: Arc<dyn Clock> = paused.clone();
     let issuer: Issuer = "https://login.example".parse().expect("an issuer");
     let origin = OriginSettings {
         origin: "https://app.example".parse().expect("an origin"),
@@ -92,7 +98,7 @@ pub(super) fn house() -> House {
     ));
     let (stop, stopped) = watch::channel(Stop::No);
     let doorman = Arc::new(Doorman { core, gate, peers: Arc::new(peer::Off), stop: stopped });
-    House { doorman, _stop: stop, folder }
+    House { doorman, clock: paused, _stop: stop, folder }
 }
 
 impl House {
@@ -245,5 +251,31 @@ async fn after_a_sleep_a_socket_whose_peer_is_another_is_cut_and_the_others_stay
     house.doorman.core.look_again();
     let (rest, _) = until_closed(&mut other).await;
     assert_eq!(rest, b"", "nothing is said to a stranger");
+    read_until(&mut same, "ping").await;
+}
+
+/// Without the desktop's word, too: at its heartbeat, or at the first word that comes, a socket notices.
+#[tokio::test(start_paused = true)]
+async fn that_the_computer_has_slept_is_noticed_by_the_clocks() {
+    let house = house();
+    let sleep = |time: Duration| *house.clock.1.lock().expect("unpoisoned") += time;
+    let mut same = house.open().await;
+    let mut other = house.open_as(Arc::new(Another)).await;
+    read_until(&mut same, "ready").await;
+    read_until(&mut other, "ready").await;
+    // What passes between the reading of two clocks is no sleep.
+    sleep(Duration::from_secs(2));
+    read_until(&mut other, "ping").await;
+    sleep(Duration::from_secs(2));
+    let began = Instant::now();
+    same.write_all(&frame(r#"{"type":"pong"}"#)).await.expect("written");
+    let (rest, at) = until_closed(&mut other).await;
+    assert_eq!((rest, at), (Vec::new(), began), "at once, and nothing is said to a stranger");
+    let mut other = house.open_as(Arc::new(Another)).await;
+    read_until(&mut other, "ready").await;
+    sleep(Duration::from_secs(3600));
+    let began = Instant::now();
+    until_closed(&mut other).await;
+    assert!(began.elapsed() <= PING_INTERVAL, "at the next heartbeat of any socket");
     read_until(&mut same, "ping").await;
 }

@@ -146,6 +146,7 @@ impl Driver {
     }
 
     fn handle(&mut self, input: Input<'_>) {
+        self.page.core.notice_sleep();
         let now = self.now();
         self.machine.handle(input, now);
     }
