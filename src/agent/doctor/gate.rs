@@ -120,7 +120,8 @@ fn of_challenge(trouble: &Trouble<Cause>) -> Finding {
             format!(
                 "challenges that {origin} brought were signed with a key that their issuer does not publish ({times})"
             ),
-            "if several servers answer for the issuer, give all of them the same store folder with the challenge keys",
+            "compare `issuer` of this [[origin]] in agent.toml with the login server that the page uses; if it is that one, and \
+             several servers answer for it, give all of them the same store folder with the challenge keys",
         ),
         Cause::Replayed => Finding::note(
             "challenge_replayed",

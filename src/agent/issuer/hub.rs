@@ -52,7 +52,9 @@ pub enum HubError {
     #[error(transparent)]
     Record(#[from] RecordError),
     /// What was to be taken back is taken back, but the disk does not know.
-    #[error("it is done, but could not be written down: {0}; until it is, a restart of the agent would undo it (it is tried again all the time)")]
+    #[error(
+        "it is done, but could not be written down: {0}; until it is, a restart of the agent would undo it (it is tried again all the time)"
+    )]
     Unsaved(#[source] RecordError),
     /// The device key.
     #[error(transparent)]

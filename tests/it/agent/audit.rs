@@ -183,7 +183,8 @@ async fn a_token_goes_out_when_its_line_is_on_the_disk() {
     let is_goodbye = |call: &str| call.contains("exited with");
     until("the last call", || async { calls().lines().last().is_some_and(is_goodbye) }).await;
     let calls = calls();
-    let mut after = calls.lines().skip_while(|call| !(call.contains("write(") && call.contains(r#"\"act\":\"token\""#)));
+    let mut after =
+        calls.lines().skip_while(|call| !(call.contains("write(") && call.contains(r#"\"act\":\"token\""#)));
     assert!(after.next().is_some_and(|call| call.contains("audit.log")), "{calls}");
     for (call, file) in [("fdatasync(", "audit.log"), ("write(", "audit.bounds"), ("fdatasync(", "audit.bounds")] {
         let next = after.next().unwrap_or_default();

@@ -47,10 +47,7 @@ impl Computer {
         let agent = command.spawn().expect("unshare runs (it takes root, or sudo)");
         let computer = Self { folder, port, agent };
         let control = computer.control();
-        until("an agent on a small disk", || async {
-            tokio::net::UnixStream::connect(&control).await.is_ok()
-        })
-        .await;
+        until("an agent on a small disk", || async { tokio::net::UnixStream::connect(&control).await.is_ok() }).await;
         computer
     }
 

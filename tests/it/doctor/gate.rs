@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use loopkey::protocol::grant::Choice;
 use loopkey::protocol::page::OpenWith;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -55,6 +56,39 @@ async fn a_page_of_an_origin_that_is_not_listed_is_named() {
             "nothing of what was sent but an origin: {told}"
         );
     }
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn pages_of_an_origin_that_the_person_has_blocked_are_a_note() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().expect("a folder"));
+    let agent = agent_of(folder.path(), &server.issuer, |_| {}).await;
+    enrol(&server, &agent.handle, "ada").await;
+    let origin = server.issuer.origin();
+    agent.handle.choose(&origin, Some(Choice::Blocked)).expect("chosen");
+    knock(agent.handle.port(), origin.as_str()).await;
+    let diagnosis = examine(folder.path()).await;
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (0, vec![]), "{}", diagnosis.words);
+    let finding = diagnosis.finding("origin_blocked", "note", "loopkey grants set ORIGIN default");
+    assert_eq!(finding["details"]["origin"], origin.as_str());
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn more_connections_than_there_may_be_and_requests_of_no_page_are_named() {
+    let (server, folder) = (Server::start().await, tempfile::tempdir().expect("a folder"));
+    let agent = agent_of(folder.path(), &server.issuer, |settings| settings.limits.per_origin = 1).await;
+    enrol(&server, &agent.handle, "ada").await;
+    let open = OpenWith::Challenge(TestBrowser::of(&server).challenge().await);
+    let _page = TestPage::open(&agent.handle, &server.issuer, open).await;
+    knock(agent.handle.port(), server.issuer.origin().as_str()).await;
+    let mut stream = TcpStream::connect(("127.0.0.1", agent.handle.port())).await.expect("connected");
+    stream.write_all(b"nothing of the kind\r\n\r\n").await.expect("written");
+    stream.read_to_end(&mut Vec::new()).await.expect("an answer");
+    let diagnosis = examine(folder.path()).await;
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["too_many_connections"]), "{}", diagnosis.words);
+    diagnosis.finding("too_many_connections", "warning", "close some tabs");
+    diagnosis.finding("strange_request", "note", "Loopkey's own browser library");
     agent.stop().await;
 }
 

@@ -16,7 +16,6 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::{agent_of, examine};
-use crate::login::failing::FailingStore;
 use crate::support::places::free_places;
 use crate::support::world::{RunningAgent, Server, TestBrowser, World, enrol};
 
@@ -123,7 +122,12 @@ async fn a_certificate_of_ones_own_authority_needs_ca_file() {
 
     let agent = agent_of(folder.path(), &server.issuer, |_| {}).await;
     let diagnosis = examine(folder.path()).await;
-    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["issuer_certificate", "nobody_enrolled"]), "{}", diagnosis.words);
+    assert_eq!(
+        (diagnosis.code, diagnosis.wrong()),
+        (1, vec!["issuer_certificate", "nobody_enrolled"]),
+        "{}",
+        diagnosis.words
+    );
     diagnosis.finding("issuer_certificate", "error", "as `ca_file` of this [[issuer]]");
     agent.stop().await;
     // As the cure says.
@@ -149,23 +153,6 @@ async fn a_clock_that_is_hours_off_is_said_with_its_direction() {
         finding["details"]["seconds"].as_i64().is_some_and(|seconds| (-18_035..=-18_025).contains(&seconds)),
         "{finding}"
     );
-    agent.stop().await;
-}
-
-#[tokio::test]
-async fn a_store_that_does_not_answer_is_told_from_a_server_that_does_not() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let clock = Ahead::by(Duration::ZERO);
-    let store = FailingStore::over(loopkey::store::open(&StoreUrl::Memory, clock.clone()).await.expect("a store"));
-    let server = Issuer::with("http", store.clone(), clock, None).await;
-    let agent = agent_of(folder.path(), &server.issuer, |_| {}).await;
-    assert_eq!(examine(folder.path()).await.wrong(), ["nobody_enrolled"]);
-    store.fail("ping");
-    let diagnosis = examine(folder.path()).await;
-    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["issuer_store", "nobody_enrolled"]), "{}", diagnosis.words);
-    diagnosis.finding("issuer_store", "error", "look at the store");
-    store.recover();
-    assert_eq!(examine(folder.path()).await.wrong(), ["nobody_enrolled"]);
     agent.stop().await;
 }
 
@@ -196,7 +183,10 @@ async fn a_device_that_was_revoked_is_said_where_the_link_has_removed_its_accoun
         let diagnosis = examine(world.folder.path()).await;
         assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["nobody_enrolled"]), "{}", diagnosis.words);
         let finding = diagnosis.finding("nobody_enrolled", "error", "enrol anew");
-        assert!(finding["what"].as_str().expect("words").contains("has revoked this computer's device key"), "{finding}");
+        assert!(
+            finding["what"].as_str().expect("words").contains("has revoked this computer's device key"),
+            "{finding}"
+        );
         assert!(finding["details"]["revoked"].as_u64().is_some_and(|at| at > 1_700_000_000_000), "{finding}");
     };
     found().await;

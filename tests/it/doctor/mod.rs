@@ -2,11 +2,13 @@
 
 mod absent;
 mod agent;
+mod challenge;
 mod documented;
 mod gate;
 mod issuer;
 #[cfg(target_os = "linux")]
 mod ports;
+mod server;
 
 use std::path::Path;
 use std::process::Stdio;

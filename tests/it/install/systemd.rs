@@ -123,7 +123,7 @@ async fn systemd_is_asked_to_start_the_agent_and_to_let_go_of_its_port() {
 #[test]
 fn what_uninstall_could_not_stop_is_said_with_the_command_that_does() {
     let home = Home::new();
-    systemctl(&home, "true");
+    systemctl(&home, "exit 5");
     let before = home.content();
     home.install(&home.agent_toml(free_places().agent[0], ""));
     home.expect(&["open-url", "--", "loopkey:wake"], 0);
@@ -132,7 +132,8 @@ fn what_uninstall_could_not_stop_is_said_with_the_command_that_does() {
     let failed = "`systemctl --user stop loopkey-agent.socket` failed: Failed to connect to bus";
     assert!(said.contains(failed) && said.contains("by hand"), "{said}");
     assert_eq!(home.content(), before);
-    let stop = format!("an agent is still running; to end it, run: loopkey stop --control '{}'", home.control().display());
+    let stop =
+        format!("an agent is still running; to end it, run: loopkey stop --control '{}'", home.control().display());
     assert!(said.contains(&stop), "{said}");
     home.expect(&["stop"], 0);
 }

@@ -130,4 +130,3 @@ impl HubError {
         matches!(self, Self::Unsaved(_))
     }
 }
-
