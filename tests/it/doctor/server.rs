@@ -20,7 +20,17 @@ const SERVICE_KEY: &str = "the service key of a doctor's patient";
 struct Serving {
     folder: tempfile::TempDir,
     address: String,
-    _child: Child,
+    child: Child,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // The whole group: `faketime` is the parent of what it runs.
+        let group = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+        if let Some(group) = group {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
 }
 
 impl Serving {
@@ -46,13 +56,14 @@ impl Serving {
             std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).expect("a mode");
         }
         let mut command = at_home(command, folder.path(), &[]);
+        command.process_group(0);
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let ready = format!("{address}/readyz");
         until("a login server", async || {
             http().get(&ready).send().await.is_ok_and(|answer| answer.status().is_success())
         })
         .await;
-        Self { folder, address, _child: child }
+        Self { folder, address, child }
     }
 
     fn issuer(&self) -> Issuer {
