@@ -100,6 +100,7 @@ impl Frames {
                     "network.lna.address_space.public.override",
                     ports.map(|port| format!("127.0.0.1:{port}")).join(","),
                 ),
+            Engine::WebKit => panic!("WebKit knows no permission for this"),
         };
         let browser = Browser::launch(engine, options).await.expect("a browser");
         Self { stand, around, browser }

@@ -20,7 +20,17 @@ const SERVICE_KEY: &str = "the service key of a doctor's patient";
 struct Serving {
     folder: tempfile::TempDir,
     address: String,
-    _child: Child,
+    child: Child,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // The whole group: `faketime` is the parent of what it runs.
+        let group = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
+        if let Some(group) = group {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
 }
 
 impl Serving {
@@ -34,18 +44,26 @@ impl Serving {
             "issuer = \"{issuer}\"\nlisten = \"127.0.0.1:{port}\"\norigins = [\"{issuer}\"]\nstore = \"{store}\"\n\
              service_key_file = \"service.key\"\ndevelopment = true\n"
         );
+        // What several servers would share.
+        let shared = "[shared_store]\nsecret_file = \"store.secret\"\n";
+        let toml = toml + if store.starts_with("redis") { shared } else { "" };
         std::fs::write(folder.path().join("server.toml"), toml).expect("written");
-        let key = folder.path().join("service.key");
-        std::fs::write(&key, SERVICE_KEY).expect("written");
-        std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o600)).expect("a mode");
+        let secret = "0123456789abcdef".repeat(4);
+        trace::note(&secret);
+        for (name, content) in [("service.key", SERVICE_KEY), ("store.secret", &secret)] {
+            let file = folder.path().join(name);
+            std::fs::write(&file, content).expect("written");
+            std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).expect("a mode");
+        }
         let mut command = at_home(command, folder.path(), &[]);
+        command.process_group(0);
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let ready = format!("{address}/readyz");
         until("a login server", async || {
             http().get(&ready).send().await.is_ok_and(|answer| answer.status().is_success())
         })
         .await;
-        Self { folder, address, _child: child }
+        Self { folder, address, child }
     }
 
     fn issuer(&self) -> Issuer {

@@ -317,7 +317,7 @@ impl Remote {
     }
 
     async fn kill_shared_workers(&self, context: &str) -> anyhow::Result<usize> {
-        either!(Remote, self, engine => engine.kill_shared_workers(context).await)
+        whichever!(Remote, self, engine => engine.kill_shared_workers(context).await)
     }
 
     async fn new_tab(&self, context: &str) -> anyhow::Result<String> {

@@ -171,12 +171,12 @@ impl Page {
 
     /// Ends the tab's process in the middle of whatever it does (Chromium): no event, no last message.
     pub(crate) async fn crash(self) {
-        either!(Tab, &self.tab, tab => tab.crash().await);
+        whichever!(Tab, &self.tab, tab => tab.crash().await);
     }
 
     /// Stops the page's script and timers, as Chromium does with tabs in the background, or lets them go on.
     pub(crate) async fn set_frozen(&self, frozen: bool) -> anyhow::Result<()> {
-        either!(Tab, &self.tab, tab => tab.set_frozen(frozen).await)
+        whichever!(Tab, &self.tab, tab => tab.set_frozen(frozen).await)
     }
 
     /// Makes this the visible tab of its window.

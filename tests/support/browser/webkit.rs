@@ -132,6 +132,10 @@ impl WebKit {
         Ok(tabs)
     }
 
+    pub(super) async fn kill_shared_workers(&self, _context: &str) -> anyhow::Result<usize> {
+        bail!("WebKit's driver does not know of workers")
+    }
+
     pub(super) async fn attach(&self, tab: &str) -> anyhow::Result<Tab> {
         Ok(Tab { webkit: self.clone(), handle: tab.to_owned() })
     }
@@ -262,6 +266,14 @@ impl Tab {
 
     pub(super) async fn set_language(&self, _language: &str) -> anyhow::Result<()> {
         bail!("WebKitGTK takes its language from the environment: LaunchOptions::environment(\"LANGUAGE\", …)")
+    }
+
+    pub(super) async fn crash(&self) {
+        panic!("WebKit's driver crashes no tabs");
+    }
+
+    pub(super) async fn set_frozen(&self, _frozen: bool) -> anyhow::Result<()> {
+        bail!("WebKit's driver freezes no tabs")
     }
 
     pub(super) async fn bring_to_front(&self) -> anyhow::Result<()> {
