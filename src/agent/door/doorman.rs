@@ -73,7 +73,7 @@ impl Doorman {
             Ok(peer) => {
                 return match &self.certificate {
                     None => self.serve(stream, peer, line).await,
-                    Some(certificate) => self.serve_secure(stream, certificate, peer, line).await,
+                    Some(certificate) => Box::pin(self.serve_secure(stream, certificate, peer, line)).await,
                 };
             }
             Err(PeerFault::Strange(strange)) => strange,

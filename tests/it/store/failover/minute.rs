@@ -3,9 +3,10 @@
 
 #![expect(clippy::print_stdout, reason = "figures, for whoever runs it with --nocapture")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use loopkey::clock::{Clock as _, SystemClock};
+use tokio::time::Instant;
 
 use super::load::{Load, people};
 use super::postgres::Quorum;
