@@ -119,8 +119,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// or moving it to another organisation, ends its sessions. A new name or picture rings [`Hint::ProfileChanged`].
     async fn change_account(&self, account: &AccountId, change: AccountChange) -> Result<Option<Account>, StoreError>;
 
-    /// Erases an account with its devices, identities, tickets and sessions. Its lines of the audit record stay, under its subject
-    /// alone. Whether there was one.
+    /// Erases an account with its devices, identities, tickets and sessions. Its lines of the audit record stay, under its
+    /// subject alone. Whether there was one.
     async fn erase_account(&self, account: &AccountId) -> Result<bool, StoreError>;
 
     /// Consumes the ticket and enrols the key, in one step. A ticket is consumed by the first enrolment that presents

@@ -72,7 +72,8 @@ pub(super) fn open(
 /// What [`judge`] reads: 17 columns of the session, its device and its organisation, then the account's.
 const SESSION: &str =
     "s.hash, s.device, d.name, s.epoch, s.origin, s.method, s.signed_in_at, s.expires_at, s.last_used,
-    s.idle_seconds, coalesce(d.epoch, 0), s.device IS NOT NULL AND (d.device IS NULL OR d.revoked_at IS NOT NULL), s.generation, s.organisation_generation,
+    s.idle_seconds, coalesce(d.epoch, 0), s.device IS NOT NULL AND (d.device IS NULL OR d.revoked_at IS NOT NULL),
+    s.generation, s.organisation_generation,
     coalesce(o.generation, 0), s.browser";
 const JOINED: &str = "sessions s JOIN accounts a ON a.account = s.account LEFT JOIN devices d ON d.device = s.device
     LEFT JOIN organisations o ON o.organisation = a.organisation";

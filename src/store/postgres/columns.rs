@@ -106,7 +106,8 @@ pub(super) fn device_at(row: &Row) -> Result<DeviceRecord, StoreError> {
 /// The columns that [`session_at`] reads before the account's: 16 of the session, its device and its organisation.
 pub(super) const SESSION: &str =
     "s.hash, s.device, d.name, s.epoch, s.origin, s.method, s.signed_in_at, s.expires_at, s.last_used, s.idle_seconds,
-     coalesce(d.epoch, 0), s.device IS NOT NULL AND (d.device IS NULL OR d.revoked_at IS NOT NULL), s.generation, s.organisation_generation, coalesce(o.generation, 0), s.browser";
+     coalesce(d.epoch, 0), s.device IS NOT NULL AND (d.device IS NULL OR d.revoked_at IS NOT NULL), s.generation,
+     s.organisation_generation, coalesce(o.generation, 0), s.browser";
 
 /// What [`SESSION`] is read from.
 pub(super) const SESSIONS: &str = "sessions s JOIN accounts a ON a.account = s.account

@@ -265,7 +265,8 @@ mod tests {
         database.sql(
             "SET search_path = loopkey;
              INSERT INTO accounts VALUES ('ada', 's', 'Ada', NULL, false, 0, NULL, 0, 0, 0);
-             INSERT INTO devices VALUES ('laptop', DEFAULT, decode(repeat('00', 32), 'hex'), '{}', 'ada', 'x', 0, 0, 0, NULL, 0);
+             INSERT INTO devices VALUES
+                 ('laptop', DEFAULT, decode(repeat('00', 32), 'hex'), '{}', 'ada', 'x', 0, 0, 0, NULL, 0);
              INSERT INTO sessions VALUES
                  (decode(repeat('00', 32), 'hex'), 'ada', 'laptop', 3, 0, 0, 'o', 'agent', NULL, 1, 2, 3, 4);",
         );

@@ -19,7 +19,8 @@ pub(super) type Row = HashMap<String, String>;
 /// A device, its account, and the generation of that one's organisation.
 pub(super) type DeviceRow = (Row, Row, u64);
 
-/// A session's key, the session, its device (empty where it has none), the account, and the generation of that one's organisation.
+/// A session's key, the session, its device (empty where it has none), the account, and the generation of that one's
+/// organisation.
 pub(super) type SessionRow = (String, Row, Row, Row, u64);
 
 /// Largest number that is written: Lua's are exact up to it. Nothing real comes near.
