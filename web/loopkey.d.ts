@@ -61,9 +61,11 @@ export interface Session {
   readonly subject: string;
   readonly name: string;
   readonly avatar: string | null;
+  /** The device that signed for it; null where none did. */
   readonly device: string | null;
   /** What the person knows the device by. */
   readonly device_name: string | null;
+  /** `agent`, `approval` or `connector:NAME`. */
   readonly method: string;
   readonly signed_in_at: number;
   readonly expires_at: number;

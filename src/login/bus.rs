@@ -66,7 +66,9 @@ impl Listeners {
     fn remove(&mut self, key: SessionKey) -> Option<watch::Sender<News>> {
         let (standing, sender) = self.sessions.remove(&key)?;
         self.subjects.remove(&standing.subject, key);
-        self.devices.remove(&standing.device, key);
+        if let Some(device) = &standing.device {
+            self.devices.remove(device, key);
+        }
         Some(sender)
     }
 
@@ -95,7 +97,9 @@ impl Bus {
         let mut listeners = self.lock();
         let listeners = &mut *listeners;
         listeners.subjects.insert(&standing.subject, key);
-        listeners.devices.insert(&standing.device, key);
+        if let Some(device) = &standing.device {
+            listeners.devices.insert(device, key);
+        }
         let (_, sender) = listeners.sessions.entry(key).or_insert_with(|| (standing, watch::Sender::default()));
         if sender.receiver_count() >= STREAMS_PER_SESSION {
             return None;
@@ -181,7 +185,7 @@ mod tests {
     fn standing(n: u8, subject: &str, device: &str) -> Standing {
         Standing {
             key: SessionKey::of(&Secret::new([n; 32])),
-            device: parsed(device),
+            device: Some(parsed(device)),
             epoch: Epoch(1),
             subject: parsed(subject),
             generation: Generation(1),

@@ -80,7 +80,7 @@ pub(super) async fn list(State(server): State<Shared>, SignedIn(session): Signed
         device: &device.id,
         name: device.name.as_str(),
         enrolled_at: device.enrolled_at,
-        current: device.id == session.device,
+        current: session.device.as_ref() == Some(&device.id),
     });
     Ok(json(StatusCode::OK, &Listed { devices: entries.collect() }))
 }

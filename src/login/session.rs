@@ -10,7 +10,7 @@ use super::answer::json;
 use super::caller::SignedIn;
 use crate::protocol::id::{DeviceId, Subject};
 use crate::protocol::time::Timestamp;
-use crate::store::{AccountId, Avatar};
+use crate::store::{AccountId, Avatar, DisplayName};
 
 /// Times are Unix seconds.
 #[derive(Serialize)]
@@ -19,8 +19,8 @@ struct Shown<'a> {
     subject: &'a Subject,
     name: &'a str,
     avatar: Option<&'a str>,
-    device: &'a DeviceId,
-    device_name: &'a str,
+    device: Option<&'a DeviceId>,
+    device_name: Option<&'a str>,
     method: &'a str,
     signed_in_at: Timestamp,
     expires_at: Timestamp,
@@ -37,8 +37,8 @@ pub(super) async fn show(SignedIn(session): SignedIn) -> Response {
         subject: &session.account.subject,
         name: profile.name.as_str(),
         avatar: profile.avatar.as_ref().map(Avatar::as_str),
-        device: &session.device,
-        device_name: session.device_name.as_str(),
+        device: session.device.as_ref(),
+        device_name: session.device_name.as_ref().map(DisplayName::as_str),
         method: &session.method,
         signed_in_at: session.signed_in_at,
         expires_at: session.expires_at,

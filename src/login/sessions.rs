@@ -26,8 +26,8 @@ struct Listed<'a> {
 struct Entry<'a> {
     id: SessionKey,
     browser: Option<&'a str>,
-    device: &'a DeviceId,
-    device_name: &'a str,
+    device: Option<&'a DeviceId>,
+    device_name: Option<&'a str>,
     origin: &'a Origin,
     method: &'a str,
     signed_in_at: Timestamp,
@@ -43,8 +43,8 @@ pub(super) async fn list(State(server): State<Shared>, SignedIn(own): SignedIn) 
     let entries = sessions.iter().map(|session| Entry {
         id: session.key,
         browser: session.browser.as_ref().map(DisplayName::as_str),
-        device: &session.device,
-        device_name: session.device_name.as_str(),
+        device: session.device.as_ref(),
+        device_name: session.device_name.as_ref().map(DisplayName::as_str),
         origin: &session.origin,
         method: &session.method,
         signed_in_at: session.signed_in_at,

@@ -70,6 +70,10 @@ audited! {
     AccountSignedOut = "account_signed_out",
     /// An administrator signed everybody in an organisation out.
     OrganisationSignedOut = "organisation_signed_out",
+    /// An identity elsewhere was linked to an account.
+    IdentityLinked = "identity_linked",
+    /// The link was taken away.
+    IdentityUnlinked = "identity_unlinked",
     /// A new challenge key was made.
     ChallengeKeyRotated = "challenge_key_rotated",
     /// A copy took the store's place.

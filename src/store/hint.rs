@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
+use super::NoteKey;
 use crate::protocol::id::{DeviceId, Subject};
 use crate::protocol::state::PresenceState;
 
@@ -27,6 +28,18 @@ pub enum Hint {
         /// Whose.
         subject: Subject,
     },
+    /// A note changed: whoever shows what it says reads it again.
+    NoteChanged {
+        /// Which one.
+        note: NoteKey,
+    },
+    /// Somebody asks to be let in, and waits for a device of the account to approve it.
+    ApprovalAsked {
+        /// Whose devices are asked.
+        subject: Subject,
+        /// Where the order is kept.
+        note: NoteKey,
+    },
 }
 
 /// The hints inside one process.
@@ -47,5 +60,29 @@ impl Hints {
 
     pub(super) fn listen(&self) -> broadcast::Receiver<Hint> {
         self.0.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::NoteKind;
+    use crate::verify::testing::parsed;
+
+    /// PostgreSQL's NOTIFY takes less than 8000 bytes.
+    #[test]
+    fn the_longest_hint_fits_a_notification_and_is_read_back() {
+        let note = NoteKey::of(NoteKind::new("a-kind-of-thirty-two-characters-"), b"secret");
+        let (subject, device) = (parsed(&"s".repeat(128)), parsed(&"d".repeat(128)));
+        for hint in [
+            Hint::LogGrew,
+            Hint::Presence { device, presence: PresenceState::SignedIn },
+            Hint::NoteChanged { note: note.clone() },
+            Hint::ApprovalAsked { subject, note },
+        ] {
+            let text = serde_json::to_string(&hint).expect("JSON");
+            assert!(text.len() < 1000, "{text}");
+            assert_eq!(serde_json::from_str::<Hint>(&text).expect("read"), hint);
+        }
     }
 }

@@ -4,8 +4,8 @@
 //! whatever engine is behind it, and what must happen together is one operation. Where an engine does not answer, the
 //! caller gets [`StoreError`] and answers 503; nothing here guesses.
 //!
-//! Secrets (session ids, enrolment tickets) reach the store as SHA-256 digests only: who reads the database can sign in
-//! as nobody.
+//! Secrets (session ids, enrolment tickets, what finds a note) reach the store as SHA-256 digests only: who reads the
+//! database can sign in as nobody.
 //!
 //! Engines: [`embedded`] (SQLite in a folder, or in memory) and, each with the feature of its name, `postgres` and `redis`
 //! (or Valkey). Every engine must pass the same suite, `suite.rs`.
@@ -16,7 +16,10 @@ mod avatar;
 mod device;
 pub mod embedded;
 mod hint;
+mod identity;
 mod keys;
+mod new_session;
+mod note;
 mod open;
 mod organisation;
 mod picture;
@@ -45,10 +48,13 @@ pub use audit::{Actor, AuditEntry, AuditRecord, Audited};
 pub use avatar::{AVATAR_MAX_LEN, AVATAR_MAX_PIXELS, Avatar, BadAvatar};
 pub use device::{DeviceRecord, EnrolRefusal, Enrolled, TICKET_LIFE_SECONDS, TicketHash, Ticketed};
 pub use hint::Hint;
+pub use identity::{BadIdentity, ConnectorName, Details, Identity, LinkRefusal, LinkedIdentity};
 pub use keys::{ChallengeSigners, ROTATION_LEAD_SECONDS};
+pub use new_session::{Approved, NewSession, Vouched, Voucher};
+pub use note::{BadNote, NOTE_MAX_LEN, Note, NoteKey, NoteKind, NoteValue, NoteVersion};
 pub use open::{OpenError, StoreUrl, open};
 pub use organisation::{BadOrganisationId, OrganisationId};
-pub use session::{EndReason, Lifetimes, NewSession, OpenRefusal, Session, SessionKey, SessionLookup};
+pub use session::{EndReason, Lifetimes, OpenRefusal, Session, SessionKey, SessionLookup};
 pub use shared::{Address, SEALING_SECRET_MIN_LEN, Shared, SharedOptions};
 pub use text::{BadText, DISPLAY_NAME_MAX_LEN, DisplayName};
 pub use withdrawal::{
@@ -113,8 +119,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// or moving it to another organisation, ends its sessions. A new name or picture rings [`Hint::ProfileChanged`].
     async fn change_account(&self, account: &AccountId, change: AccountChange) -> Result<Option<Account>, StoreError>;
 
-    /// Erases an account with its devices, tickets and sessions. Its lines of the audit record stay, under its subject
-    /// alone. Whether there was one.
+    /// Erases an account with its devices, identities, tickets and sessions. Its lines of the audit record stay, under its
+    /// subject alone. Whether there was one.
     async fn erase_account(&self, account: &AccountId) -> Result<bool, StoreError>;
 
     /// Consumes the ticket and enrols the key, in one step. A ticket is consumed by the first enrolment that presents
@@ -134,8 +140,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// changes nothing.
     async fn raise_epoch(&self, device: &DeviceId, epoch: Epoch) -> Result<bool, StoreError>;
 
-    /// Opens a session, raising the device's epoch to the session's. Refused where the device or account lost its rights
-    /// since the token was verified.
+    /// Opens a session, raising the device's epoch to the session's where it has one. In the same step it looks once more
+    /// at all that may have changed since the person was verified: the device, the account, and how well the account
+    /// wants its person verified ([`OpenRefusal::Withdrawn`]).
     async fn open_session(&self, session: NewSession) -> Refusable<Account, OpenRefusal>;
 
     /// Looks a session up and notes that it is in use.
@@ -157,6 +164,53 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Ends the sessions of everybody in an organisation. Whether anybody was ever put in it.
     async fn sign_out_organisation(&self, organisation: &OrganisationId) -> Result<bool, StoreError>;
+
+    /// Links a person's identity elsewhere to an account. Linked again to the same account, its details are written anew
+    /// and nothing else.
+    async fn link_identity(
+        &self,
+        account: &AccountId,
+        identity: Identity,
+        details: Details,
+    ) -> Refusable<(), LinkRefusal>;
+
+    /// Whose identity it is, disabled or not.
+    async fn identity(&self, identity: &Identity) -> Result<Option<(Account, LinkedIdentity)>, StoreError>;
+
+    /// An account's identities, the oldest link first.
+    async fn identities(&self, account: &AccountId) -> Result<Vec<LinkedIdentity>, StoreError>;
+
+    /// Takes a link away. Whether the account had it. Sessions go on.
+    async fn unlink_identity(&self, account: &AccountId, identity: &Identity) -> Result<bool, StoreError>;
+
+    /// Makes an account for an identity that nobody has yet, and links it, in one step. An account that is there is never
+    /// given to whoever comes with its name: unless this very identity is linked to it, that is [`LinkRefusal::Taken`].
+    /// Where it is linked already, its details are written anew; the profile stays as it is.
+    async fn adopt_identity(
+        &self,
+        profile: Profile,
+        identity: Identity,
+        details: Details,
+    ) -> Refusable<Account, LinkRefusal>;
+
+    /// Keeps a note until the given time. Whether it is kept: false where one is there.
+    async fn keep_note(&self, note: &NoteKey, value: NoteValue, until: Timestamp) -> Result<bool, StoreError>;
+
+    /// Reads a note.
+    async fn note(&self, note: &NoteKey) -> Result<Option<Note>, StoreError>;
+
+    /// Writes a note anew that nobody changed since it was read. Whether it was so: false where it is another version, or
+    /// gone. Rings [`Hint::NoteChanged`].
+    async fn change_note(
+        &self,
+        note: &NoteKey,
+        version: NoteVersion,
+        value: NoteValue,
+        until: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Reads a note and forgets it, in one step: of several takers one gets it.
+    async fn take_note(&self, note: &NoteKey) -> Result<Option<NoteValue>, StoreError>;
 
     /// Appends to the audit record. The operations above write their own entries with what they do.
     async fn record(&self, record: AuditRecord) -> Result<(), StoreError>;

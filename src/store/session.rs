@@ -7,10 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::{Account, DisplayName, Generation};
 use crate::crypto::{self, Secret};
 use crate::protocol::base64url;
-use crate::protocol::id::{BadId, DeviceId, Epoch, TokenId};
+use crate::protocol::id::{BadId, DeviceId, Epoch};
 use crate::protocol::origin::Origin;
 use crate::protocol::time::Timestamp;
-use crate::verify::Redeemed;
 
 /// A session as the store keeps it: the SHA-256 digest of its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -63,59 +62,11 @@ impl Default for Lifetimes {
     }
 }
 
-/// A session to be opened. Only a redeemed token makes one (and, later, a connector's own proof).
-#[derive(Debug)]
-pub struct NewSession {
-    pub(super) key: SessionKey,
-    pub(super) device: DeviceId,
-    pub(super) epoch: Epoch,
-    pub(super) origin: Origin,
-    pub(super) method: &'static str,
-    pub(super) lifetimes: Lifetimes,
-    pub(super) replaces: Option<SessionKey>,
-    pub(super) token: TokenId,
-    pub(super) browser: Option<DisplayName>,
-}
-
-impl NewSession {
-    /// The method of sessions that an agent's token opened.
-    pub const AGENT: &'static str = "agent";
-
-    /// The session that a redeemed token opens.
-    #[must_use]
-    pub fn redeemed(redeemed: &Redeemed, key: SessionKey, lifetimes: Lifetimes) -> Self {
-        Self {
-            key,
-            device: redeemed.device().clone(),
-            epoch: redeemed.epoch(),
-            origin: redeemed.origin().clone(),
-            method: Self::AGENT,
-            lifetimes,
-            replaces: None,
-            token: *redeemed.token(),
-            browser: None,
-        }
-    }
-
-    /// Says in which browser, as the person's list of sessions shows it.
-    #[must_use]
-    pub fn in_browser(mut self, browser: Option<DisplayName>) -> Self {
-        self.browser = browser;
-        self
-    }
-
-    /// Ends the browser's former session in the same step.
-    #[must_use]
-    pub fn replacing(mut self, former: Option<SessionKey>) -> Self {
-        self.replaces = former;
-        self
-    }
-}
-
 /// Why a session was not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OpenRefusal {
-    /// The device or the account lost its rights, or the device signed out, after the token was verified.
+    /// After the person was verified the device or the account lost its rights, the device signed out, the account was
+    /// signed out everywhere, or the account came to ask for a stronger verification of the person.
     #[error("the device or account lost its rights meanwhile")]
     Withdrawn,
 }
@@ -165,11 +116,11 @@ pub struct Session {
     pub key: SessionKey,
     /// Who is signed in.
     pub account: Account,
-    /// The device that signed in.
-    pub device: DeviceId,
+    /// The device that signed in, where one did.
+    pub device: Option<DeviceId>,
     /// That device's name.
-    pub device_name: DisplayName,
-    /// The device's epoch at the sign-in.
+    pub device_name: Option<DisplayName>,
+    /// The device's epoch at the sign-in; 0 where there is none.
     pub epoch: Epoch,
     /// The account's generation at the sign-in.
     pub generation: Generation,
@@ -179,7 +130,7 @@ pub struct Session {
     pub browser: Option<DisplayName>,
     /// The origin of the page that signed in.
     pub origin: Origin,
-    /// How the person signed in.
+    /// How the person signed in: `agent`, `approval`, `connector:NAME`.
     pub method: String,
     /// When.
     pub signed_in_at: Timestamp,
@@ -214,8 +165,9 @@ pub(super) struct KeptSession {
     pub(super) session: Session,
     /// How long it may go unused.
     pub(super) idle_seconds: u64,
-    /// The device's epoch now.
+    /// The device's epoch now; 0 where the session has none.
     pub(super) device_epoch: Epoch,
+    /// Where the session has a device.
     pub(super) device_revoked: bool,
     /// The organisation's generation now.
     pub(super) organisation_generation: Generation,

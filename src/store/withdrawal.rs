@@ -57,8 +57,8 @@ impl Withdrawn {
     pub fn ends(&self, session: &Standing) -> bool {
         match self {
             Self::Session { session: key } => *key == session.key,
-            Self::Epoch { device, below } => *device == session.device && session.epoch < *below,
-            Self::Device { device } => *device == session.device,
+            Self::Epoch { device, below } => session.device.as_ref() == Some(device) && session.epoch < *below,
+            Self::Device { device } => session.device.as_ref() == Some(device),
             Self::Account { subject, below } => *subject == session.subject && session.generation < *below,
             Self::Organisation { organisation, below } => {
                 session.organisation.as_ref() == Some(organisation) && session.organisation_generation < *below
@@ -72,8 +72,8 @@ impl Withdrawn {
 pub struct Standing {
     /// The session.
     pub key: SessionKey,
-    /// The device that signed in.
-    pub device: DeviceId,
+    /// The device that signed in, where one did.
+    pub device: Option<DeviceId>,
     /// Its epoch then.
     pub epoch: Epoch,
     /// The account.
@@ -148,7 +148,7 @@ mod tests {
     fn each_entry_ends_what_it_names_and_nothing_else() {
         let standing = Standing {
             key: key(1),
-            device: parsed("laptop"),
+            device: Some(parsed("laptop")),
             epoch: Epoch(3),
             subject: parsed("ada"),
             generation: Generation(5),
@@ -176,6 +176,9 @@ mod tests {
             assert_eq!(withdrawn.ends(&standing), ends, "{withdrawn:?}");
             let alone = Standing { organisation: None, ..standing.clone() };
             assert_eq!(withdrawn.ends(&alone), ends && !matches!(withdrawn, Withdrawn::Organisation { .. }));
+            let without = Standing { device: None, epoch: Epoch(0), ..standing.clone() };
+            let of_a_device = matches!(withdrawn, Withdrawn::Epoch { .. } | Withdrawn::Device { .. });
+            assert_eq!(withdrawn.ends(&without), ends && !of_a_device, "{withdrawn:?}");
         }
     }
 

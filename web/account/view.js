@@ -68,6 +68,13 @@ function time(at, { now, lang }, sentence, words) {
   return ["time", { datetime: new Date(at * 1000).toISOString(), title: exact(at, lang) }, shown];
 }
 
+/** How the person signed in. Where no device signed for it, another system did, or a browser that was signed in. */
+function signedInBy({ device_name, method }, own) {
+  if (device_name !== null && device_name !== undefined) return fill(own.by, { device: shownName(device_name) });
+  const [, connector] = /^connector:(.+)$/.exec(method) ?? [];
+  return connector ? fill(own.elsewhere, { connector: shownName(connector) }) : own.approved;
+}
+
 function sessions(state, words) {
   const { account, busy, lang } = state;
   const own = words.sessions;
@@ -79,7 +86,7 @@ function sessions(state, words) {
       ["div", { class: "what" },
         ["p", { class: "name" }, name, ...(session.current ? [["span", { class: "badge" }, own.current]] : [])],
         ["p", { class: "more" }, session.current ? time(session.signed_in_at, state, own.since, words) : time(session.last_used, state, own.used, words)],
-        ["p", { class: "more" }, `${fill(own.by, { device: shownName(session.device_name) })} · ${fill(own.at, { site: hostOf(session.origin) })}`]],
+        ["p", { class: "more" }, `${signedInBy(session, own)} · ${fill(own.at, { site: hostOf(session.origin) })}`]],
       button(`end-${session.id}`, session.current ? own.endOwn : own.end, which, ["end", session.id], busy)];
   });
   return panel("sessions", own, ["ul", {}, ...items]);

@@ -164,6 +164,15 @@ test("names are other people's text: cleaned, and never markup", async () => {
   assert.match(text(shown(page.state)), /Unknown browser.*No device is set up/);
 });
 
+test("a session without a device says how it was opened", async () => {
+  const api = new FakeApi();
+  const none = { device: null, device_name: null };
+  api.account = { ...ACCOUNT, sessions: [session("c", { ...none, method: "connector:dingtalk" }), session("a", { ...none, method: "approval" })] };
+  const { page } = await opened(api);
+  assert.match(text(byId(shown(page.state), "session-c")), /Signed in through dingtalk/);
+  assert.match(text(byId(shown(page.state), "session-a")), /Signed in by approval/);
+});
+
 test("both languages say the same things", () => {
   const places = (words) => Object.entries(words).flatMap(([key, value]) =>
     typeof value === "string" ? [`${key} ${[...value.matchAll(/\{\w+\}/g)].sort().join()}`] : places(value).map((place) => `${key}.${place}`));

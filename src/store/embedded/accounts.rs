@@ -185,7 +185,7 @@ pub(super) fn sign_out_organisation(
 pub(super) fn erase(connection: &Connection, now: Timestamp, account: &AccountId) -> rusqlite::Result<bool> {
     let Some(account) = by_id(connection, account.as_str())? else { return Ok(false) };
     withdraw(connection, now, &account, EndReason::Erased)?;
-    // Devices and tickets go with it.
+    // Devices, identities and tickets go with it.
     connection.execute("DELETE FROM accounts WHERE account = ?1", [account.profile.account.as_str()])?;
     record(connection, now, Audited::AccountErased, Some(&account.subject), None, "")?;
     Ok(true)

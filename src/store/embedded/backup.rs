@@ -1,7 +1,8 @@
 //! Copies of an embedded store, and the way back.
 //!
 //! A copy is taken from a running store through SQLite's own backup, so that it is of one moment. A restored store begins
-//! anew: nobody knows who signed out after the copy was made, so no session of it counts.
+//! anew: nobody knows who signed out after the copy was made, so no session of it counts; nor which notes
+//! were taken since, so it has none.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -189,7 +190,7 @@ fn make(copy: &Path, fresh: &Path, now: Timestamp) -> Result<Summary, BackupErro
     verify(copy, &connection)?;
     schema::migrate(&mut connection)?;
     connection.execute_batch(
-        "BEGIN; DELETE FROM sessions; DELETE FROM tickets; DELETE FROM withdrawals;
+        "BEGIN; DELETE FROM sessions; DELETE FROM tickets; DELETE FROM notes; DELETE FROM withdrawals;
          UPDATE accounts SET generation = generation + 1;
          UPDATE log SET life = lower(hex(randomblob(16))), trimmed = 0; COMMIT",
     )?;
@@ -219,7 +220,28 @@ mod tests {
 
     use super::super::Embedded;
     use super::*;
-    use crate::clock::SystemClock;
+    use crate::clock::{Clock as _, SystemClock};
+    use crate::store::{Details, DisplayName, Identity, NoteKey, NoteKind, NoteValue, Profile, Store as _};
+    use crate::verify::testing::parsed;
+
+    #[tokio::test]
+    async fn a_restored_store_has_the_identities_and_no_notes() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (store, copy) = (folder.path().join("store"), folder.path().join("copy"));
+        let running = Embedded::open(&store, Arc::new(SystemClock)).expect("store");
+        let profile = Profile { account: parsed("ada"), name: DisplayName::clean("Ada").expect("name"), avatar: None };
+        let identity = Identity::new(parsed("oidc"), "", "47").expect("sound");
+        running.adopt_identity(profile, identity.clone(), Details::default()).await.expect("store").expect("adopted");
+        let (key, until) = (NoteKey::of(NoteKind::new("test"), b"secret"), SystemClock.timestamp().plus(600));
+        let value = NoteValue::try_from("flow".to_owned()).expect("short");
+        assert!(running.keep_note(&key, value, until).await.expect("store"));
+        drop(running);
+        back_up(&store, &copy, |_| ()).expect("copied");
+        restore(&copy, &store, SystemClock.timestamp()).expect("restored");
+        let restored = Embedded::open(&store, Arc::new(SystemClock)).expect("store");
+        assert_eq!(restored.take_note(&key).await.expect("store"), None);
+        assert!(restored.identity(&identity).await.expect("store").is_some());
+    }
 
     /// Without a moment of its own the copy would begin anew with each write, and never end.
     #[tokio::test]

@@ -11,7 +11,9 @@ mod columns;
 mod devices;
 mod fault;
 mod files;
+mod identities;
 mod log;
+mod notes;
 mod readers;
 mod schema;
 mod sessions;
@@ -28,9 +30,10 @@ use super::hint::Hints;
 use super::keys;
 use super::session::USE_GRANULARITY_SECONDS;
 use super::{
-    Account, AccountChange, AccountId, Actor, AuditEntry, AuditRecord, Audited, ChallengeSigners, Cursor, DeviceRecord,
-    DisplayName, EnrolRefusal, Enrolled, Hint, NewSession, OpenRefusal, OrganisationId, Profile, Refusable, Session,
-    SessionKey, SessionLookup, Store, StoreError, Tail, TicketHash, Ticketed,
+    Account, AccountChange, AccountId, Actor, AuditEntry, AuditRecord, Audited, ChallengeSigners, Cursor, Details,
+    DeviceRecord, DisplayName, EnrolRefusal, Enrolled, Hint, Identity, LinkRefusal, LinkedIdentity, NewSession, Note,
+    NoteKey, NoteValue, NoteVersion, OpenRefusal, OrganisationId, Profile, Refusable, Session, SessionKey,
+    SessionLookup, Store, StoreError, Tail, TicketHash, Ticketed,
 };
 use crate::clock::Clock;
 use crate::crypto::{Algorithm, KeyId, PublicKey};
@@ -290,6 +293,70 @@ impl Store for Embedded {
     async fn sign_out_organisation(&self, organisation: &OrganisationId) -> Result<bool, StoreError> {
         let organisation = organisation.clone();
         self.withdraw(move |c, now| accounts::sign_out_organisation(c, now, &organisation), |known| *known).await
+    }
+
+    async fn link_identity(
+        &self,
+        account: &AccountId,
+        identity: Identity,
+        details: Details,
+    ) -> Refusable<(), LinkRefusal> {
+        let account = account.clone();
+        self.write(move |c, now| identities::link(c, now, &account, &identity, &details)).await
+    }
+
+    async fn identity(&self, identity: &Identity) -> Result<Option<(Account, LinkedIdentity)>, StoreError> {
+        let identity = identity.clone();
+        self.read(move |c| identities::find(c, &identity)).await
+    }
+
+    async fn identities(&self, account: &AccountId) -> Result<Vec<LinkedIdentity>, StoreError> {
+        let account = account.clone();
+        self.read(move |c| identities::of_account(c, &account)).await
+    }
+
+    async fn unlink_identity(&self, account: &AccountId, identity: &Identity) -> Result<bool, StoreError> {
+        let (account, identity) = (account.clone(), identity.clone());
+        self.write(move |c, now| identities::unlink(c, now, &account, &identity)).await
+    }
+
+    async fn adopt_identity(
+        &self,
+        profile: Profile,
+        identity: Identity,
+        details: Details,
+    ) -> Refusable<Account, LinkRefusal> {
+        self.write(move |c, now| identities::adopt(c, now, &profile, &identity, &details)).await
+    }
+
+    async fn keep_note(&self, note: &NoteKey, value: NoteValue, until: Timestamp) -> Result<bool, StoreError> {
+        let note = note.clone();
+        self.write(move |c, now| notes::keep(c, now, &note, &value, until)).await
+    }
+
+    async fn note(&self, note: &NoteKey) -> Result<Option<Note>, StoreError> {
+        let (note, now) = (note.clone(), self.clock.timestamp());
+        self.read(move |c| notes::read(c, now, &note)).await
+    }
+
+    async fn change_note(
+        &self,
+        note: &NoteKey,
+        version: NoteVersion,
+        value: NoteValue,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let key = note.clone();
+        let changed = self.write(move |c, now| notes::change(c, now, &key, version, &value, until)).await?;
+        if changed {
+            self.hints.send(Hint::NoteChanged { note: note.clone() });
+        }
+        Ok(changed)
+    }
+
+    async fn take_note(&self, note: &NoteKey) -> Result<Option<NoteValue>, StoreError> {
+        let note = note.clone();
+        self.write(move |c, now| notes::take(c, now, &note)).await
     }
 
     async fn record(&self, record: AuditRecord) -> Result<(), StoreError> {

@@ -93,6 +93,49 @@ const MIGRATIONS: &[&str] = &[
     ALTER TABLE audit DROP COLUMN account;
     CREATE INDEX audit_by_subject ON audit (subject, entry);
     ",
+    // 3: sessions without a device, identities, notes
+    "
+    CREATE TABLE sessions_anew (
+        hash         BLOB PRIMARY KEY CHECK (length(hash) = 32),
+        account      TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE,
+        device       TEXT REFERENCES devices ON DELETE CASCADE,
+        epoch        INTEGER NOT NULL,
+        origin       TEXT NOT NULL,
+        method       TEXT NOT NULL,
+        signed_in_at INTEGER NOT NULL,
+        expires_at   INTEGER NOT NULL,
+        idle_seconds INTEGER NOT NULL,
+        last_used    INTEGER NOT NULL,
+        generation   INTEGER NOT NULL,
+        organisation_generation INTEGER NOT NULL,
+        browser      TEXT
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO sessions_anew SELECT
+        hash, account, device, epoch, origin, method, signed_in_at, expires_at, idle_seconds, last_used,
+        generation, organisation_generation, browser FROM sessions;
+    DROP TABLE sessions;
+    ALTER TABLE sessions_anew RENAME TO sessions;
+    CREATE INDEX sessions_by_account ON sessions (account);
+    CREATE INDEX sessions_by_device ON sessions (device, epoch);
+    CREATE INDEX sessions_by_end ON sessions (expires_at);
+    CREATE TABLE identities (
+        connector TEXT NOT NULL,
+        tenant    TEXT NOT NULL,
+        id        TEXT NOT NULL,
+        account   TEXT NOT NULL REFERENCES accounts ON DELETE CASCADE,
+        details   TEXT NOT NULL,
+        linked_at INTEGER NOT NULL,
+        PRIMARY KEY (connector, tenant, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX identities_by_account ON identities (account);
+    CREATE TABLE notes (
+        note    TEXT PRIMARY KEY,
+        value   TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        until   INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX notes_by_end ON notes (until);
+    ",
 ];
 
 /// `lpky`: tells our files from other programs' databases.
@@ -184,6 +227,37 @@ mod tests {
             connection.query_row("SELECT subject FROM audit WHERE at = ?1", [at], |row| row.get(0)).expect("the entry")
         };
         assert_eq!((subject(5).as_deref(), subject(6)), (Some("subject"), None));
+    }
+
+    #[test]
+    fn sessions_of_the_second_version_go_on_and_still_end_with_their_device() {
+        let mut connection = Connection::open_in_memory().expect("database");
+        connection.execute_batch(&MIGRATIONS[..2].concat()).expect("version 2");
+        connection.pragma_update(None, "application_id", APPLICATION_ID).expect("ours");
+        connection.pragma_update(None, "user_version", 2).expect("version 2");
+        connection
+            .execute_batch(
+                "INSERT INTO accounts VALUES ('ada', 'subject', 'Ada', NULL, 0, 0, 0, 0, NULL, 7);
+                 INSERT INTO devices VALUES ('laptop', zeroblob(32), '{}', 'ada', 'Laptop', 3, 0, NULL, 0, 0);
+                 INSERT INTO sessions VALUES
+                     (zeroblob(32), 'ada', 'laptop', 3, 'https://a.example', 'agent', 1, 2, 3, 4, 5, 6, 'Firefox');",
+            )
+            .expect("rows");
+        migrate(&mut connection).expect("forward");
+        let sql =
+            "SELECT concat_ws('|', account, device, epoch, origin, method, signed_in_at, expires_at, idle_seconds,
+                   last_used, generation, organisation_generation, browser) FROM sessions";
+        let kept: String = connection.query_row(sql, [], |row| row.get(0)).expect("the session");
+        assert_eq!(kept, "ada|laptop|3|https://a.example|agent|1|2|3|4|5|6|Firefox");
+        let count = |sql| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("counted");
+        let indexes = "SELECT count(*) FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'sessions' AND sql != ''";
+        assert_eq!(count(indexes), 3);
+        let alone = "INSERT INTO sessions VALUES (randomblob(32), 'ada', NULL, 0, '', '', 1, 2, 3, 4, 5, 6, NULL)";
+        connection.execute(alone, []).expect("one without a device");
+        connection.execute("DELETE FROM devices", []).expect("deleted");
+        assert_eq!(count("SELECT count(*) FROM sessions"), 1);
+        connection.execute("DELETE FROM accounts", []).expect("deleted");
+        assert_eq!(count("SELECT count(*) FROM sessions"), 0);
     }
 
     #[test]

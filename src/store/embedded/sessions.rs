@@ -2,11 +2,14 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::columns::{ACCOUNT, account_at, all, epoch_at, first, generation_at, integer, record, text_at, time_at};
-use super::{devices, log};
+use super::columns::{
+    ACCOUNT, account_at, all, epoch_at, first, generation_at, integer, optional_text_at, record, text_at, time_at,
+};
+use super::{accounts, devices, log};
 use crate::protocol::id::{DeviceId, Subject};
 use crate::protocol::origin::Origin;
 use crate::protocol::time::Timestamp;
+use crate::store::new_session::Grounds;
 use crate::store::session::KeptSession;
 use crate::store::{
     Account, AccountId, Audited, DisplayName, EndReason, NewSession, OpenRefusal, Session, SessionKey, SessionLookup,
@@ -18,12 +21,20 @@ pub(super) fn open(
     now: Timestamp,
     session: &NewSession,
 ) -> rusqlite::Result<Result<Account, OpenRefusal>> {
-    let device = devices::by_id(connection, &session.device)?;
-    let entitled = |d: &crate::store::DeviceRecord| {
-        d.revoked_at.is_none() && !d.account.disabled && integer(d.epoch.0) <= integer(session.epoch.0)
+    let account = match &session.grounds {
+        Grounds::Device { device, epoch } => {
+            let known = devices::by_id(connection, device)?.filter(|known| session.is_good_with(known));
+            let Some(known) = known else { return Ok(Err(OpenRefusal::Withdrawn)) };
+            devices::raise_epoch(connection, now, device, *epoch)?;
+            known.account
+        }
+        Grounds::Account { subject, .. } => {
+            let known = accounts::by_subject(connection, subject.as_str())?;
+            let known = known.filter(|known| session.is_good_for(known));
+            let Some(known) = known else { return Ok(Err(OpenRefusal::Withdrawn)) };
+            known
+        }
     };
-    let Some(device) = device.filter(entitled) else { return Ok(Err(OpenRefusal::Withdrawn)) };
-    devices::raise_epoch(connection, now, &session.device, session.epoch)?;
     connection.execute("DELETE FROM sessions WHERE expires_at <= ?1", [integer(now.0)])?;
     if let Some(former) = session.replaces {
         let deleted = connection.prepare_cached("DELETE FROM sessions WHERE hash = ?1")?.execute([former.0])?;
@@ -31,7 +42,7 @@ pub(super) fn open(
             log::append(connection, now, Withdrawn::Session { session: former }, EndReason::LoggedOut)?;
         }
     }
-    let account = device.account;
+    let device = session.device().map(DeviceId::as_str);
     connection
         .prepare_cached(
             "INSERT INTO sessions
@@ -43,8 +54,8 @@ pub(super) fn open(
         .execute(params![
             session.key.0,
             account.profile.account.as_str(),
-            session.device.as_str(),
-            integer(session.epoch.0),
+            device,
+            integer(session.epoch().0),
             session.origin.as_str(),
             session.method,
             integer(now.0),
@@ -54,17 +65,17 @@ pub(super) fn open(
             account.organisation.as_ref().map(crate::store::OrganisationId::as_str),
             session.browser.as_ref().map(DisplayName::as_str),
         ])?;
-    let detail = format!("origin={} method={} token={}", session.origin, session.method, session.token);
-    record(connection, now, Audited::SignedIn, Some(&account.subject), Some(session.device.as_str()), &detail)?;
+    record(connection, now, Audited::SignedIn, Some(&account.subject), device, &session.detail())?;
     Ok(Ok(account))
 }
 
 /// What [`judge`] reads: 17 columns of the session, its device and its organisation, then the account's.
 const SESSION: &str =
     "s.hash, s.device, d.name, s.epoch, s.origin, s.method, s.signed_in_at, s.expires_at, s.last_used,
-    s.idle_seconds, d.epoch, d.revoked_at IS NOT NULL, s.generation, s.organisation_generation,
+    s.idle_seconds, coalesce(d.epoch, 0), s.device IS NOT NULL AND (d.device IS NULL OR d.revoked_at IS NOT NULL),
+    s.generation, s.organisation_generation,
     coalesce(o.generation, 0), s.browser";
-const JOINED: &str = "sessions s JOIN devices d ON d.device = s.device JOIN accounts a ON a.account = s.account
+const JOINED: &str = "sessions s JOIN accounts a ON a.account = s.account LEFT JOIN devices d ON d.device = s.device
     LEFT JOIN organisations o ON o.organisation = a.organisation";
 
 pub(super) fn find(connection: &Connection, now: Timestamp, key: SessionKey) -> rusqlite::Result<SessionFound> {
@@ -94,8 +105,8 @@ fn judge(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<SessionFound> {
     let last_used = time_at(row, 8)?;
     let session = Session {
         key: SessionKey(row.get(0)?),
-        device: text_at::<DeviceId>(row, 1)?,
-        device_name: DisplayName::stored(row.get(2)?),
+        device: optional_text_at::<DeviceId>(row, 1)?,
+        device_name: row.get::<_, Option<String>>(2)?.map(DisplayName::stored),
         epoch: epoch_at(row, 3)?,
         origin: text_at::<Origin>(row, 4)?,
         method: row.get(5)?,
@@ -131,10 +142,10 @@ pub(super) fn log_out(
     let sql = "DELETE FROM sessions WHERE hash = ?1 AND account = ?2
                RETURNING device, (SELECT subject FROM accounts a WHERE a.account = sessions.account)";
     let owner = first(connection, sql, params![key.0, account.as_str()], |row| {
-        Ok((row.get::<_, String>(0)?, text_at::<Subject>(row, 1)?))
+        Ok((row.get::<_, Option<String>>(0)?, text_at::<Subject>(row, 1)?))
     })?;
     let Some((device, subject)) = owner else { return Ok(false) };
-    record(connection, now, Audited::LoggedOut, Some(&subject), Some(&device), "")?;
+    record(connection, now, Audited::LoggedOut, Some(&subject), device.as_deref(), "")?;
     log::append(connection, now, Withdrawn::Session { session: key }, EndReason::LoggedOut)?;
     Ok(true)
 }

@@ -34,9 +34,15 @@ pub(super) async fn page(
 }
 
 /// An account that nobody else changes until the commit. Others can still refer to it.
-async fn held(tx: &Transaction<'_>, account: &AccountId) -> Result<Option<Account>, StoreError> {
+pub(super) async fn held(tx: &Transaction<'_>, account: &AccountId) -> Result<Option<Account>, StoreError> {
     let sql = format!("SELECT {ACCOUNT} FROM accounts a WHERE a.account = $1 FOR NO KEY UPDATE");
     tx.first(&sql, &[&account.as_str()]).await?.map(|row| account_at(&row, 0)).transpose()
+}
+
+/// An account that nobody changes until the commit, whoever else may look at it so.
+pub(super) async fn as_it_stays(tx: &Transaction<'_>, subject: &Subject) -> Result<Option<Account>, StoreError> {
+    let sql = format!("SELECT {ACCOUNT} FROM accounts a WHERE a.subject = $1 FOR SHARE");
+    tx.first(&sql, &[&subject.as_str()]).await?.map(|row| account_at(&row, 0)).transpose()
 }
 
 pub(super) async fn issue_ticket(
@@ -184,7 +190,7 @@ pub(super) async fn erase(tx: &mut Transaction<'_>, account: &AccountId) -> Resu
     let sql = "SELECT FROM devices WHERE account = $1 ORDER BY device FOR UPDATE";
     tx.all(sql, &[&name]).await?;
     withdraw(tx, &account, EndReason::Erased).await?;
-    // Devices go with it, and what came meanwhile.
+    // Devices and identities go with it, and what came meanwhile.
     tx.execute("DELETE FROM accounts WHERE account = $1", &[&name]).await?;
     tx.record(Audited::AccountErased, Some(&account.subject), None, "").await?;
     Ok(true)

@@ -106,17 +106,19 @@ pub(super) fn device_at(row: &Row) -> Result<DeviceRecord, StoreError> {
 /// The columns that [`session_at`] reads before the account's: 16 of the session, its device and its organisation.
 pub(super) const SESSION: &str =
     "s.hash, s.device, d.name, s.epoch, s.origin, s.method, s.signed_in_at, s.expires_at, s.last_used, s.idle_seconds,
-     d.epoch, d.revoked_at IS NOT NULL, s.generation, s.organisation_generation, coalesce(o.generation, 0), s.browser";
+     coalesce(d.epoch, 0), s.device IS NOT NULL AND (d.device IS NULL OR d.revoked_at IS NOT NULL), s.generation,
+     s.organisation_generation, coalesce(o.generation, 0), s.browser";
 
 /// What [`SESSION`] is read from.
-pub(super) const SESSIONS: &str = "sessions s JOIN devices d USING (device) JOIN accounts a ON a.account = s.account LEFT JOIN organisations o USING (organisation)";
+pub(super) const SESSIONS: &str = "sessions s JOIN accounts a ON a.account = s.account
+     LEFT JOIN devices d ON d.device = s.device LEFT JOIN organisations o ON o.organisation = a.organisation";
 
 pub(super) fn session_at(row: &Row) -> Result<KeptSession, StoreError> {
     let time = |column| number_at(row, column).map(Timestamp);
     let session = Session {
         key: SessionKey(row.try_get::<_, &[u8]>(0)?.try_into().map_err(StoreError::new)?),
-        device: text_at(row, 1)?,
-        device_name: DisplayName::stored(row.try_get(2)?),
+        device: optional_text_at(row, 1)?,
+        device_name: row.try_get::<_, Option<String>>(2)?.map(DisplayName::stored),
         epoch: Epoch(number_at(row, 3)?),
         origin: text_at(row, 4)?,
         method: row.try_get(5)?,

@@ -13,9 +13,11 @@ mod connection;
 mod devices;
 mod fault;
 mod fitness;
+mod identities;
 mod keys;
 mod log;
 mod marks;
+mod notes;
 mod pool;
 mod schema;
 mod sessions;
@@ -38,9 +40,10 @@ use tokio::task::JoinSet;
 use super::sealed::Sealer;
 use super::session::USE_GRANULARITY_SECONDS;
 use super::{
-    Account, AccountChange, AccountId, Actor, AuditEntry, AuditRecord, ChallengeSigners, Cursor, DeviceRecord,
-    DisplayName, EnrolRefusal, Enrolled, Hint, NewSession, OpenRefusal, OrganisationId, Profile, Refusable, Session,
-    SessionKey, SessionLookup, Shared, Store, StoreError, Tail, TicketHash, Ticketed,
+    Account, AccountChange, AccountId, Actor, AuditEntry, AuditRecord, ChallengeSigners, Cursor, Details, DeviceRecord,
+    DisplayName, EnrolRefusal, Enrolled, Hint, Identity, LinkRefusal, LinkedIdentity, NewSession, Note, NoteKey,
+    NoteValue, NoteVersion, OpenRefusal, OrganisationId, Profile, Refusable, Session, SessionKey, SessionLookup,
+    Shared, Store, StoreError, Tail, TicketHash, Ticketed,
 };
 use crate::clock::Clock;
 use crate::crypto::{Algorithm, KeyId, PublicKey};
@@ -271,6 +274,64 @@ impl Store for Postgres {
 
     async fn sign_out_organisation(&self, organisation: &OrganisationId) -> Result<bool, StoreError> {
         take_away!(self, |tx| accounts::sign_out_organisation(tx, organisation))
+    }
+
+    async fn link_identity(
+        &self,
+        account: &AccountId,
+        identity: Identity,
+        details: Details,
+    ) -> Refusable<(), LinkRefusal> {
+        transact!(self, |tx| identities::link(tx, account, &identity, &details))
+    }
+
+    async fn identity(&self, identity: &Identity) -> Result<Option<(Account, LinkedIdentity)>, StoreError> {
+        read!(self, |connection| identities::find(connection, identity))
+    }
+
+    async fn identities(&self, account: &AccountId) -> Result<Vec<LinkedIdentity>, StoreError> {
+        read!(self, |connection| identities::of_account(connection, account))
+    }
+
+    async fn unlink_identity(&self, account: &AccountId, identity: &Identity) -> Result<bool, StoreError> {
+        take_away!(self, |tx| identities::unlink(tx, account, identity))
+    }
+
+    async fn adopt_identity(
+        &self,
+        profile: Profile,
+        identity: Identity,
+        details: Details,
+    ) -> Refusable<Account, LinkRefusal> {
+        transact!(self, |tx| identities::adopt(tx, &profile, &identity, &details))
+    }
+
+    async fn keep_note(&self, note: &NoteKey, value: NoteValue, until: Timestamp) -> Result<bool, StoreError> {
+        // A life that nobody began yet is begun by who asks for it.
+        self.incarnation().await?;
+        transact!(self, |tx| notes::keep(tx, note, &value, until))
+    }
+
+    async fn note(&self, note: &NoteKey) -> Result<Option<Note>, StoreError> {
+        read!(self, |connection| notes::read(connection, self.clock.timestamp(), note))
+    }
+
+    async fn change_note(
+        &self,
+        note: &NoteKey,
+        version: NoteVersion,
+        value: NoteValue,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let changed = transact!(self, |tx| notes::change(tx, note, version, &value, until))?;
+        if changed {
+            self.bell.send(Hint::NoteChanged { note: note.clone() });
+        }
+        Ok(changed)
+    }
+
+    async fn take_note(&self, note: &NoteKey) -> Result<Option<NoteValue>, StoreError> {
+        transact!(self, |tx| notes::take(tx, note))
     }
 
     async fn record(&self, record: AuditRecord) -> Result<(), StoreError> {

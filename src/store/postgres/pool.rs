@@ -80,8 +80,8 @@ impl Drop for Pooled<'_> {
 
 /// A transaction. Dropped without a commit, it never was: its connection is cut.
 ///
-/// Rows are locked in one order, so that no two transactions wait for each other: account, tickets, devices, sessions, and
-/// last the log, whose one counter every withdrawal waits for.
+/// Rows are locked in one order, so that no two transactions wait for each other: account, identities, tickets, devices,
+/// sessions, and last the log, whose one counter every withdrawal waits for.
 #[derive(Debug)]
 pub(super) struct Transaction<'a> {
     connection: Pooled<'a>,

@@ -112,6 +112,29 @@ const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (timeline, started, marks)
     );
     "#,
+    // 2: sessions without a device, identities, notes
+    r#"
+    ALTER TABLE sessions ALTER COLUMN device DROP NOT NULL;
+    CREATE TABLE identities (
+        connector text COLLATE "C" NOT NULL,
+        tenant    text COLLATE "C" NOT NULL,
+        id        text COLLATE "C" NOT NULL,
+        account   text COLLATE "C" NOT NULL REFERENCES accounts ON DELETE CASCADE,
+        details   text NOT NULL,
+        linked_at bigint NOT NULL,
+        PRIMARY KEY (connector, tenant, id)
+    );
+    CREATE INDEX identities_by_account ON identities (account);
+    CREATE TABLE notes (
+        note    text COLLATE "C" PRIMARY KEY,
+        -- In which life of the store it was written: another one does not know it.
+        life    text NOT NULL,
+        value   text NOT NULL,
+        version bigint NOT NULL,
+        until   bigint NOT NULL
+    ) WITH (fillfactor = 80);
+    CREATE INDEX notes_by_end ON notes (until);
+    "#,
 ];
 
 /// Replicas that start at once take turns. `lpky` and a number of ours.
@@ -223,14 +246,33 @@ mod tests {
         migrate_to(client, &next).await.expect("forward");
         assert_eq!(database.sql("SELECT * FROM loopkey.organisations"), "acme|7|red");
         let error = migrate_to(client, MIGRATIONS).await.expect_err("never back");
-        assert!(matches!(error, PostgresError::Newer { found: 2, known: 1 }), "{error}");
+        assert!(matches!(error, PostgresError::Newer { found: 3, known: 2 }), "{error}");
         let broken = [next.as_slice(), &["CREATE TABLE half (); SELECT no_such_thing"]].concat();
         migrate_to(client, &broken).await.expect_err("a script that fails");
         assert_eq!(
             database.sql("SELECT version, to_regclass('loopkey.half') FROM loopkey.schema_version"),
-            "2|",
+            "3|",
             "changes nothing"
         );
+    }
+
+    #[tokio::test]
+    async fn sessions_of_the_first_version_go_on() {
+        let database = Database::fresh();
+        let mut connection = connect(&database).await;
+        let client = connection.client_mut();
+        migrate_to(client, &MIGRATIONS[..1]).await.expect("version 1");
+        database.sql(
+            "SET search_path = loopkey;
+             INSERT INTO accounts VALUES ('ada', 's', 'Ada', NULL, false, 0, NULL, 0, 0, 0);
+             INSERT INTO devices VALUES
+                 ('laptop', DEFAULT, decode(repeat('00', 32), 'hex'), '{}', 'ada', 'x', 0, 0, 0, NULL, 0);
+             INSERT INTO sessions VALUES
+                 (decode(repeat('00', 32), 'hex'), 'ada', 'laptop', 3, 0, 0, 'o', 'agent', NULL, 1, 2, 3, 4);",
+        );
+        migrate_to(client, MIGRATIONS).await.expect("forward");
+        assert_eq!(database.sql("SELECT device, epoch FROM loopkey.sessions"), "laptop|3");
+        database.sql("UPDATE loopkey.sessions SET device = NULL");
     }
 
     #[tokio::test]

@@ -2,31 +2,39 @@
 
 use super::columns::{ACCOUNT, SESSION, SESSIONS, integer, session_at, text_at};
 use super::connection::Connection;
-use super::devices;
 use super::pool::Transaction;
-use crate::protocol::id::Subject;
+use super::{accounts, devices};
+use crate::protocol::id::{DeviceId, Subject};
 use crate::protocol::time::Timestamp;
+use crate::store::new_session::Grounds;
 use crate::store::{
-    Account, AccountId, Audited, DeviceRecord, DisplayName, EndReason, NewSession, OpenRefusal, OrganisationId,
-    Session, SessionKey, SessionLookup, StoreError, Withdrawn,
+    Account, AccountId, Audited, DisplayName, EndReason, NewSession, OpenRefusal, OrganisationId, Session, SessionKey,
+    SessionLookup, StoreError, Withdrawn,
 };
 
 pub(super) async fn open(
     tx: &mut Transaction<'_>,
     session: &NewSession,
 ) -> Result<Result<Account, OpenRefusal>, StoreError> {
-    let device = devices::held(tx, &session.device).await?;
-    let entitled = |d: &DeviceRecord| {
-        d.revoked_at.is_none() && !d.account.disabled && integer(d.epoch.0) <= integer(session.epoch.0)
+    let account = match &session.grounds {
+        Grounds::Device { device, epoch } => {
+            let known = devices::held(tx, device).await?.filter(|known| session.is_good_with(known));
+            let Some(known) = known else { return Ok(Err(OpenRefusal::Withdrawn)) };
+            devices::raise_epoch(tx, device, *epoch).await?;
+            known.account
+        }
+        Grounds::Account { subject, .. } => {
+            let known = accounts::as_it_stays(tx, subject).await?.filter(|known| session.is_good_for(known));
+            let Some(known) = known else { return Ok(Err(OpenRefusal::Withdrawn)) };
+            known
+        }
     };
-    let Some(device) = device.filter(entitled) else { return Ok(Err(OpenRefusal::Withdrawn)) };
-    devices::raise_epoch(tx, &session.device, session.epoch).await?;
     if let Some(former) = session.replaces
         && tx.execute("DELETE FROM sessions WHERE hash = $1", &[&former.0.as_slice()]).await? > 0
     {
         tx.withdraw(Withdrawn::Session { session: former }, EndReason::LoggedOut);
     }
-    let account = device.account;
+    let device = session.device().map(DeviceId::as_str);
     let sql = "INSERT INTO sessions
                (hash, account, device, epoch, origin, method, signed_in_at, expires_at, idle_seconds, last_used,
                 generation, organisation_generation, browser)
@@ -37,8 +45,8 @@ pub(super) async fn open(
         &[
             &session.key.0.as_slice(),
             &account.profile.account.as_str(),
-            &session.device.as_str(),
-            &integer(session.epoch.0),
+            &device,
+            &integer(session.epoch().0),
             &session.origin.as_str(),
             &session.method,
             &integer(tx.now.0),
@@ -50,8 +58,7 @@ pub(super) async fn open(
         ],
     )
     .await?;
-    let detail = format!("origin={} method={} token={}", session.origin, session.method, session.token);
-    tx.record(Audited::SignedIn, Some(&account.subject), Some(session.device.as_str()), &detail).await?;
+    tx.record(Audited::SignedIn, Some(&account.subject), device, &session.detail()).await?;
     Ok(Ok(account))
 }
 
@@ -101,7 +108,7 @@ pub(super) async fn log_out(
                RETURNING device, (SELECT subject FROM accounts a WHERE a.account = sessions.account)";
     let Some(row) = tx.first(sql, &[&key.0.as_slice(), &account.as_str()]).await? else { return Ok(false) };
     let subject: Subject = text_at(&row, 1)?;
-    tx.record(Audited::LoggedOut, Some(&subject), Some(row.try_get(0)?), "").await?;
+    tx.record(Audited::LoggedOut, Some(&subject), row.try_get(0)?, "").await?;
     tx.withdraw(Withdrawn::Session { session: key }, EndReason::LoggedOut);
     Ok(true)
 }

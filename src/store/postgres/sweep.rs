@@ -1,4 +1,4 @@
-//! Forgetting what is over: marks, tickets, sessions. Housekeeping: each of them is refused on use anyway.
+//! Forgetting what is over: marks, tickets, sessions, notes. Housekeeping: each of them is refused on use anyway.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,9 +26,12 @@ pub(super) async fn run(pool: Arc<Pool>, clock: Arc<dyn Clock>) {
 /// One round over all of them.
 pub(super) async fn round(pool: &Pool, clock: &dyn Clock) -> Result<(), StoreError> {
     let now = super::columns::integer(clock.timestamp().0);
-    for (table, key, end) in
-        [("marks", "challenge", "until"), ("tickets", "hash", "expires_at"), ("sessions", "hash", "expires_at")]
-    {
+    for (table, key, end) in [
+        ("marks", "challenge", "until"),
+        ("tickets", "hash", "expires_at"),
+        ("sessions", "hash", "expires_at"),
+        ("notes", "note", "until"),
+    ] {
         let margin = if table == "marks" { MARGIN_SECONDS } else { 0 };
         // By whichever clock is behind: nothing is dropped that a replica may still accept. What another replica drops is
         // left to it.

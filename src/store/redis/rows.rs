@@ -9,7 +9,8 @@ use crate::protocol::statement::jwk::Jwk;
 use crate::protocol::time::Timestamp;
 use crate::store::session::KeptSession;
 use crate::store::{
-    Account, AuditEntry, Avatar, DeviceRecord, DisplayName, Generation, Profile, Session, SessionLookup, StoreError,
+    Account, AuditEntry, Avatar, DeviceRecord, DisplayName, Generation, Identity, LinkedIdentity, Note, NoteValue,
+    NoteVersion, Profile, Session, SessionLookup, StoreError,
 };
 
 /// A hash as Redis gives it; empty where there is none.
@@ -18,7 +19,8 @@ pub(super) type Row = HashMap<String, String>;
 /// A device, its account, and the generation of that one's organisation.
 pub(super) type DeviceRow = (Row, Row, u64);
 
-/// A session's key, the session, its device, the account, and the generation of that one's organisation.
+/// A session's key, the session, its device (empty where it has none), the account, and the generation of that one's
+/// organisation.
 pub(super) type SessionRow = (String, Row, Row, Row, u64);
 
 /// Largest number that is written: Lua's are exact up to it. Nothing real comes near.
@@ -80,11 +82,11 @@ fn owner(row: &Row) -> Result<Account, StoreError> {
     account(row)?.ok_or_else(|| StoreError::new(Broken("account")))
 }
 
-pub(super) const fn uv_rank(uv: UserVerification) -> &'static str {
+pub(super) const fn uv_rank(uv: UserVerification) -> u8 {
     match uv {
-        UserVerification::Page => "0",
-        UserVerification::Prompt => "1",
-        UserVerification::Os => "2",
+        UserVerification::Page => 0,
+        UserVerification::Prompt => 1,
+        UserVerification::Os => 2,
     }
 }
 
@@ -108,11 +110,12 @@ pub(super) fn device((row, account, organisation): &DeviceRow) -> Result<DeviceR
 
 pub(super) fn session(found: &SessionRow, now: Timestamp) -> Result<SessionLookup, StoreError> {
     let (key, row, device, account, organisation) = found;
+    let has_device = present(row, "device")?.is_some();
     let session = Session {
         key: key.parse().map_err(|_| StoreError::new(Broken("session")))?,
         account: owner(account)?,
-        device: parsed(device, "device")?,
-        device_name: DisplayName::stored(text(device, "name")?.to_owned()),
+        device: has_device.then(|| parsed(device, "device")).transpose()?,
+        device_name: has_device.then(|| text(device, "name")).transpose()?.map(|name| DisplayName::stored(name.into())),
         epoch: Epoch(number(row, "epoch")?),
         generation: Generation(number(row, "generation")?),
         organisation_generation: Generation(number(row, "organisation_generation")?),
@@ -126,11 +129,27 @@ pub(super) fn session(found: &SessionRow, now: Timestamp) -> Result<SessionLooku
     let kept = KeptSession {
         session,
         idle_seconds: number(row, "idle_seconds")?,
-        device_epoch: Epoch(number(device, "epoch")?),
-        device_revoked: present(device, "revoked_at")?.is_some(),
+        device_epoch: if has_device { Epoch(number(device, "epoch")?) } else { Epoch(0) },
+        device_revoked: has_device && present(device, "revoked_at")?.is_some(),
         organisation_generation: Generation(*organisation),
     };
     Ok(kept.judge(now))
+}
+
+pub(super) fn linked(row: &Row) -> Result<LinkedIdentity, StoreError> {
+    let identity = Identity::new(parsed(row, "connector")?, text(row, "tenant")?, text(row, "id")?);
+    Ok(LinkedIdentity {
+        identity: identity.map_err(StoreError::new)?,
+        account: parsed(row, "account")?,
+        details: serde_json::from_str(text(row, "details")?).map_err(StoreError::new)?,
+        linked_at: time(row, "linked_at")?,
+    })
+}
+
+/// A note's value, version and end.
+pub(super) fn note((value, version, until): (String, u64, u64)) -> Result<Note, StoreError> {
+    let value = NoteValue::try_from(value).map_err(StoreError::new)?;
+    Ok(Note { value, version: NoteVersion(version), until: Timestamp(until) })
 }
 
 /// An entry of the audit record, and the account of its subject unless that was erased.

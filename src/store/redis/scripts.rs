@@ -43,6 +43,15 @@ scripts! {
     END_SESSION = "lib" "end_session";
     SIGN_OUT_ACCOUNT = "lib" "sign_out_account";
     SIGN_OUT_ORGANISATION = "lib" "sign_out_organisation";
+    LINK_IDENTITY = "lib" "link_identity";
+    IDENTITY = "lib" "identity";
+    IDENTITIES = "lib" "identities";
+    UNLINK_IDENTITY = "lib" "unlink_identity";
+    ADOPT_IDENTITY = "lib" "adopt_identity";
+    KEEP_NOTE = "lib" "life" "notes" "keep_note";
+    NOTE = "lib" "life" "notes" "note";
+    CHANGE_NOTE = "lib" "life" "notes" "change_note";
+    TAKE_NOTE = "lib" "life" "notes" "take_note";
     RECORD = "lib" "record";
     AUDIT_TAIL = "lib" "audit_tail";
     LOG = "lib" "life" "log";

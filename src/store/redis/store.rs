@@ -1,22 +1,24 @@
 //! The operations, as what each script is told and what its answer means.
 
 use async_trait::async_trait;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
 use super::link::DEADLINE;
 use super::rows::{self, DeviceRow, Row, SessionRow, integer};
-use super::{KEPT_MARGIN_SECONDS, Redis, inspect, scripts};
+use super::{KEPT_MARGIN_SECONDS, Redis, inspect, marks, scripts};
 use crate::crypto::{self, Algorithm, KeyId, PublicKey};
 use crate::protocol::base64url;
 use crate::protocol::id::{ChallengeId, DeviceId, Epoch, Incarnation, Subject};
 use crate::protocol::time::Timestamp;
+use crate::store::new_session::Grounds;
 use crate::store::session::USE_GRANULARITY_SECONDS;
 use crate::store::{
     Account, AccountChange, AccountId, Actor, AuditEntry, AuditRecord, Audited, Avatar, ChallengeSigners, Cursor,
-    DeviceRecord, DisplayName, EndReason, EnrolRefusal, Enrolled, Hint, NewSession, OpenRefusal, OrganisationId,
-    Profile, Refusable, Session, SessionKey, SessionLookup, Store, StoreError, TICKET_LIFE_SECONDS, Tail, TicketHash,
-    Ticketed, Withdrawal, Withdrawn,
+    Details, DeviceRecord, DisplayName, EndReason, EnrolRefusal, Enrolled, Hint, Identity, LinkRefusal, LinkedIdentity,
+    NewSession, Note, NoteKey, NoteValue, NoteVersion, OpenRefusal, OrganisationId, Profile, Refusable, Session,
+    SessionKey, SessionLookup, Store, StoreError, TICKET_LIFE_SECONDS, Tail, TicketHash, Ticketed, Withdrawal,
+    Withdrawn,
 };
 use crate::verify::mark::{FirstUse, MarkError};
 
@@ -34,7 +36,38 @@ fn kept_milliseconds(seconds: u64) -> u64 {
     integer(seconds.saturating_add(KEPT_MARGIN_SECONDS).saturating_mul(1000))
 }
 
+/// What a script is told of an identity and of who says so.
+fn told_of(account: &AccountId, identity: &Identity, details: Option<&Details>) -> Value {
+    json!({
+        "account": account,
+        "identity": identity_name(identity),
+        "connector": identity.connector(),
+        "tenant": identity.tenant(),
+        "id": identity.id(),
+        "details": details.map(Details::to_json),
+        "detail": identity.detail(),
+    })
+}
+
+/// One spelling for each identity.
+fn identity_name(identity: &Identity) -> String {
+    json!([identity.connector(), identity.tenant(), identity.id()]).to_string()
+}
+
 impl Redis {
+    /// What a script is told of a note that it writes.
+    fn told_of_note(&self, note: &NoteKey, value: &NoteValue, until: Timestamp) -> Value {
+        json!({
+            "note": note,
+            "fresh": marks::fresh_life(),
+            "value": value.as_str(),
+            // As text, which they stay.
+            "version": NoteVersion::fresh().0.to_string(),
+            "until": integer(until.0),
+            "kept_ms": kept_milliseconds(until.seconds_since(self.clock.timestamp())),
+        })
+    }
+
     async fn find(&self, session: SessionKey) -> Result<SessionLookup, StoreError> {
         let found: Option<SessionRow> =
             self.read(&scripts::SESSION, json!({ "session": String::from(session) })).await?;
@@ -113,7 +146,7 @@ impl Store for Redis {
             set("disabled", if disabled { "1" } else { "0" });
         }
         if let Some(uv) = change.minimum_uv {
-            set("minimum_uv", rows::uv_rank(uv));
+            set("minimum_uv", &rows::uv_rank(uv).to_string());
         }
         let told = json!({ "account": account, "changes": changes, "detail": change.detail() });
         let row: Row = self.write(&scripts::CHANGE_ACCOUNT, told).await?;
@@ -179,16 +212,23 @@ impl Store for Redis {
     }
 
     async fn open_session(&self, session: NewSession) -> Refusable<Account, OpenRefusal> {
-        let NewSession { key, device, origin, method, lifetimes, replaces, token, browser, .. } = &session;
-        let epoch = integer(session.epoch.0);
-        let below = Withdrawn::Epoch { device: device.clone(), below: Epoch(epoch) };
+        let NewSession { key, origin, method, lifetimes, replaces, browser, .. } = &session;
+        let (device, epoch) = (session.device(), integer(session.epoch().0));
+        let below = |device: &DeviceId| Withdrawn::Epoch { device: device.clone(), below: Epoch(epoch) };
         let over = |former| entry(Withdrawn::Session { session: former }, EndReason::LoggedOut);
+        let (subject, generation) = match &session.grounds {
+            Grounds::Device { .. } => (None, None),
+            Grounds::Account { subject, generation } => (Some(subject), Some(generation)),
+        };
         let told = json!({
             "session": key,
             "device": device,
             "epoch": epoch,
             "epoch_detail": format!("epoch={epoch}"),
-            "epoch_entry": entry(below, EndReason::SignedOut),
+            "epoch_entry": device.map(|device| entry(below(device), EndReason::SignedOut)),
+            "subject": subject,
+            "generation": generation,
+            "uv": rows::uv_rank(session.uv),
             "origin": origin.as_str(),
             "method": method,
             "expires_at": integer(self.clock.timestamp().plus(lifetimes.absolute.as_secs()).0),
@@ -197,7 +237,7 @@ impl Store for Redis {
             "former": replaces,
             "former_entry": replaces.map(over),
             "browser": browser.as_ref().map_or("", DisplayName::as_str),
-            "detail": format!("origin={origin} method={method} token={token}"),
+            "detail": session.detail(),
         });
         let row: Row = self.write(&scripts::OPEN_SESSION, told).await?;
         Ok(rows::account(&row)?.ok_or(OpenRefusal::Withdrawn))
@@ -242,6 +282,89 @@ impl Store for Redis {
         let detail = format!("organisation={}", organisation.as_str());
         let told = json!({ "organisation": organisation, "detail": detail });
         self.write(&scripts::SIGN_OUT_ORGANISATION, told).await
+    }
+
+    async fn link_identity(
+        &self,
+        account: &AccountId,
+        identity: Identity,
+        details: Details,
+    ) -> Refusable<(), LinkRefusal> {
+        let outcome: String = self.write(&scripts::LINK_IDENTITY, told_of(account, &identity, Some(&details))).await?;
+        Ok(match outcome.as_str() {
+            "taken" => Err(LinkRefusal::Taken),
+            "no_account" => Err(LinkRefusal::NoAccount),
+            "disabled" => Err(LinkRefusal::Disabled),
+            _ => Ok(()),
+        })
+    }
+
+    async fn identity(&self, identity: &Identity) -> Result<Option<(Account, LinkedIdentity)>, StoreError> {
+        let told = json!({ "identity": identity_name(identity) });
+        let found: Option<(Row, Row)> = self.read(&scripts::IDENTITY, told).await?;
+        let Some((row, owner)) = found else { return Ok(None) };
+        Ok(rows::account(&owner)?.map(|owner| Ok::<_, StoreError>((owner, rows::linked(&row)?))).transpose()?)
+    }
+
+    async fn identities(&self, account: &AccountId) -> Result<Vec<LinkedIdentity>, StoreError> {
+        let found: Vec<Row> = self.read(&scripts::IDENTITIES, json!({ "account": account })).await?;
+        let mut linked: Vec<_> = found.iter().map(rows::linked).collect::<Result<_, _>>()?;
+        linked.sort_by(|a, b| (a.linked_at, &a.identity).cmp(&(b.linked_at, &b.identity)));
+        Ok(linked)
+    }
+
+    async fn unlink_identity(&self, account: &AccountId, identity: &Identity) -> Result<bool, StoreError> {
+        self.write(&scripts::UNLINK_IDENTITY, told_of(account, identity, None)).await
+    }
+
+    async fn adopt_identity(
+        &self,
+        profile: Profile,
+        identity: Identity,
+        details: Details,
+    ) -> Refusable<Account, LinkRefusal> {
+        let mut told = told_of(&profile.account, &identity, Some(&details));
+        told["fresh_subject"] = random_id().into();
+        told["name"] = profile.name.as_str().into();
+        told["avatar"] = profile.avatar.as_ref().map_or("", Avatar::as_str).into();
+        let (outcome, row): (String, Row) = self.write(&scripts::ADOPT_IDENTITY, told).await?;
+        match outcome.as_str() {
+            "taken" => Ok(Err(LinkRefusal::Taken)),
+            "disabled" => Ok(Err(LinkRefusal::Disabled)),
+            _ => rows::account(&row)?.map(Ok).ok_or_else(|| StoreError::new("the identity has no account")),
+        }
+    }
+
+    async fn keep_note(&self, note: &NoteKey, value: NoteValue, until: Timestamp) -> Result<bool, StoreError> {
+        self.write(&scripts::KEEP_NOTE, self.told_of_note(note, &value, until)).await
+    }
+
+    async fn note(&self, note: &NoteKey) -> Result<Option<Note>, StoreError> {
+        let told = json!({ "note": note, "fresh": marks::fresh_life() });
+        let found: Option<(String, u64, u64)> = self.read(&scripts::NOTE, told).await?;
+        found.map(rows::note).transpose()
+    }
+
+    async fn change_note(
+        &self,
+        note: &NoteKey,
+        version: NoteVersion,
+        value: NoteValue,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut told = self.told_of_note(note, &value, until);
+        told["former"] = version.0.to_string().into();
+        let changed = self.write(&scripts::CHANGE_NOTE, told).await?;
+        if changed {
+            self.hint(Hint::NoteChanged { note: note.clone() }).await;
+        }
+        Ok(changed)
+    }
+
+    async fn take_note(&self, note: &NoteKey) -> Result<Option<NoteValue>, StoreError> {
+        let told = json!({ "note": note, "fresh": marks::fresh_life() });
+        let taken: Option<String> = self.write(&scripts::TAKE_NOTE, told).await?;
+        taken.map(NoteValue::try_from).transpose().map_err(StoreError::new)
     }
 
     async fn record(&self, record: AuditRecord) -> Result<(), StoreError> {

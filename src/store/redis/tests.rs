@@ -15,6 +15,7 @@ use server::RedisServer;
 mod clocks;
 mod keys;
 mod links;
+mod notes;
 #[path = "../../../tests/support/redis.rs"]
 mod server;
 

@@ -8,9 +8,10 @@ use loopkey::crypto::{Algorithm, KeyId, PublicKey};
 use loopkey::protocol::id::{ChallengeId, DeviceId, Epoch, Incarnation, Subject};
 use loopkey::protocol::time::Timestamp;
 use loopkey::store::{
-    Account, AccountChange, AccountId, Actor, AuditEntry, AuditRecord, ChallengeSigners, Cursor, DeviceRecord,
-    DisplayName, EnrolRefusal, Enrolled, Hint, NewSession, OpenRefusal, OrganisationId, Profile, Refusable, Session,
-    SessionKey, SessionLookup, SharedStore, Store, StoreError, Tail, TicketHash, Ticketed,
+    Account, AccountChange, AccountId, Actor, AuditEntry, AuditRecord, ChallengeSigners, Cursor, Details, DeviceRecord,
+    DisplayName, EnrolRefusal, Enrolled, Hint, Identity, LinkRefusal, LinkedIdentity, NewSession, Note, NoteKey,
+    NoteValue, NoteVersion, OpenRefusal, OrganisationId, Profile, Refusable, Session, SessionKey, SessionLookup,
+    SharedStore, Store, StoreError, Tail, TicketHash, Ticketed,
 };
 use loopkey::verify::mark::{FirstUse, MarkError};
 use tokio::sync::broadcast;
@@ -123,6 +124,20 @@ pass_on! {
     fn end_session(account: &AccountId, session: SessionKey) -> Result<bool, StoreError>;
     fn sign_out_account(account: &AccountId, from: Option<SessionKey>) -> Result<bool, StoreError>;
     fn sign_out_organisation(organisation: &OrganisationId) -> Result<bool, StoreError>;
+    fn link_identity(account: &AccountId, identity: Identity, details: Details) -> Refusable<(), LinkRefusal>;
+    fn identity(identity: &Identity) -> Result<Option<(Account, LinkedIdentity)>, StoreError>;
+    fn identities(account: &AccountId) -> Result<Vec<LinkedIdentity>, StoreError>;
+    fn unlink_identity(account: &AccountId, identity: &Identity) -> Result<bool, StoreError>;
+    fn adopt_identity(profile: Profile, identity: Identity, details: Details) -> Refusable<Account, LinkRefusal>;
+    fn keep_note(note: &NoteKey, value: NoteValue, until: Timestamp) -> Result<bool, StoreError>;
+    fn note(note: &NoteKey) -> Result<Option<Note>, StoreError>;
+    fn change_note(
+        note: &NoteKey,
+        version: NoteVersion,
+        value: NoteValue,
+        until: Timestamp
+    ) -> Result<bool, StoreError>;
+    fn take_note(note: &NoteKey) -> Result<Option<NoteValue>, StoreError>;
     fn record(record: AuditRecord) -> Result<(), StoreError>;
     fn audit_tail(of: Option<&AccountId>, entries: u32) -> Result<Vec<AuditEntry>, StoreError>;
     fn log_end() -> Result<Cursor, StoreError>;

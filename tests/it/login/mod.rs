@@ -35,6 +35,7 @@ mod sign_outs;
 mod stopping;
 mod tls;
 mod token;
+mod without_device;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -98,6 +98,17 @@ local function account_record(account)
   return redis.call('HGETALL', key('account', account))
 end
 
+-- Makes an account under the subject that is told, and returns that.
+local function make_account()
+  local account, subject = told.account, told.fresh_subject
+  redis.call('HSET', key('account', account), 'account', account, 'subject', subject, 'disabled', '0',
+    'minimum_uv', '0', 'organisation', '', 'generation', 0, 'created_at', NOW, 'updated_at', NOW, 'name', told.name,
+    'avatar', told.avatar)
+  redis.call('SET', key('subject', subject), account)
+  redis.call('ZADD', PREFIX .. 'accounts', 0, account)
+  return subject
+end
+
 -- A device, its account, and the generation of that one's organisation.
 local function device_record(device)
   local account = redis.call('HGET', key('device', device), 'account')
@@ -106,9 +117,40 @@ local function device_record(device)
   return { redis.call('HGETALL', key('device', device)), account_record(account), organisation_generation(organisation) }
 end
 
--- A session, and what it stands on.
+-- A session's device, '' where it has none, and its account; nothing where there is no such session.
+local function session_owner(session)
+  local of = redis.call('HMGET', key('session', session), 'device', 'account')
+  if not of[1] then return nil end
+  if of[1] == '' then return '', of[2] end
+  return of[1], redis.call('HGET', key('device', of[1]), 'account')
+end
+
+-- A session, and what it stands on. The device is empty where it has none.
 local function session_record(session)
-  local device = redis.call('HGET', key('session', session), 'device')
-  local of = device and device_record(device)
+  local device, account = session_owner(session)
+  local of
+  if device == '' then
+    local organisation = redis.call('HGET', key('account', account), 'organisation')
+    of = organisation and { {}, account_record(account), organisation_generation(organisation) }
+  else
+    of = device and device_record(device)
+  end
   return of and { session, redis.call('HGETALL', key('session', session)), unpack(of) }
+end
+
+-- An account's subject and whether it is disabled; nothing where there is none.
+local function account_standing(account)
+  local of = redis.call('HMGET', key('account', account), 'subject', 'disabled')
+  return of[1] or nil, of[2] == '1'
+end
+
+-- Writes what another system says of a person.
+local function write_identity(account, subject)
+  local identity = key('identity', told.identity)
+  if redis.call('HSETNX', identity, 'linked_at', NOW) == 1 then
+    redis.call('HSET', identity, 'account', account, 'connector', told.connector, 'tenant', told.tenant, 'id', told.id)
+    redis.call('SADD', key('identities-of', account), told.identity)
+    audit('identity_linked', subject, nil, told.detail)
+  end
+  redis.call('HSET', identity, 'details', told.details)
 end

@@ -1,0 +1,3 @@
+if note() then return 0 end
+write_note()
+return 1
