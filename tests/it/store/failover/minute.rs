@@ -1,8 +1,6 @@
 //! A minute at the highest rate that the machine holds, the store's primary lost in the middle: two real login servers, as many
 //! sign-ins as get through, every token presented again.
 
-#![expect(clippy::print_stdout, reason = "figures, for whoever runs it with --nocapture")]
-
 use std::time::Duration;
 
 use loopkey::clock::{Clock as _, SystemClock};
