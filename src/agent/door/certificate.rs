@@ -177,7 +177,7 @@ impl Certificate {
             Validity::Sound => {}
             Validity::NearEnd => tracing::warn!("the wss certificate ends within 30 days: run `loopkey certs renew`"),
             Validity::Over => {
-                tracing::error!("no browser takes the wss certificate any more: run `loopkey certs renew`")
+                tracing::error!("no browser takes the wss certificate any more: run `loopkey certs renew`");
             }
         }
         Ok(Self { path, slot: Mutex::new(Slot { version, config }) })

@@ -102,7 +102,9 @@ impl House {
         let doorman = Arc::clone(&self.doorman);
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let line = Line { peers: Arc::new(peer::Off), page: nowhere, agent: nowhere };
-        tokio::spawn(async move { doorman.serve_secure(agent, &certificate, OwnUser::taken_on_trust(), line).await });
+        tokio::spawn(async move {
+            Box::pin(doorman.serve_secure(agent, &certificate, OwnUser::taken_on_trust(), line)).await;
+        });
         page
     }
 }

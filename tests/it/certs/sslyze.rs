@@ -32,7 +32,7 @@ fn complaints(scans: &Value) -> Vec<String> {
     let mut complaints = Vec::new();
     let mut note = |wrong: bool, what: &str| {
         if wrong {
-            complaints.push(what.to_owned())
+            complaints.push(what.to_owned());
         }
     };
     let result = |scan: &str| {
