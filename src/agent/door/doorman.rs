@@ -73,6 +73,7 @@ impl Doorman {
             Ok(peer) => {
                 return match &self.certificate {
                     None => self.serve(stream, peer, line).await,
+                    // Apart, so that those without TLS do not carry its room along.
                     Some(certificate) => Box::pin(self.serve_secure(stream, certificate, peer, line)).await,
                 };
             }
