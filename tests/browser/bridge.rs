@@ -4,6 +4,7 @@ mod hostile;
 mod house;
 
 use crate::desk::SOON;
+use crate::engines::{Row, seen};
 use crate::support::browser::{Engine, LaunchOptions, Page, Permission};
 use house::{House, Kept};
 
@@ -66,6 +67,7 @@ async fn a_page_signs_in_through_the_window(engine: Engine, kept: Kept, reason: 
     // The window closes by itself, and the session goes on.
     house.no_window().await;
     assert!(house.page.eval::<bool>("Boolean($('loopkey-card').loopkey.session)").await.expect("a session"));
+    seen(Row::SmallWindow, engine);
     house.leave();
 }
 
@@ -82,6 +84,13 @@ async fn chromium_where_the_pages_own_policy_allows_no_socket() {
 #[tokio::test]
 async fn firefox_where_the_pages_own_policy_allows_no_socket() {
     a_page_signs_in_through_the_window(Engine::Firefox, Kept::ByPolicy, "forbidden").await;
+}
+
+/// What the window is for in the first place.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn webkit_where_an_https_page_gets_no_socket() {
+    a_page_signs_in_through_the_window(Engine::WebKit, Kept::ByWebKit, "forbidden").await;
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod consent;
 mod delegated;
 mod desk;
 mod doctor;
+mod engines;
 mod examples;
 mod fake_agent;
 mod framed;

@@ -19,6 +19,7 @@ use crate::support::world::http;
 
 /// A web server on both loopback addresses, until it is dropped.
 pub(crate) struct Site {
+    scheme: &'static str,
     port: u16,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -50,13 +51,23 @@ impl Place {
             let router = router.clone();
             tokio::spawn(async move { axum::serve(listener, router).await.expect("served") })
         };
-        Site { port: self.port, tasks: self.listeners.into_iter().map(serve).collect() }
+        Site { scheme: "http", port: self.port, tasks: self.listeners.into_iter().map(serve).collect() }
+    }
+
+    /// Serves it over TLS; its address is then the same with `https://`.
+    pub(crate) fn serve_secure(self, router: &Router, tls: &Arc<rustls::ServerConfig>) -> Site {
+        let serve = |listener| {
+            let (router, tls) = (router.clone(), Some(Arc::clone(tls)));
+            let serving = loopkey::login::serve::serve(router, vec![listener], tls, 64, std::future::pending());
+            tokio::spawn(async move { serving.await.expect("served") })
+        };
+        Site { scheme: "https", port: self.port, tasks: self.listeners.into_iter().map(serve).collect() }
     }
 }
 
 impl Site {
     pub(crate) fn url(&self) -> String {
-        format!("http://localhost:{}", self.port)
+        format!("{}://localhost:{}", self.scheme, self.port)
     }
 }
 

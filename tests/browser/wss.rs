@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::desk::SOON;
+use crate::engines::{Row, seen};
 use crate::site::{Place, Site};
 use crate::support::browser::{Browser, Engine, LaunchOptions, Page};
 use crate::support::certs::Misused;
@@ -178,6 +179,7 @@ async fn what_was_installed_is_taken_and_misuse_is_refused(engine: Engine) {
     let page = blank(&browser, &site).await;
     assert_eq!(socket(&page, &addresses[0]).await, "refused", "{engine:?}");
     agent.stop().await;
+    seen(Row::Tls, engine);
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::desk::SOON;
 use crate::site::{Place, Site};
 use crate::support::browser::{Browser, Context, Engine, LaunchOptions, Page, Permission};
+use crate::support::certs::Misused;
 use crate::support::places::free_places;
 use crate::support::trace;
 use crate::support::world::{http, settings};
@@ -31,6 +32,8 @@ pub(super) enum Kept {
     ByPermission(Permission),
     /// The page's own content security policy, which is to a page what WebKit is on https: no socket, and nobody is asked.
     ByPolicy,
+    /// WebKit itself, which gives a page on https no socket to loopback.
+    ByWebKit,
 }
 
 /// The site, the agent, and a browser at the site's page.
@@ -88,6 +91,22 @@ fn framing_page(port: u16) -> String {
     )
 }
 
+/// Whoever the agent and the browser take the site's certificate from.
+struct Authority {
+    pem: String,
+    file: PathBuf,
+    tls: Arc<rustls::ServerConfig>,
+}
+
+impl Authority {
+    fn new(folder: &std::path::Path) -> Self {
+        let authority = Misused::new();
+        let file = folder.join("authority.pem");
+        std::fs::write(&file, &authority.pem).expect("written");
+        Self { tls: Arc::new(authority.server(&["localhost"])), pem: authority.pem, file }
+    }
+}
+
 impl House {
     pub(super) async fn new(engine: Engine, kept: Kept) -> Self {
         Self::launched(engine, kept, LaunchOptions::default()).await
@@ -97,7 +116,11 @@ impl House {
     pub(super) async fn launched(engine: Engine, kept: Kept, mut options: LaunchOptions) -> Self {
         trace::start();
         let (place, port) = (Place::take().await, free_places().agent[0]);
-        let issuer: Issuer = place.url().parse().expect("an issuer");
+        let folder = tempfile::tempdir().expect("a folder");
+        let authority = (kept == Kept::ByWebKit).then(|| Authority::new(folder.path()));
+        let url = place.url();
+        let url = if authority.is_some() { url.replacen("http:", "https:", 1) } else { url };
+        let issuer: Issuer = url.parse().expect("an issuer");
         let mut config = LoginConfig::new(issuer.clone());
         config.development = true;
         config.service_key = Some(Secret::new(KEY.to_owned()));
@@ -110,17 +133,26 @@ impl House {
             .route("/around", get(async move || Html(framing_page(port))));
         let card =
             get(async move || ([(CONTENT_SECURITY_POLICY, policy)], Html(card_page(port, kept))).into_response());
-        let site = place.serve(&server.router().merge(bare.clone()).route("/card", card));
+        let router = server.router().merge(bare.clone()).route("/card", card);
+        let site = match &authority {
+            Some(authority) => place.serve_secure(&router, &authority.tls),
+            None => place.serve(&router),
+        };
         let stranger = Place::take().await.serve(&bare);
 
-        let folder = tempfile::tempdir().expect("a folder");
         let mut settings = settings(folder.path(), &issuer);
         settings.ports = vec![port];
+        let mut ask = http();
+        if let Some(authority) = &authority {
+            settings.issuers[0].ca_file = Some(authority.file.clone());
+            ask = loopkey::agent::http_client(Some(&authority.file)).expect("a client");
+            options = options.system_authority(authority.pem.clone());
+        }
         let agent = Agent::builder(settings).bind().await.expect("an agent");
         let handle = agent.handle();
         tokio::spawn(agent.run(std::future::pending()));
         let profile = json!({ "account": "ada", "name": "Ada Lovelace" });
-        let ask = http().post(issuer.endpoint("/v1/enrolment-tickets")).bearer_auth(KEY).json(&profile);
+        let ask = ask.post(issuer.endpoint("/v1/enrolment-tickets")).bearer_auth(KEY).json(&profile);
         let answer: Value = ask.send().await.expect("an answer").json().await.expect("JSON");
         let ticket = answer["ticket"].as_str().expect("a ticket").parse().expect("a ticket");
         handle.enrol(&issuer, ticket).await.expect("enrolled");
