@@ -6,7 +6,7 @@ mod house;
 use crate::desk::SOON;
 use crate::engines::{Row, seen};
 use crate::support::browser::{Engine, LaunchOptions, Page, Permission};
-use house::{House, Kept};
+use house::{House, KeptBy};
 
 /// From the blocked card to the card with a name, through the window.
 async fn through_the_window(house: &House, reason: &str) -> Page {
@@ -49,7 +49,7 @@ async fn answer(house: &House, window: &Page, button: &str) -> String {
     digits.expect("the digits")
 }
 
-async fn a_page_signs_in_through_the_window(engine: Engine, kept: Kept, reason: &str) {
+async fn a_page_signs_in_through_the_window(engine: Engine, kept: KeptBy, reason: &str) {
     let house = House::new(engine, kept).await;
     let window = through_the_window(&house, reason).await;
     house.page.click("loopkey-card >>> #login").await.expect("the card's button");
@@ -73,29 +73,29 @@ async fn a_page_signs_in_through_the_window(engine: Engine, kept: Kept, reason: 
 
 #[tokio::test]
 async fn chromium_where_the_permission_is_denied() {
-    a_page_signs_in_through_the_window(Engine::Chromium, Kept::ByPermission(Permission::Denied), "denied").await;
+    a_page_signs_in_through_the_window(Engine::Chromium, KeptBy::Permission(Permission::Denied), "denied").await;
 }
 
 #[tokio::test]
 async fn chromium_where_the_pages_own_policy_allows_no_socket() {
-    a_page_signs_in_through_the_window(Engine::Chromium, Kept::ByPolicy, "forbidden").await;
+    a_page_signs_in_through_the_window(Engine::Chromium, KeptBy::Policy, "forbidden").await;
 }
 
 #[tokio::test]
 async fn firefox_where_the_pages_own_policy_allows_no_socket() {
-    a_page_signs_in_through_the_window(Engine::Firefox, Kept::ByPolicy, "forbidden").await;
+    a_page_signs_in_through_the_window(Engine::Firefox, KeptBy::Policy, "forbidden").await;
 }
 
 /// What the window is for in the first place.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn webkit_where_an_https_page_gets_no_socket() {
-    a_page_signs_in_through_the_window(Engine::WebKit, Kept::ByWebKit, "forbidden").await;
+    a_page_signs_in_through_the_window(Engine::WebKit, KeptBy::WebKit, "forbidden").await;
 }
 
 #[tokio::test]
 async fn a_no_in_the_window_is_a_no_and_may_be_thought_over() {
-    let house = House::new(Engine::Chromium, Kept::ByPolicy).await;
+    let house = House::new(Engine::Chromium, KeptBy::Policy).await;
     let window = through_the_window(&house, "forbidden").await;
     house.page.click("loopkey-card >>> #login").await.expect("the card's button");
     answer(&house, &window, "#deny").await;
@@ -113,7 +113,7 @@ async fn a_no_in_the_window_is_a_no_and_may_be_thought_over() {
 
 #[tokio::test]
 async fn a_cancelled_login_takes_the_prompt_out_of_the_window() {
-    let house = House::new(Engine::Chromium, Kept::ByPolicy).await;
+    let house = House::new(Engine::Chromium, KeptBy::Policy).await;
     let window = through_the_window(&house, "forbidden").await;
     house.page.click("loopkey-card >>> #login").await.expect("the card's button");
     window.wait_for("document.body.dataset.state === 'asking'", SOON).await.expect("the prompt");
@@ -125,7 +125,7 @@ async fn a_cancelled_login_takes_the_prompt_out_of_the_window() {
 
 #[tokio::test]
 async fn closing_the_window_ends_the_connection_and_the_card_says_so() {
-    let house = House::new(Engine::Chromium, Kept::ByPolicy).await;
+    let house = House::new(Engine::Chromium, KeptBy::Policy).await;
     let window = through_the_window(&house, "forbidden").await;
     window.close().await.expect("closed");
     house.card("blocked").await;
@@ -142,7 +142,7 @@ async fn closing_the_window_ends_the_connection_and_the_card_says_so() {
 async fn the_window_speaks_both_languages_by_day_and_by_night() {
     for (language, question) in [("en", "Sign in?"), ("zh", "是否登录？")] {
         let options = LaunchOptions::default().argument(format!("--accept-lang={language}"));
-        let house = House::launched(Engine::Chromium, Kept::ByPolicy, options).await;
+        let house = House::launched(Engine::Chromium, KeptBy::Policy, options).await;
         let window = through_the_window(&house, "forbidden").await;
         window.set_viewport(420, 520).await.expect("a size");
         for dark in [false, true] {

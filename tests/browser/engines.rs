@@ -122,7 +122,7 @@ async fn granted_and_denied(engine: Engine) {
     }
 }
 
-macro_rules! in_each_engine {
+macro_rules! in_both {
     ($($what:ident),*) => {
         mod chromium {
             $(#[tokio::test] async fn $what() { super::$what(super::Engine::Chromium).await; })*
@@ -130,14 +130,87 @@ macro_rules! in_each_engine {
         mod firefox {
             $(#[tokio::test] async fn $what() { super::$what(super::Engine::Firefox).await; })*
         }
-        #[cfg(target_os = "linux")]
-        mod webkit {
-            $(#[tokio::test] async fn $what() { super::$what(super::Engine::WebKit).await; })*
-        }
-    };
+        };
 }
 
-in_each_engine!(signs_in_and_out, says_no, follows, finds_late);
+in_both!(signs_in_and_out, says_no, follows, finds_late);
+
+/// The same in WebKit, over the one way that it has: an https page and TLS.
+#[cfg(target_os = "linux")]
+mod webkit {
+    use loopkey::agent::Answer;
+    use loopkey::protocol::state::PresenceState;
+
+    use super::{Row, seen};
+    use crate::secure::SecureSite;
+    use crate::support::browser::Engine::WebKit;
+
+    async fn with_person() -> SecureSite {
+        let site = SecureSite::new().await;
+        site.open().await;
+        site.card("person").await;
+        site
+    }
+
+    #[tokio::test]
+    async fn signs_in_and_out() {
+        let site = with_person().await;
+        site.click_continue().await;
+        site.is("loopkey.session?.account === 'ada'").await;
+        assert_eq!(site.session().await, "ada");
+        seen(Row::SignsIn, WebKit);
+        site.sign_out();
+        site.is("loopkey.session === null").await;
+        assert!(site.session().await.is_null(), "the server has ended it too");
+        seen(Row::SignsOut, WebKit);
+        site.leave().await;
+    }
+
+    #[tokio::test]
+    async fn says_no() {
+        let site = with_person().await;
+        *site.asker.answer.lock().expect("unpoisoned") = Some(Answer::Deny);
+        site.click_continue().await;
+        site.card("refused").await;
+        assert!(site.session().await.is_null());
+        *site.asker.answer.lock().expect("unpoisoned") = Some(Answer::Allow { remember: false });
+        site.click_continue().await;
+        site.is("loopkey.session?.account === 'ada'").await;
+        seen(Row::SaysNo, WebKit);
+        site.leave().await;
+    }
+
+    #[tokio::test]
+    async fn follows() {
+        let site = with_person().await;
+        site.set_presence(PresenceState::Locked);
+        site.card("locked").await;
+        site.set_presence(PresenceState::SignedIn);
+        site.card("person").await;
+        site.sign_out();
+        site.card("signed-out").await;
+        site.enrol("lin", "林小雨").await;
+        site.is(
+            "document.querySelector('loopkey-card').shadowRoot.querySelector('#title').textContent.includes('林小雨')",
+        )
+        .await;
+        seen(Row::Follows, WebKit);
+        site.leave().await;
+    }
+
+    #[tokio::test]
+    async fn finds_late() {
+        let mut site = SecureSite::new().await;
+        site.stop_agent().await;
+        site.open().await;
+        site.card("absent").await;
+        site.start_agent().await;
+        site.set_presence(PresenceState::SignedIn);
+        site.card("person").await;
+        seen(Row::FindsLate, WebKit);
+        site.leave().await;
+    }
+}
 
 #[tokio::test]
 async fn chromium_has_the_permission_or_not() {

@@ -29,6 +29,8 @@ mod opened;
 mod permission;
 mod policy;
 mod presence;
+#[cfg(target_os = "linux")]
+mod secure;
 mod shared;
 mod site;
 mod stand;

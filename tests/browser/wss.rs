@@ -7,14 +7,8 @@ use std::sync::Arc;
 
 use axum::response::Html;
 use axum::routing::get;
-use loopkey::agent::Answer;
-use loopkey::clock::SystemClock;
-use loopkey::crypto::Secret;
-use loopkey::login::{LoginConfig, LoginServer};
 use loopkey::protocol::issuer::Issuer;
 use loopkey::protocol::origin::Origin;
-use loopkey::store::StoreUrl;
-use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -22,7 +16,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use crate::desk::SOON;
-use crate::engines::{Row, seen};
+use crate::engines::Row;
+use crate::secure::SecureSite;
 use crate::site::{Place, Site};
 use crate::support::browser::{Browser, Engine, LaunchOptions, Page};
 use crate::support::certs::Misused;
@@ -179,7 +174,7 @@ async fn what_was_installed_is_taken_and_misuse_is_refused(engine: Engine) {
     let page = blank(&browser, &site).await;
     assert_eq!(socket(&page, &addresses[0]).await, "refused", "{engine:?}");
     agent.stop().await;
-    seen(Row::Tls, engine);
+    crate::engines::seen(Row::Tls, engine);
 }
 
 #[tokio::test]
@@ -198,59 +193,14 @@ async fn a31_webkit_takes_what_was_installed_and_refuses_misuse() {
 }
 
 /// The whole way in the browser that it is for: an https page, to which WebKit gives no plain socket, a login server that names
-/// the port, and a session at the end. The candidates without TLS are ports that nobody listens on.
+/// the port, and a session at the end.
 #[tokio::test]
 async fn an_https_page_in_webkit_finds_the_agent_by_wss_and_signs_in() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let authority = Misused::new();
-    let file = folder.path().join("authority.pem");
-    std::fs::write(&file, &authority.pem).expect("written");
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let port = listener.local_addr().expect("an address").port();
-    let issuer: Issuer = format!("https://localhost:{port}").parse().expect("an issuer");
-
-    let places = free_places();
-    let mut settings = settings(folder.path(), &issuer);
-    settings.ports = vec![places.agent[0]];
-    settings.issuers[0].ca_file = Some(file);
-    let certs = crate::support::certs::make(&mut settings);
-    let wss_port = places.agent[1];
-    settings.wss = Some(loopkey::agent::WssSettings { port: wss_port });
-    let asker = TestAsker::new(Some(Answer::Allow { remember: false }));
-    let agent = RunningAgent::run_on_its_port(loopkey::agent::Agent::builder(settings).asker(asker)).await;
-
-    let mut config = LoginConfig::new(issuer.clone());
-    config.service_key = Some(Secret::new("the service key of this test".to_owned()));
-    (config.ports, config.wss_ports) = (vec![places.site], vec![wss_port]);
-    let clock = Arc::new(SystemClock);
-    let store = loopkey::store::open(&StoreUrl::Memory, clock.clone()).await.expect("a store");
-    let server = LoginServer::start(config, store, clock).await.expect("a login server");
-    let tls = Arc::new(authority.server(&["localhost"]));
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let task = tokio::spawn(server.run(vec![listener], Some(tls), async { drop(stopped.await) }));
-    let ask = loopkey::agent::http_client(Some(&folder.path().join("authority.pem"))).expect("a client");
-    let ask = ask.post(issuer.endpoint("/v1/enrolment-tickets")).bearer_auth("the service key of this test");
-    let answer = ask.json(&json!({ "account": "ada", "name": "Ada Lovelace" })).send().await.expect("an answer");
-    let ticket: Value = answer.json().await.expect("JSON");
-    let ticket = ticket["ticket"].as_str().expect("a ticket").parse().expect("a ticket");
-    agent.handle.enrol(&issuer, ticket).await.expect("enrolled");
-
-    let read = |file: PathBuf| std::fs::read_to_string(file).expect("a certificate");
-    let options = LaunchOptions::default().system_authority(authority.pem.clone());
-    let options = options.system_authority(read(certs.files.authority()));
-    let browser = Browser::launch(Engine::WebKit, options).await.expect("WebKit");
-    let page = browser.new_context().await.expect("a context").new_page().await.expect("a page");
-    page.goto(&issuer.endpoint("/healthz")).await.expect("the page");
-    let start = "import('/sdk/loopkey.js').then(({ createLoopkey }) => { \
-                 globalThis.loopkey = createLoopkey({ issuer: location.origin }); loopkey.start(); return true; })";
-    assert!(page.eval::<bool>(start).await.expect("started"));
-    page.wait_for("loopkey.state.name === 'live' && loopkey.person?.name === 'Ada Lovelace'", SOON)
-        .await
-        .expect("found");
-    assert!(page.eval::<bool>("loopkey.login().then(() => true)").await.expect("signed in"));
-    let session: Value = page.eval("fetch('/v1/session').then((answer) => answer.json())").await.expect("a session");
-    assert_eq!(session["account"], "ada");
-    drop((page, browser, stop));
-    agent.stop().await;
-    task.await.expect("no panic").expect("served");
+    let site = SecureSite::new().await;
+    site.open().await;
+    site.card("person").await;
+    site.click_continue().await;
+    site.is("loopkey.session?.account === 'ada'").await;
+    assert_eq!(site.session().await, "ada");
+    site.leave().await;
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::house::{House, Kept};
+use super::house::{House, KeptBy};
 use crate::desk::SOON;
 use crate::support::browser::Engine;
 
@@ -10,7 +10,7 @@ use crate::support::browser::Engine;
 const SETTLED: &str = "new Promise((done) => setTimeout(() => requestAnimationFrame(() => done(true)), 300))";
 
 async fn a_foreign_opener_gets_nothing(engine: Engine) {
-    let house = House::new(engine, Kept::ByPolicy).await;
+    let house = House::new(engine, KeptBy::Policy).await;
     let window = house.by_hand(&house.stranger).await;
     house.page.eval::<bool>("(bridge.postMessage({ type: 'connect' }, agent), true)").await.expect("said");
     window.wait_for("document.body.dataset.state === 'refused'", SOON).await.expect("it is refused");
@@ -43,7 +43,7 @@ async fn a41_a_foreign_opener_gets_nothing_in_firefox() {
 }
 
 async fn a_framed_bridge_shows_nothing(engine: Engine) {
-    let house = House::new(engine, Kept::ByPolicy).await;
+    let house = House::new(engine, KeptBy::Policy).await;
     // Not even the site itself may put it into a frame.
     for site in [&house.site, &house.stranger] {
         house.page.goto(&format!("{}/around", site.url())).await.expect("the page around");
@@ -73,7 +73,7 @@ async fn a41_a_framed_bridge_shows_nothing_in_firefox() {
 /// Another window that got hold of the bridge's is nobody to it, of the same origin or not, before its opener has spoken and
 /// after.
 async fn only_the_opener_is_heard(engine: Engine) {
-    let house = House::new(engine, Kept::ByPolicy).await;
+    let house = House::new(engine, KeptBy::Policy).await;
     let window = house.by_hand(&house.site).await;
     let from_inside =
         |message: Value| format!("(frames[0].eval('parent.bridge.postMessage({message}, parent.agent)'), true)");
@@ -120,7 +120,7 @@ async fn a41_only_the_opener_is_heard_in_firefox() {
 /// The opener went to another site: what that one says has the wrong origin, and what is said to it goes nowhere.
 #[tokio::test]
 async fn a41_an_opener_that_became_another_site_is_nobody() {
-    let house = House::new(Engine::Chromium, Kept::ByPolicy).await;
+    let house = House::new(Engine::Chromium, KeptBy::Policy).await;
     let window = house.by_hand(&house.site).await;
     house.page.eval::<bool>("(bridge.postMessage({ type: 'connect' }, agent), true)").await.expect("said");
     house.page.wait_for("heard.length === 1", SOON).await.expect("the greeting");
@@ -141,7 +141,7 @@ async fn a41_an_opener_that_became_another_site_is_nobody() {
 /// Who opens the address by hand finds nothing, and leaves nothing open.
 #[tokio::test]
 async fn a_window_that_nobody_opened_says_so() {
-    let house = House::new(Engine::Chromium, Kept::ByPolicy).await;
+    let house = House::new(Engine::Chromium, KeptBy::Policy).await;
     house.page.goto(&format!("{}/bare", house.site.url())).await.expect("the bare page");
     let at: String = house.page.eval("agent + '/bridge'").await.expect("the address");
     house.page.goto(&at).await.expect("the bridge");

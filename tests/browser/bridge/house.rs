@@ -27,13 +27,13 @@ const KEY: &str = "the service key of this test";
 
 /// What keeps the page from the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kept {
+pub(super) enum KeptBy {
     /// The browser's permission (Chromium).
-    ByPermission(Permission),
+    Permission(Permission),
     /// The page's own content security policy, which is to a page what WebKit is on https: no socket, and nobody is asked.
-    ByPolicy,
+    Policy,
     /// WebKit itself, which gives a page on https no socket to loopback.
-    ByWebKit,
+    WebKit,
 }
 
 /// The site, the agent, and a browser at the site's page.
@@ -50,8 +50,8 @@ pub(super) struct House {
 }
 
 /// A page with a card. What the browser is to hold for a page on the internet, its script does too.
-fn card_page(port: u16, kept: Kept) -> String {
-    let local = kept == Kept::ByPolicy;
+fn card_page(port: u16, kept: KeptBy) -> String {
+    let local = kept == KeptBy::Policy;
     format!(
         "<!doctype html><html lang=en><title>site</title><style>body {{ margin: 3rem }}</style>
         <script type=module src=/sdk/loopkey-card.js></script>
@@ -108,16 +108,16 @@ impl Authority {
 }
 
 impl House {
-    pub(super) async fn new(engine: Engine, kept: Kept) -> Self {
+    pub(super) async fn new(engine: Engine, kept: KeptBy) -> Self {
         Self::launched(engine, kept, LaunchOptions::default()).await
     }
 
     /// The same with a browser that is told more.
-    pub(super) async fn launched(engine: Engine, kept: Kept, mut options: LaunchOptions) -> Self {
+    pub(super) async fn launched(engine: Engine, kept: KeptBy, mut options: LaunchOptions) -> Self {
         trace::start();
         let (place, port) = (Place::take().await, free_places().agent[0]);
         let folder = tempfile::tempdir().expect("a folder");
-        let authority = (kept == Kept::ByWebKit).then(|| Authority::new(folder.path()));
+        let authority = (kept == KeptBy::WebKit).then(|| Authority::new(folder.path()));
         let url = place.url();
         let url = if authority.is_some() { url.replacen("http:", "https:", 1) } else { url };
         let issuer: Issuer = url.parse().expect("an issuer");
@@ -126,7 +126,7 @@ impl House {
         config.service_key = Some(Secret::new(KEY.to_owned()));
         let store = loopkey::store::open(&StoreUrl::Memory, Arc::new(SystemClock)).await.expect("a store");
         let server = LoginServer::start(config, store, Arc::new(SystemClock)).await.expect("a login server");
-        let policy = if kept == Kept::ByPolicy { "connect-src 'self'" } else { "frame-ancestors 'none'" };
+        let policy = if kept == KeptBy::Policy { "connect-src 'self'" } else { "frame-ancestors 'none'" };
         let bare = Router::new()
             .route("/bare", get(async move || Html(bare_page(port))))
             .route("/inner", get(async || Html("<!doctype html>")))
@@ -157,14 +157,14 @@ impl House {
         let ticket = answer["ticket"].as_str().expect("a ticket").parse().expect("a ticket");
         handle.enrol(&issuer, ticket).await.expect("enrolled");
 
-        if let (Kept::ByPermission(_), Some((_, port))) = (kept, site.url().rsplit_once(':')) {
+        if let (KeptBy::Permission(_), Some((_, port))) = (kept, site.url().rsplit_once(':')) {
             // The agent's port stays what it is; the site alone is taken for one on the internet.
             options =
                 options.argument(format!("--ip-address-space-overrides=127.0.0.1:{port}=public,[::1]:{port}=public"));
         }
         let browser = Browser::launch(engine, options).await.expect("the browser starts");
         let context = browser.new_context().await.expect("a context");
-        if let Kept::ByPermission(permission) = kept {
+        if let KeptBy::Permission(permission) = kept {
             let set = context.set_permission(&site.url(), "loopback-network", permission).await;
             set.expect("the permission is set");
         }
