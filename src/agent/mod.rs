@@ -28,7 +28,9 @@ pub use door::listener::{BadInherited, NoFreePort};
 pub use door::peer::{Listener, PeerCheck, PeerFault, listeners, system as system_peer_check};
 pub use handle::{Handle, HandleError};
 pub use issuer::client::IssuerFault;
-pub use issuer::http::{NoClient, client as http_client};
+pub use issuer::http::{CallFailed, NoClient, client as http_client};
+#[cfg(feature = "cli")]
+pub(crate) use issuer::http::{client_here as http_client_here, unreachable};
 pub use issuer::hub::HubError;
 pub use issuer::keystore::{FileKeyStore, KeyStore, KeyStoreError};
 pub use issuer::record::RecordError;

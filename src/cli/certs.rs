@@ -121,7 +121,14 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
             if !cfg!(target_os = "linux") {
                 by_hand(&certs.files.authority(), "delete");
             }
-            tell(&certs.remove(dry_run)?, dry_run, "nothing was there");
+            let steps = match certs.remove(dry_run) {
+                Err(CertsError::Missing(_)) => Vec::new(),
+                steps => steps?,
+            };
+            tell(&steps, dry_run, "nothing was there");
+            if is_on {
+                say("agent.toml still has [wss]: take it out, or the agent does not start");
+            }
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! Calling the running agent.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -11,7 +12,8 @@ use crate::config;
 impl Global {
     /// The control socket that is meant.
     pub(super) fn control_path(&self) -> PathBuf {
-        self.control.clone().unwrap_or_else(config::default_control)
+        let named = self.control.clone().filter(|path| !path.as_os_str().is_empty());
+        named.unwrap_or_else(config::default_control)
     }
 }
 
@@ -21,10 +23,24 @@ pub(super) async fn call(global: &Global, method: &str, params: &Value) -> Resul
     Ok(control::call(&global.control_path(), method, params, patience).await?)
 }
 
-/// Writes one line to standard output.
-#[expect(clippy::print_stdout, reason = "this is where the program speaks to the person")]
-pub(super) fn say(line: impl std::fmt::Display) {
-    println!("{line}");
+/// Writes one line to standard output. Where nobody reads any more (`loopkey log | head`) the program ends, quietly and as
+/// well as if it had been read to the end.
+pub(super) fn say(line: impl Display) {
+    use std::io::Write as _;
+    if let Err(error) = writeln!(std::io::stdout(), "{line}") {
+        let nobody_reads = error.kind() == std::io::ErrorKind::BrokenPipe;
+        if !nobody_reads {
+            tracing::error!("cannot write to standard output: {error}");
+        }
+        std::process::exit(i32::from(!nobody_reads));
+    }
+}
+
+/// A number of things in words: `1 line`, `2 lines`.
+pub(super) fn count(number: impl Display, thing: &str) -> String {
+    let number = number.to_string();
+    let plural = if number == "1" { "" } else { "s" };
+    format!("{number} {thing}{plural}")
 }
 
 #[cfg(all(test, unix))]

@@ -49,10 +49,13 @@ pub(super) async fn run(arguments: Arguments, global: &Global) -> Result<(), Fai
             let answer = call(global, "grants.revoke", &json!({ "origin": origin })).await?;
             if answer["revoked"] == true {
                 say(format_args!("{origin} has to ask again"));
+                Ok(())
             } else {
-                say(format_args!("nothing was allowed for {origin} for good; its open connections are closed"));
+                Err(Failure::failed(format!(
+                    "nothing was allowed for {origin} for good (`loopkey grants` lists what was); connections that it had \
+                     open are closed"
+                )))
             }
-            Ok(())
         }
         Some(Command::Set { origin, consent }) => {
             let word = consent.to_possible_value().map(|value| value.get_name().to_owned());

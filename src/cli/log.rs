@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::control::{call, say};
+use super::control::{call, count, say};
 use super::{Failure, Global};
 use crate::agent::audit::{self, Entry, Reading};
 use crate::config;
@@ -13,7 +13,7 @@ use crate::config;
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// How many of the newest lines are shown: 300 at most, and any number with --config.
-    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20)]
+    #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 20, value_parser = at_least_one)]
     lines: usize,
 
     /// Prints each line as JSON, without its hash.
@@ -23,6 +23,10 @@ pub(super) struct Arguments {
     /// Reads the log of the agent with this configuration, whether it is running or not.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "give a number of lines, at least 1".to_owned())
 }
 
 pub(super) async fn run(arguments: Arguments, global: &Global) -> Result<(), Failure> {
@@ -50,7 +54,9 @@ pub(super) async fn run(arguments: Arguments, global: &Global) -> Result<(), Fai
     }
     if !arguments.json {
         match entries.last() {
-            Some(last) => say(format_args!("{} lines; nobody changed them. The last one's hash: {last_hash}", last.n)),
+            Some(last) => {
+                say(format_args!("{}; nobody changed them. The last one's hash: {last_hash}", count(last.n, "line")))
+            }
             None => say("nothing has been written down yet"),
         }
     }

@@ -53,7 +53,7 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 struct Global {
     /// The agent's control socket, where it is not the default one.
-    #[arg(long, global = true, env = "LOOPKEY_CONTROL", value_name = "PATH")]
+    #[arg(long, global = true, env = "LOOPKEY_CONTROL", value_name = "PATH", value_parser = any_path())]
     control: Option<PathBuf>,
 
     /// What is logged, to standard error: a level, or levels by module (warn,loopkey::agent=debug).
@@ -105,6 +105,12 @@ enum Command {
     OpenUrl(open_url::Arguments),
     /// Says everything that is wrong with a configuration file, each entry with its line and the cure.
     CheckConfig(check_config::Arguments),
+}
+
+/// A path, also an empty one: an environment variable that is empty counts as one that is not set.
+fn any_path() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
+    use clap::builder::TypedValueParser as _;
+    clap::builder::OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// Runs a command to its end.

@@ -25,7 +25,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let hangups = signals::Hangups::listen();
     let ServerConfig { login, listen, store: url, tls, drain } =
         config::load(&arguments.config, config::Kind::Server, config::server)?;
-    super::descriptors::raise(&login.limits);
+    super::descriptors::raise(&login.limits, login.development);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = store::open(&url, Arc::clone(&clock)).await.map_err(Failure::failed)?;
     let issuer = login.issuer.clone();

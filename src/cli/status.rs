@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::control::{call, say};
+use super::control::{call, count, say};
 use super::{Failure, Global};
 use crate::agent::Status;
 
@@ -33,14 +33,15 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<(), Fa
         let who = issuer.account.as_ref().map_or("nobody", |account| account.name.as_str());
         say(format_args!("{}: {who} ({}, epoch {})", issuer.issuer, issuer.presence, issuer.epoch.0));
         if issuer.pending_sign_outs > 0 {
-            say(format_args!("  {} sign-outs wait for the login server to answer", issuer.pending_sign_outs));
+            let waiting = count(issuer.pending_sign_outs, "sign-out");
+            say(format_args!("  the login server has not answered yet for {waiting}"));
         }
     }
     for account in status.accounts.iter().filter(|account| !account.current) {
         say(format_args!("{}: {} is enrolled too (account {})", account.issuer, account.name, account.account));
     }
     for origin in &status.origins {
-        say(format_args!("{}: {} open pages", origin.origin, origin.sockets));
+        say(format_args!("{}: {}", origin.origin, count(origin.sockets, "open page")));
     }
     Ok(())
 }

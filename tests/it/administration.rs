@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::commands::until;
+use crate::support::nginx::Nginx;
 use crate::support::trace;
 use crate::support::world::http;
 
@@ -30,7 +31,7 @@ impl Site {
         let folder = tempfile::tempdir().expect("a folder");
         let port = crate::support::places::free_places().site;
         let issuer = format!("http://127.0.0.1:{port}");
-        std::fs::write(folder.path().join("service.key"), SERVICE_KEY).expect("written");
+        loopkey::keyfile::create(&folder.path().join("service.key"), SERVICE_KEY.as_bytes()).expect("written");
         let toml = format!(
             "issuer = \"{issuer}\"\nlisten = \"127.0.0.1:{port}\"\norigins = [\"{issuer}\"]\nstore = \"embedded:data\"\n\
              service_key_file = \"service.key\"\ndevelopment = true\n"
@@ -151,6 +152,57 @@ async fn accounts_are_administered_from_the_command_line() {
     let nothing = site.command(&["admin", "accounts"]).output().expect("the program runs");
     assert_eq!(nothing.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&nothing.stderr).contains("--config server.toml"));
+}
+
+/// Behind a proxy that keeps these calls away, as the documents have it: by its configuration a server is called where it
+/// listens, and by the public address the administrator hears what is in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_behind_a_proxy_is_administered_where_it_listens() {
+    let proxy = Nginx::start(|listen| format!("server {{ {listen} location / {{ return 404; }} }}"));
+    let mut site = Site::start().await;
+    let public = format!("http://{}", proxy.address);
+    let toml = std::fs::read_to_string(site.path("server.toml")).expect("the configuration");
+    let toml = toml.replace(&format!("issuer = \"{}\"", site.issuer), &format!("issuer = \"{public}/loopkey\""));
+    std::fs::write(site.path("server.toml"), toml.replace("[\"http", &format!("[\"{public}\", \"http")))
+        .expect("written");
+    site.kill();
+    site.issuer.push_str("/loopkey");
+    site.serve().await;
+    site.account("ada").await;
+    assert!(site.done(&["accounts"]).contains("ada"));
+
+    let issuer = format!("{public}/loopkey");
+    let arguments = ["admin", "--issuer", &issuer, "--service-key-file", "service.key", "accounts"];
+    let outside = site.command(&arguments).output().expect("the program runs");
+    let said = String::from_utf8_lossy(&outside.stderr).into_owned();
+    assert_eq!(
+        (outside.status.code(), said.contains("a proxy in front keeps these calls away")),
+        (Some(1), true),
+        "{said}"
+    );
+
+    site.kill();
+    let (code, _, said) = site.admin(&["accounts"]);
+    assert_eq!(code, 1);
+    assert!(said.contains("refused") && said.contains("where it listens: start it"), "{said}");
+}
+
+/// `loopkey admin accounts | head -1`: whoever has read enough ends the program, and that is no fault.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_has_to_read_to_the_end() {
+    let site = Site::start().await;
+    for n in 0..20 {
+        site.account(&format!("person-{n}")).await;
+    }
+    for command in [&["accounts"][..], &["--json", "accounts"], &["audit"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = site.command(&[&["admin", "--config", "server.toml"], command].concat());
+        let output = command.stdout(writer).output().expect("the program runs");
+        let fault = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), fault.as_ref()), (Some(0), ""));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -130,6 +130,15 @@ fn of_fault(fault: &IssuerFault) -> Finding {
                 trust_cure(error),
             ),
         ),
+        IssuerFault::Unreachable { issuer, source: source @ CallFailed::Gateway(_) } => (
+            issuer,
+            Finding::error(
+                "issuer_unreachable",
+                format!("{issuer} cannot be reached: {source}"),
+                "the login server behind it does not run, or listens elsewhere than the proxy looks: its operators have to \
+                 look at both",
+            ),
+        ),
         IssuerFault::Unreachable { issuer, source } => (
             issuer,
             Finding::error(

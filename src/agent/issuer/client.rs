@@ -240,6 +240,9 @@ impl IssuerClient {
 
     async fn get<T: serde::de::DeserializeOwned>(&self, url: &str) -> Result<(Timestamp, T), IssuerFault> {
         let answer = http::call(self.http.get(url)).await.map_err(|source| self.unreachable(source))?;
+        if matches!(answer.status, 502..=504) {
+            return Err(self.refused(&answer));
+        }
         if answer.status != 200 {
             return Err(self.misbehaved(format!("{url} answers {}", answer.status)));
         }
@@ -271,7 +274,11 @@ impl IssuerClient {
         struct Body {
             error: String,
         }
-        let code = serde_json::from_slice::<Body>(&answer.body).map_or_else(|_| "no reason given".into(), |b| b.error);
+        let code = serde_json::from_slice::<Body>(&answer.body).ok().map(|body| body.error);
+        if code.is_none() && matches!(answer.status, 502..=504) {
+            return self.unreachable(CallFailed::Gateway(answer.status));
+        }
+        let code = code.unwrap_or_else(|| "no reason given".to_owned());
         IssuerFault::Refused {
             issuer: self.issuer.clone(),
             status: answer.status,

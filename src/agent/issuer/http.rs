@@ -38,6 +38,9 @@ pub enum CallFailed {
     /// Whoever answers has no certificate that counts for the name.
     #[error("its certificate does not count: {0}")]
     Certificate(rustls::CertificateError),
+    /// A proxy answers in its place, because it does not reach it: 502, 503 or 504, in words that are not the login server's.
+    #[error("a proxy in front of it answers {0}")]
+    Gateway(u16),
     /// An answer longer than any honest one.
     #[error("the answer is longer than {ANSWER_MAX_LEN} bytes")]
     TooLong,
@@ -73,15 +76,27 @@ pub(in crate::agent) fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConf
         .with_no_client_auth())
 }
 
+/// As [`client`], for a server on this computer: its name is looked up nowhere, and no proxy is asked.
+pub(crate) fn client_here(
+    ca_file: Option<&Path>,
+    host: &str,
+    address: std::net::SocketAddr,
+) -> Result<reqwest::Client, NoClient> {
+    let builder = builder(tls(ca_file)?).no_proxy().resolve(host, address);
+    builder.build().map_err(|error| NoClient::Tls(error.to_string()))
+}
+
 /// As [`client`], over TLS that is set up already.
 pub(in crate::agent) fn client_over(tls: rustls::ClientConfig) -> Result<reqwest::Client, NoClient> {
+    builder(tls).build().map_err(|error| NoClient::Tls(error.to_string()))
+}
+
+fn builder(tls: rustls::ClientConfig) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .timeout(TIMEOUT)
         .user_agent(concat!("loopkey-agent/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| NoClient::Tls(error.to_string()))
 }
 
 fn extra_roots(ca_file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, NoClient> {
@@ -101,25 +116,26 @@ fn extra_roots(ca_file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, N
 /// # Errors
 /// [`CallFailed`] where there is none, or one too long.
 pub(in crate::agent) async fn call(request: reqwest::RequestBuilder) -> Result<Answer, CallFailed> {
-    // reqwest's own message names the address; the deepest cause says what happened.
-    let unreachable = |error: reqwest::Error| {
-        if let Some(error) = bad_certificate(&error) {
-            return CallFailed::Certificate(error);
-        }
-        let cause = causes(&error).skip(1).last().map(|cause| format!(": {cause}")).unwrap_or_default();
-        CallFailed::Unreachable(format!("{error}{cause}"))
-    };
-    let mut response = request.send().await.map_err(unreachable)?;
+    let mut response = request.send().await.map_err(|error| unreachable(&error))?;
     let status = response.status().as_u16();
     let date = response.headers().get("date").and_then(|date| date.to_str().ok()).map(str::to_owned);
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(&error))? {
         if body.len() + chunk.len() > ANSWER_MAX_LEN {
             return Err(CallFailed::TooLong);
         }
         body.extend_from_slice(&chunk);
     }
     Ok(Answer { status, date, body })
+}
+
+/// Why a request was not answered. reqwest's own message names the address; the deepest cause says what happened.
+pub(crate) fn unreachable(error: &reqwest::Error) -> CallFailed {
+    if let Some(error) = bad_certificate(error) {
+        return CallFailed::Certificate(error);
+    }
+    let cause = causes(error).skip(1).last().map(|cause| format!(": {cause}")).unwrap_or_default();
+    CallFailed::Unreachable(format!("{error}{cause}"))
 }
 
 /// An error and what caused it, the deepest last.

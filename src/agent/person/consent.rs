@@ -157,7 +157,6 @@ impl Consents {
         let prompt = Prompt { origin: origin.clone(), subject, name: account.name, code, browser, can_remember };
         let answer = tokio::time::timeout(CONSENT_TIMEOUT, self.ask(prompt, window)).await;
         asked.answered = true;
-        tracing::info!(%origin, ?answer, "the person was asked");
         let (outcome, remember) = match answer {
             Ok((Answer::Allow { remember }, Place::Outside)) => (Outcome::Allowed, remember && can_remember),
             Ok((Answer::Allow { remember }, Place::Window)) => (Outcome::Window, remember && can_remember),
@@ -165,6 +164,7 @@ impl Consents {
             Ok((Answer::Unavailable, _)) => (Outcome::Unavailable, false),
             Err(_) => (Outcome::Timeout, false),
         };
+        tracing::info!(%origin, ?outcome, remember, "the person was asked");
         self.note(&request, outcome, remember);
         let consented = match outcome {
             Outcome::Timeout => return Err(RefusalCode::Timeout),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::cli::Failure;
-use crate::cli::control::say;
+use crate::cli::control::{count, say};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config;
 use crate::store::StoreUrl;
@@ -37,9 +37,9 @@ pub(super) async fn back_up(arguments: &BackupArguments, config: Option<&Path>) 
     };
     let summary = tokio::task::spawn_blocking(copy).await.map_err(Failure::failed)?.map_err(Failure::failed)?;
     say(format_args!(
-        "{} accounts, {} devices copied to {}",
-        summary.accounts,
-        summary.devices,
+        "{}, {} copied to {}",
+        count(summary.accounts, "account"),
+        count(summary.devices, "device"),
         arguments.folder.display()
     ));
     Ok(())
@@ -51,8 +51,9 @@ pub(super) fn restore(arguments: &RestoreArguments, config: Option<&Path>) -> Re
     if let Some(former) = &restored.former {
         say(format_args!("the store that was there before is now {}", former.display()));
     }
-    let (accounts, devices) = (restored.summary.accounts, restored.summary.devices);
-    say(format_args!("{accounts} accounts, {devices} devices restored; everybody signs in anew"));
+    let accounts = count(restored.summary.accounts, "account");
+    let devices = count(restored.summary.devices, "device");
+    say(format_args!("{accounts}, {devices} restored; everybody signs in anew"));
     say(
         "devices that were revoked and accounts that were disabled since the copy was made are not so any more: look at them",
     );

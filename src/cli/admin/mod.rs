@@ -15,7 +15,9 @@ use super::control::say;
 use server::Server;
 
 #[derive(Debug, Args)]
-#[command(after_help = "The login server is found by --config server.toml, or by --issuer and --service-key-file.")]
+#[command(
+    after_help = "The login server is found by --config server.toml on its own computer, where it listens, or by --issuer and --service-key-file."
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
     server: ServerArguments,
@@ -30,10 +32,10 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Args)]
 struct ServerArguments {
-    /// The login server's configuration, which names its address and its service key.
+    /// The login server's configuration, which says where it listens and names its service key.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The login server's public address.
+    /// The login server's address, as it is reached from here.
     #[arg(long, global = true, value_name = "URL", env = "LOOPKEY_ISSUER", conflicts_with = "config")]
     issuer: Option<String>,
     /// The file with its service key.

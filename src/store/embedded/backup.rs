@@ -27,6 +27,9 @@ pub enum BackupError {
     /// What should be written is there already.
     #[error("{0} is there already: name a folder that does not exist yet")]
     Exists(PathBuf),
+    /// What an earlier restoration moved aside, or left unfinished.
+    #[error("{0} is there already, from an earlier restoration: move it away or remove it, and restore again")]
+    Aside(PathBuf),
     /// There is no store, or no copy of one.
     #[error("{0} holds no store: it has no {1}")]
     NoStore(PathBuf, &'static str),
@@ -168,7 +171,7 @@ pub fn restore(copy: &Path, store: &Path, now: Timestamp) -> Result<Restored, Ba
     let (fresh, former) = (beside(".restoring"), beside(".before-restore"));
     for path in [&fresh, &former] {
         if path.exists() {
-            return Err(BackupError::Exists(path.clone()));
+            return Err(BackupError::Aside(path.clone()));
         }
     }
     let made = make(copy, &fresh, now);

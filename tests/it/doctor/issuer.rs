@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::{agent_of, examine};
+use crate::support::nginx::Nginx;
 use crate::support::places::free_places;
 use crate::support::world::{RunningAgent, Server, TestBrowser, World, enrol};
 
@@ -101,6 +102,21 @@ async fn a_login_server_that_is_away_is_named() {
     assert_eq!(finding["details"]["issuer"], world.server.issuer.as_str());
     assert_eq!(diagnosis.finding("sign_outs_wait", "warning", "as soon as")["details"]["count"], 1);
     world.agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_reach_the_login_server_is_told_from_a_wrong_address() {
+    // Nobody listens behind it.
+    let behind = free_places().site;
+    let proxy =
+        Nginx::start(|listen| format!("server {{ {listen} location / {{ proxy_pass http://127.0.0.1:{behind}; }} }}"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let issuer = format!("http://{}", proxy.address).parse().expect("an issuer");
+    let agent = agent_of(folder.path(), &issuer, |_| {}).await;
+    let diagnosis = examine(folder.path()).await;
+    let finding = diagnosis.finding("issuer_unreachable", "error", "the login server behind it does not run");
+    assert_eq!(finding["details"]["issuer"], issuer.as_str());
+    agent.stop().await;
 }
 
 #[tokio::test]

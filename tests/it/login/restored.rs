@@ -33,7 +33,7 @@ async fn everybody_signs_in_anew_and_no_ticket_counts() {
     let ticket = ticket_at(program.address, "lin").await;
     let copy = program.path("copy").to_string_lossy().into_owned();
     let (done, said) = admin(&program, &["backup", &copy]);
-    assert!(done && said.contains("2 accounts, 1 devices"), "{said}");
+    assert!(done && said.contains("2 accounts, 1 device "), "{said}");
     let left = leaves.clone();
     assert_eq!(leaves.post("/v1/logout", json!({"everywhere": false})).await.status, 204);
     assert!(stays.is_signed_in().await);
@@ -41,6 +41,9 @@ async fn everybody_signs_in_anew_and_no_ticket_counts() {
     program.kill();
     let (done, said) = admin(&program, &["restore", &copy]);
     assert!(done && said.contains("everybody signs in anew"), "{said}");
+    // What it moved aside is nobody's to lose.
+    let (done, said) = admin(&program, &["restore", &copy]);
+    assert!(!done && said.contains("data.before-restore is there already") && said.contains("move it away"), "{said}");
     program.start_again().await;
     for mut browser in [left, stays] {
         assert!(!browser.is_signed_in().await);
