@@ -113,7 +113,9 @@ export class LoopkeyCard extends HTMLElement {
     this.setAttribute("state", state.name);
     this.setAttribute("reason", state.reason);
     this.setAttribute("view", view.view);
-    this.#foot.toggleAttribute("hidden", view.view === "framed" || !this.#slot.assignedNodes().length);
+    // Whoever is signed in needs no other way, and under a stranger's page none may be clicked.
+    const noWays = view.view === "done" || view.view === "framed";
+    this.#foot.toggleAttribute("hidden", noWays || !this.#slot.assignedNodes().length);
 
     const words = wordsFor(this.#lang);
     this.#waysButton.textContent = words.ways;

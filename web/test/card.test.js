@@ -6,6 +6,7 @@ import { browserOf } from "../browser.js";
 import { cardView } from "../card-view.js";
 import { ACTION_REFUSALS, ERRORS, PRESENCES, REASONS, REFUSALS, SESSION_REASONS, STATES } from "../codes.js";
 import { wordsFor } from "../words.js";
+import { cardElement } from "./card-support.js";
 
 const ada = { name: "Ada Lovelace", avatar: null };
 const view = (situation, speech = { lang: "en" }) => cardView({
@@ -109,4 +110,27 @@ test("loopkey.d.ts names every code", () => {
   for (const code of [...STATES, ...Object.values(REASONS).flat(), ...ERRORS, ...REFUSALS, ...ACTION_REFUSALS, ...SESSION_REASONS, ...PRESENCES]) {
     assert.ok(types.includes(`"${code}"`), code);
   }
+});
+
+test("other ways are offered until somebody is signed in, and again afterwards", async () => {
+  const { card, show } = await cardElement({ ways: 1 });
+  show({});
+  assert.deepEqual([card.getAttribute("view"), card.showsWays], ["person", true]);
+  show({ session: ada });
+  assert.deepEqual([card.getAttribute("view"), card.showsWays], ["done", false]);
+  show({ session: null });
+  assert.equal(card.showsWays, true, "after a sign-out");
+  const without = await cardElement({ ways: 0 });
+  without.show({});
+  assert.equal(without.card.showsWays, false, "the site has none");
+});
+
+test("a link among the other ways looks as the card does, and a page's own rules win", async () => {
+  const { css } = await cardElement({ ways: 1 });
+  const rule = /::slotted\(a\)\s*\{([^}]*)\}/.exec(css)?.[1] ?? "";
+  assert.match(rule, /text-align: center/);
+  assert.match(rule, /[^-]color: var\(--accent\)/);
+  assert.match(rule, /display: block/, "an inline link cannot be centred by its own rule");
+  // Of rules that are important, those of the shadow tree win over the page's.
+  assert.ok(rule && !rule.includes("!important"));
 });
