@@ -14,6 +14,6 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments, global: &Global) -> Result<(), Failure> {
     call(global, "pages.open", &json!({ "url": arguments.url })).await?;
-    say("the browser opens the page; it is signed in there within a minute, without asking");
+    say("the browser is asked to open the page; if it does so within a minute, nobody is asked a second time");
     Ok(())
 }

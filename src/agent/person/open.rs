@@ -20,6 +20,12 @@ pub(in crate::agent) struct DefaultBrowser;
 
 impl Browser for DefaultBrowser {
     fn open(&self, url: &str) -> io::Result<()> {
+        // The opener of a Linux desktop is a script that ends well without having opened anything.
+        #[cfg(target_os = "linux")]
+        if ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"].iter().all(|name| std::env::var_os(name).is_none()) {
+            let words = "this session has no screen: DISPLAY, WAYLAND_DISPLAY and BROWSER are not set for the agent";
+            return Err(io::Error::new(io::ErrorKind::NotFound, words));
+        }
         open::that_detached(url)
     }
 }
