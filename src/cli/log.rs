@@ -55,7 +55,7 @@ pub(super) async fn run(arguments: Arguments, global: &Global) -> Result<(), Fai
     if !arguments.json {
         match entries.last() {
             Some(last) => {
-                say(format_args!("{}; nobody changed them. The last one's hash: {last_hash}", count(last.n, "line")))
+                say(format_args!("{}; nobody changed them. The last one's hash: {last_hash}", count(last.n, "line")));
             }
             None => say("nothing has been written down yet"),
         }

@@ -64,7 +64,8 @@ async fn the_card_is_as_high_in_every_state() {
     let highest = heights.iter().map(|(_, height)| *height).max().expect("some");
     let others: Vec<_> = heights.iter().filter(|(_, height)| *height != highest).collect();
     assert!(others.is_empty(), "{highest} px, but {others:?}");
-    let reasons = ["dismissed", "denied"].map(|reason| ["en", "zh"].map(|lang| format!("drawn {lang} {reason}")));
+    let reasons =
+        ["asking", "dismissed", "denied"].map(|reason| ["en", "zh"].map(|lang| format!("drawn {lang} {reason}")));
     let mut reasons = reasons.concat();
     reasons.sort();
     assert_eq!(drawn.iter().map(|(name, _)| (*name).clone()).collect::<Vec<_>>(), reasons);
