@@ -1,4 +1,4 @@
-//! Signing in at a provider (protocol section 9): the HTTP side of every connector.
+//! Signing in at a provider (protocol section 6.14): the HTTP side of every connector.
 //!
 //! A browser leaves for the provider with a random `state` and comes back with it. Between the two a note remembers what was
 //! begun: it is found by the state alone, taken once, lives ten minutes, and counts only in the browser that began. What the

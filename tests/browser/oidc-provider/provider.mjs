@@ -8,6 +8,9 @@ import { generateKeyPairSync } from "node:crypto";
 import { pathToFileURL } from "node:url";
 
 const [modules, redirect, back, notice] = process.argv.slice(2);
+// Its first line on standard output is read, and nothing after.
+const say = console.log;
+for (const name of ["log", "info", "warn"]) console[name] = () => {};
 const { default: Provider } = await import(pathToFileURL(`${modules}/node_modules/oidc-provider/lib/index.js`).href);
 
 const key = (type, options, members) =>
@@ -43,5 +46,5 @@ const server = createServer().listen(0, "127.0.0.1", () => {
   provider.on("server_error", (_, error) => console.error(error));
   provider.on("backchannel.error", (_, error) => console.error("backchannel", error));
   server.on("request", provider.callback());
-  console.log(issuer);
+  say(issuer);
 });
