@@ -220,6 +220,8 @@ export class LoopkeyCard extends HTMLElement {
       this.#other.prepend(ways.element);
       if (ways.error) this.#showWays(true);
       this.#draw();
+      // What went wrong is why the person is here again: it must not stand below the edge of the window.
+      if (ways.error) ways.element.scrollIntoView({ block: "nearest" });
     }, () => {});
   }
 

@@ -206,7 +206,10 @@ async fn who_says_no_at_the_provider_reads_one_sentence_and_can_try_again() {
     assert_eq!(notice, "You were not let in. You can try again.");
     let address: String = stage.page.eval("location.href").await.expect("an address");
     assert_eq!(address, format!("{}/deep?x=1", stage.site.url()), "the address says nothing of it");
+    let in_view = "(() => { const { bottom } = $('loopkey-card >>> .other .notice').getBoundingClientRect(); return bottom <= innerHeight; })()";
+    stage.page.wait_for(in_view, SOON).await.expect("it is in view");
     if let Some(folder) = std::env::var_os("LOOPKEY_SHOTS") {
+        stage.page.set_viewport(480, 900).await.expect("a size");
         stage.page.screenshot(&Path::new(&folder).join("ways-notice.png")).await.expect("a picture");
     }
     stage

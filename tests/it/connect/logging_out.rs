@@ -8,6 +8,8 @@ use crate::login::NOW;
 use crate::login::browser::SESSION;
 use crate::login::http::{Answer, Call};
 
+type Changes<'a> = &'a [(&'a str, Value)];
+
 /// What a provider posts.
 async fn notify(stage: &Stage, token: &str) -> Answer {
     let call = Call::new("POST", "/v1/connect/corp/logout-notice");
@@ -16,7 +18,7 @@ async fn notify(stage: &Stage, token: &str) -> Answer {
 }
 
 /// A logout token with some claims changed.
-fn token(stage: &Stage, header: &[(&str, Value)], changes: &[(&str, Value)]) -> String {
+fn token(stage: &Stage, header: Changes<'_>, changes: Changes<'_>) -> String {
     let mut claims = json!({
         "iss": stage.provider.inner.issuer, "aud": CLIENT, "iat": NOW, "exp": NOW + 120,
         "jti": loopkey::protocol::base64url::encode(loopkey::crypto::random::<12>()), "sid": "their session",
@@ -84,7 +86,7 @@ async fn a_notice_in_which_anything_is_wrong_ends_nothing() {
     let mut browser = stage.server.browser();
     assert_signed_in(&stage.sign_in(&mut browser, "corp").await);
     let event = "http://schemas.openid.net/event/backchannel-logout";
-    let wrong: [(&[(&str, Value)], &[(&str, Value)]); 15] = [
+    let wrong: [(Changes<'_>, Changes<'_>); 15] = [
         (&[("typ", json!("at+jwt"))], &[]),
         (&[("typ", json!("id_token+jwt"))], &[]),
         (&[("alg", json!("none"))], &[]),

@@ -4,6 +4,7 @@ mod flow;
 mod hostile;
 mod identities;
 mod logging_out;
+mod own;
 pub(crate) mod provider;
 
 use std::sync::Arc;

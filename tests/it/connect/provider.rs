@@ -142,6 +142,7 @@ impl Provider {
         let code = base64url::encode(crypto::random::<16>());
         trace::note(&code);
         let state = asked["state"].clone();
+        trace::note(&state);
         let granted = Granted { asked, used: false };
         self.inner.codes.lock().expect("unpoisoned").insert(code.clone(), granted);
         vec![("code".into(), code), ("state".into(), state), ("iss".into(), self.inner.issuer.clone())]
