@@ -163,3 +163,17 @@ async fn a_reload_takes_connectors_over() {
     assert_eq!(stage.server.login.reload(LoginConfig { connectors, ..config() }).await, Ok(Vec::new()));
     assert_signed_in(&stage.sign_in(&mut browser, "corp").await);
 }
+
+#[tokio::test]
+async fn a_page_whose_origin_was_taken_off_the_list_meanwhile_gets_nobody() {
+    let stage = Stage::with_ada().await;
+    let mut browser = stage.server.browser();
+    let path = format!("/v1/connect/corp?{}", query(&[("return_to", "https://www.example.com/")]));
+    let answer = stage.navigate(&mut browser, &path, "same-site").await;
+    let with = stage.provider.authorize(answer.header("location").expect("a location"));
+    let connectors = super::connectors(&stage.server.clock, &stage.provider.inner.issuer);
+    let fewer = LoginConfig { origins: vec![crate::login::ORIGIN.parse().expect("an origin")], connectors, ..config() };
+    assert_eq!(stage.server.login.reload(fewer).await, Ok(Vec::new()));
+    super::assert_lost(&stage.come_back(&mut browser, "corp", &with).await, "sign_in_expired");
+    assert!(!browser.is_signed_in().await);
+}

@@ -180,6 +180,7 @@ async fn tokens_that_prove_nothing_are_refused() {
         ("no sub", lie(&[("sub", Value::Null)])),
         ("an empty sub", lie(&[("sub", json!(""))])),
         ("a sub that is too long", lie(&[("sub", json!("x".repeat(256)))])),
+        ("an access token of another type", Lies { token_type: "mac", ..Lies::default() }),
         ("an invisible sub", lie(&[("sub", json!("a\u{0}b"))])),
     ] {
         stage.provider.lie(lies);

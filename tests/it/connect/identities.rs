@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{PAGE, Stage, assert_failed, assert_signed_in};
+use crate::login::browser::SESSION;
 use crate::login::device::Device;
 
 #[tokio::test]
@@ -52,12 +53,14 @@ async fn a_link_is_made_only_by_the_session_that_wanted_it() {
         .expect_error(400, "bad_request");
     let answer = browser.post("/v1/connect/corp/link", json!({ "return_to": PAGE })).await.json();
     let with = stage.provider.authorize(answer["location"].as_str().expect("a location"));
-    // Somebody else signs in in this browser meanwhile.
+    // Somebody else is in this browser meanwhile; Ada's session is open still.
     let lin = Device::enrol(&stage.server, "lin").await;
-    let pre = browser.cookies["__Host-loopkey_pre"].clone();
-    lin.signs_in(&mut browser).await;
-    browser.cookies.insert("__Host-loopkey_pre".into(), pre);
+    let mut lins = stage.server.browser();
+    lin.signs_in(&mut lins).await;
+    let adas = browser.clone();
+    browser.cookies.insert(SESSION.into(), lins.cookies[SESSION].clone());
     assert_failed(&stage.come_back(&mut browser, "corp", &with).await, "no_session");
+    assert!(adas.clone().is_signed_in().await);
     for account in ["ada", "lin"] {
         let known = stage.service("GET", &format!("/v1/accounts/{account}/identities"), None).await.json();
         assert_eq!(known, json!({ "identities": [] }));

@@ -51,6 +51,8 @@ pub(crate) struct Lies {
     /// Verifiers are not looked at.
     pub(crate) ignores_pkce: bool,
     pub(crate) userinfo: Value,
+    /// What it calls the access token.
+    pub(crate) token_type: &'static str,
 }
 
 impl Default for Lies {
@@ -62,6 +64,7 @@ impl Default for Lies {
             answer: None,
             silent: false,
             ignores_pkce: false,
+            token_type: "Bearer",
             userinfo: json!({ "sub": "248289761001", "name": "Ada of the userinfo" }),
         }
     }
@@ -259,8 +262,7 @@ async fn token(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes)
     granted.used = true;
     let id_token = inner.id_token(&granted.asked["nonce"], &lies);
     trace::note(&id_token);
-    let answer =
-        json!({ "access_token": "an access token", "token_type": "Bearer", "expires_in": 300, "id_token": id_token });
+    let answer = json!({ "access_token": "an access token", "token_type": lies.token_type, "expires_in": 300, "id_token": id_token });
     json_answer(200, answer.to_string())
 }
 
