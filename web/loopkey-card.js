@@ -13,6 +13,8 @@ import { isFramedByStranger } from "./frame.js";
 import { wordsFor } from "./words.js";
 
 const EVENTS = ["state", "presence", "person", "session", "consent", "redeeming"];
+/** Views in which the client is no way in. */
+const NEEDED = ["absent", "blocked", "incompatible", "signed-out"];
 const FRAMED = Object.freeze({ state: Object.freeze({ name: "blocked", reason: "framed" }) });
 
 export class LoopkeyCard extends HTMLElement {
@@ -24,6 +26,9 @@ export class LoopkeyCard extends HTMLElement {
   #code = null;
   #error = null;
   #drawn = "";
+  /** @type {import("./ways.js").Ways | null} what the login server offers besides; asked for once, while nobody is signed in */
+  #ways = null;
+  #asked = "";
   #body = element("div", { class: "body", part: "body" });
   #status = element("p", { class: "status", role: "status", "aria-live": "polite" });
   #waysButton = element("button", { id: "ways", type: "button", class: "quiet", "aria-expanded": "false", "aria-controls": "other" });
@@ -113,9 +118,10 @@ export class LoopkeyCard extends HTMLElement {
     this.setAttribute("state", state.name);
     this.setAttribute("reason", state.reason);
     this.setAttribute("view", view.view);
+    this.#offer(view.view);
     // Whoever is signed in needs no other way, and under a stranger's page none may be clicked.
     const noWays = view.view === "done" || view.view === "framed";
-    this.#foot.toggleAttribute("hidden", noWays || !this.#slot.assignedNodes().length);
+    this.#foot.toggleAttribute("hidden", noWays || !(this.#slot.assignedNodes().length || this.#ways));
 
     const words = wordsFor(this.#lang);
     this.#waysButton.textContent = words.ways;
@@ -201,10 +207,39 @@ export class LoopkeyCard extends HTMLElement {
     }
   }
 
+  /** Where nobody answers, or the browser stands between, the other ways are shown without a click. */
+  #offer(view) {
+    const { issuer } = this.#loopkey ?? {};
+    if (!issuer || view === "framed" || view === "done") return;
+    this.#ways?.say(this.#lang);
+    if (this.#ways && NEEDED.includes(view)) this.#showWays(true);
+    if (this.#asked === issuer) return;
+    this.#asked = issuer;
+    import("./ways.js").then(({ offer }) => offer({ issuer, element, page: page() })).then((ways) => {
+      if (!ways) return;
+      this.#ways = ways;
+      this.#other.prepend(ways.element);
+      if (ways.error) this.#showWays(true);
+      this.#draw();
+      // What went wrong is why the person is here again: it must not stand below the edge of the window.
+      if (ways.error) ways.element.scrollIntoView({ block: "nearest" });
+    }, () => {});
+  }
+
   #showWays(show) {
     this.#other.hidden = !show;
     this.#waysButton.setAttribute("aria-expanded", String(show));
   }
+}
+
+function page() {
+  const { fetch, location, history } = globalThis;
+  return {
+    fetch: (input, init) => fetch(input, init),
+    fragment: () => location.hash.slice(1),
+    setFragment: (fragment) => history.replaceState(history.state, "", location.pathname + location.search + (fragment && `#${fragment}`)),
+    address: () => location.href.split("#")[0],
+  };
 }
 
 /** Few people ever see one, so they are loaded when somebody does. The steps below say the same. */

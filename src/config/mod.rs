@@ -2,6 +2,7 @@
 //! anything is bound.
 
 mod agent;
+mod connectors;
 mod policy;
 mod reader;
 mod server;

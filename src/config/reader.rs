@@ -163,7 +163,8 @@ impl<'a> Section<'a> {
         self.path(key)
     }
 
-    fn require(&self, key: &str, example: &str) {
+    /// Says so where an entry is missing that must be there.
+    pub(super) fn require(&self, key: &str, example: &str) {
         if !self.has(key) {
             let problem = format!("is missing: add {key} = {example}");
             self.notes.fault(self.line, &self.entry(key), problem);
@@ -276,7 +277,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn has(&self, key: &str) -> bool {
+    pub(super) fn has(&self, key: &str) -> bool {
         self.table.keys().any(|known| known.get_ref().as_ref() == key)
     }
 
@@ -290,7 +291,8 @@ impl<'a> Section<'a> {
         Some((entry, line, value.into_inner()))
     }
 
-    fn entry(&self, key: &str) -> String {
+    /// An entry of this table, as a path from the file's root.
+    pub(super) fn entry(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::reader::{Notes, Section};
 use super::tls::{self, Tls};
-use super::{ConfigError, check};
+use super::{ConfigError, check, connectors};
 use crate::crypto::Secret;
 use crate::login::{ConfigFault, LoginConfig, RateLimits};
 use crate::store::{Lifetimes, OpenError, SEALING_SECRET_MIN_LEN, SharedOptions, StoreUrl};
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "issuer",
     "listen",
     "origins",
@@ -28,6 +28,7 @@ const KEYS: [&str; 15] = [
     "sessions",
     "limits",
     "tls",
+    "connector",
 ];
 /// Replicas of a shared store that may be asked for.
 const REPLICAS: RangeInclusive<usize> = 0..=8;
@@ -98,6 +99,7 @@ fn read(notes: &Notes<'_>, mut root: Section<'_>) -> Option<ServerConfig> {
     let lifetimes = root.section("sessions").map(read_lifetimes);
     let limits = root.section("limits").map(read_limits);
     let tls = root.section("tls").map(|section| read_tls(notes, section));
+    let connectors = if root.has("connector") { connectors::read(notes, &mut root, development) } else { Vec::new() };
     root.end(&KEYS);
     let mut login = LoginConfig::new(issuer?);
     login.development = development;
@@ -108,12 +110,13 @@ fn read(notes: &Notes<'_>, mut root: Section<'_>) -> Option<ServerConfig> {
     login.ports = ports.unwrap_or(login.ports);
     login.wss_ports = wss_ports.unwrap_or_default();
     login.lifetimes = lifetimes.unwrap_or(login.lifetimes);
+    login.connectors = connectors;
     login.limits = limits.unwrap_or(login.limits);
     let (Listen(listen), Store(store)) = (listen?, store?);
     Some(ServerConfig { login, listen, store, tls: tls.flatten(), drain: drain.unwrap_or(DEFAULT_DRAIN) })
 }
 
-fn read_secret(notes: &Notes<'_>, entry: &str, path: &Path) -> Option<Secret<String>> {
+pub(super) fn read_secret(notes: &Notes<'_>, entry: &str, path: &Path) -> Option<Secret<String>> {
     match std::fs::read_to_string(path) {
         Ok(text) => {
             let text = Secret::new(text);
@@ -267,6 +270,7 @@ fn entry_of(fault: &ConfigFault, config: &LoginConfig) -> String {
         ConfigFault::ShortTokenKey => "token_key_file".to_owned(),
         ConfigFault::TokenAudience => "token_audience".to_owned(),
         ConfigFault::Lifetime => String::new(),
+        ConfigFault::ConnectorTwice { at, .. } => format!("connector[{at}].name"),
     }
 }
 

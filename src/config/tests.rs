@@ -22,7 +22,7 @@ consent = "prompt"
 proof = "challenge"
 "#;
 
-const SERVER: &str = r#"issuer = "http://localhost:28980"
+pub(super) const SERVER: &str = r#"issuer = "http://localhost:28980"
 listen = "127.0.0.1:28980"
 origins = ["http://localhost:28980"]
 store = "embedded:loopkey-data"
@@ -49,12 +49,12 @@ fn agent(text: &str) -> Result<crate::agent::AgentSettings, ConfigError> {
     super::agent(text, Path::new(FOLDER))
 }
 
-fn server(text: &str) -> Result<ServerConfig, ConfigError> {
+pub(super) fn server(text: &str) -> Result<ServerConfig, ConfigError> {
     super::server(text, Path::new(FOLDER))
 }
 
 /// Changes the file and returns what is found wrong with it.
-fn faults<T: std::fmt::Debug>(
+pub(super) fn faults<T: std::fmt::Debug>(
     read: fn(&str) -> Result<T, ConfigError>,
     file: &str,
     changes: &[(&str, &str)],
@@ -70,7 +70,8 @@ fn faults<T: std::fmt::Debug>(
     }
 }
 
-fn assert_named(found: &[String], line: usize, entry: &str, cure: &str) {
+#[track_caller]
+pub(super) fn assert_named(found: &[String], line: usize, entry: &str, cure: &str) {
     let expected = format!("line {line}: {entry}");
     let named = found.iter().any(|fault| fault.starts_with(&expected) && fault.contains(cure));
     assert!(named, "no {expected:?} … {cure:?} in {found:#?}");

@@ -10,6 +10,7 @@
 mod cache;
 mod fault;
 mod guard;
+pub mod oidc;
 
 use std::collections::BTreeMap;
 
@@ -36,6 +37,11 @@ pub trait Connector: Send + Sync + std::fmt::Debug {
 
     /// What it can tell of a person; the rest nobody should expect.
     fn claims(&self) -> &'static [Claim];
+
+    /// Whether a page inside the provider's own application can sign in with a code from there ([`Connector::exchange`]).
+    fn is_in_app(&self) -> bool {
+        false
+    }
 
     /// What a page needs to show the way: anybody can read it, so no secret is ever in it.
     fn front_end(&self) -> serde_json::Value {

@@ -3,8 +3,10 @@
 //! Two algorithms and no choice between them at verification time: the stored key says which one it is, and a
 //! statement whose header disagrees is refused before any arithmetic (protocol section 5).
 
+mod foreign;
 mod seal;
 
+pub use foreign::{ForeignAlgorithm, ForeignKey};
 pub use seal::{BrokenSeal, SealingKey};
 
 use std::fmt;

@@ -17,6 +17,7 @@ macro_rules! refusals {
     ($($(#[$doc:meta])* $name:ident = $status:ident $code:literal,)*) => {
         /// Every error that a call is answered with. The cause is in the log; this is all that leaves.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[cfg_attr(not(feature = "connectors"), allow(dead_code))]
         pub(super) enum Refusal {
             $($(#[$doc])* $name,)*
         }
@@ -26,6 +27,20 @@ macro_rules! refusals {
                 match self {
                     $(Self::$name => (StatusCode::$status, concat!(r#"{"error":""#, $code, r#""}"#)),)*
                 }
+            }
+
+            /// The code alone, for an address.
+            #[cfg(feature = "connectors")]
+            pub(super) const fn code(self) -> &'static str {
+                match self {
+                    $(Self::$name => $code,)*
+                }
+            }
+
+            /// The status alone, for a page.
+            #[cfg(feature = "connectors")]
+            pub(super) const fn status(self) -> StatusCode {
+                self.parts().0
             }
         }
     };
@@ -70,6 +85,28 @@ refusals! {
     TooMany = TOO_MANY_REQUESTS "too_many",
     /// More calls from one address, device or challenge than anybody honest makes.
     TooManyRequests = TOO_MANY_REQUESTS "too_many_requests",
+    /// A sign-in at a provider that was not begun in this browser, or too long ago.
+    SignInExpired = BAD_REQUEST "sign_in_expired",
+    /// A provider's code that does not count, or no longer.
+    CodeExpired = UNAUTHORIZED "code_expired",
+    /// Somebody of another organisation than the connector's.
+    OtherOrganisation = FORBIDDEN "other_organisation",
+    /// The person said no at the provider, or may not sign in.
+    AccessRefused = FORBIDDEN "access_refused",
+    /// The provider knows the person, and nobody here does.
+    NotLinked = FORBIDDEN "not_linked",
+    /// The account asks for a stronger verification of the person than the connector gives.
+    StrongerWayNeeded = FORBIDDEN "stronger_way_needed",
+    /// The identity is linked to another account.
+    IdentityTaken = CONFLICT "identity_taken",
+    /// The provider does not accept this login server. An administrator mends it.
+    ConnectorMisconfigured = BAD_GATEWAY "connector_misconfigured",
+    /// The provider's answer is not what it should be.
+    ProviderMisbehaved = BAD_GATEWAY "provider_misbehaved",
+    /// The provider has no answer now.
+    ProviderUnavailable = SERVICE_UNAVAILABLE "provider_unavailable",
+    /// The connector has no such thing.
+    Unsupported = NOT_FOUND "unsupported",
     /// The store is out of reach, or its answer unknown.
     Unavailable = SERVICE_UNAVAILABLE "unavailable",
 }
@@ -79,7 +116,7 @@ impl IntoResponse for Refusal {
         let (status, body) = self.parts();
         let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
         let extra = match self {
-            Self::Unavailable | Self::TooMany => Some((header::RETRY_AFTER, "1")),
+            Self::Unavailable | Self::ProviderUnavailable | Self::TooMany => Some((header::RETRY_AFTER, "1")),
             // Whatever was exceeded and by how much: the answer says nothing about anybody else's calls.
             Self::TooManyRequests => Some((header::RETRY_AFTER, "5")),
             // RFC 9110 section 15.5.22.

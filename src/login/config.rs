@@ -1,5 +1,7 @@
 //! What a login server is told at its start, and everything that can be wrong with it.
 
+#[cfg(feature = "connectors")]
+use super::connect::ConfiguredConnector;
 use super::limits::RateLimits;
 use super::same_site::is_same_site;
 use crate::crypto::{Algorithm, Secret};
@@ -7,7 +9,7 @@ use crate::protocol::issuer::Issuer;
 use crate::protocol::limits::{DEFAULT_PORTS, MAX_PORTS, PORT_RANGE};
 use crate::protocol::origin::Origin;
 use crate::protocol::statement::AGENT_AUDIENCE;
-use crate::store::Lifetimes;
+use crate::store::{ConnectorName, Lifetimes};
 
 /// Shortest accepted service key in bytes.
 pub const SERVICE_KEY_MIN_LEN: usize = 16;
@@ -41,6 +43,9 @@ pub struct LoginConfig {
     pub algorithm: Algorithm,
     /// How often one address, device or challenge may call.
     pub limits: RateLimits,
+    /// Providers that people can sign in with, in the order in which pages offer them.
+    #[cfg(feature = "connectors")]
+    pub connectors: Vec<ConfiguredConnector>,
 }
 
 impl LoginConfig {
@@ -59,6 +64,8 @@ impl LoginConfig {
             lifetimes: Lifetimes::default(),
             algorithm: Algorithm::default(),
             limits: RateLimits::default(),
+            #[cfg(feature = "connectors")]
+            connectors: Vec::new(),
         }
     }
 
@@ -106,6 +113,12 @@ impl LoginConfig {
         }
         if self.lifetimes.absolute.as_secs() == 0 || self.lifetimes.idle.as_secs() == 0 {
             faults.push(ConfigFault::Lifetime);
+        }
+        #[cfg(feature = "connectors")]
+        for (at, way) in self.connectors.iter().enumerate() {
+            if self.connectors[..at].iter().any(|other| other.name == way.name) {
+                faults.push(ConfigFault::ConnectorTwice { at, name: way.name.clone() });
+            }
         }
         faults
     }
@@ -160,6 +173,14 @@ pub enum ConfigFault {
     /// Sessions would end as they begin.
     #[error("session lifetimes: use at least one second")]
     Lifetime,
+    /// Two connectors have one name.
+    #[error("connector {name}: there is another one of that name; give each a name of its own")]
+    ConnectorTwice {
+        /// Which one of the list.
+        at: usize,
+        /// The name.
+        name: ConnectorName,
+    },
 }
 
 #[cfg(test)]

@@ -42,6 +42,14 @@ struct Operation {
     operation: &'static str,
 }
 
+/// The connector is one of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConnectorCall {
+    connector: String,
+    call: &'static str,
+    outcome: &'static str,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
     outcome: &'static str,
@@ -62,6 +70,7 @@ pub(super) struct Metrics {
     store_seconds: Histograms<Operation>,
     store_errors: Family<Operation, Counter>,
     marks: Family<Outcome, Counter>,
+    connector_calls: Family<ConnectorCall, Counter>,
     /// Event streams that are open.
     pub(super) event_streams: Gauge,
     /// Links of agents that are open.
@@ -85,6 +94,7 @@ impl Metrics {
             store_seconds: Family::new_with_constructor(histogram),
             store_errors: Family::default(),
             marks: Family::default(),
+            connector_calls: Family::default(),
             event_streams: Gauge::default(),
             links: Gauge::default(),
             withdrawals: Counter::default(),
@@ -117,6 +127,8 @@ impl Metrics {
         registry.register_with_unit("store", "Operations of the store", Unit::Seconds, self.store_seconds.clone());
         let help = "Operations whose outcome is unknown: the store did not answer in time, or was cut off";
         registry.register("store_errors", help, self.store_errors.clone());
+        let help = "Calls of connectors by outcome: ok, or the code of what went wrong; one `finish` a sign-in";
+        registry.register("connector_calls", help, self.connector_calls.clone());
         registry.register("event_streams", "Pages that listen for their session's end", self.event_streams.clone());
         registry.register("links", "Agents that are connected", self.links.clone());
         registry.register("withdrawals", "Entries of the log of withdrawals that were read", self.withdrawals.clone());
@@ -141,6 +153,12 @@ impl Metrics {
         if failed {
             self.store_errors.get_or_create(&operation).inc();
         }
+    }
+
+    /// Counts a call of a connector.
+    #[cfg(feature = "connectors")]
+    pub(super) fn connector_call(&self, connector: &str, call: &'static str, outcome: &'static str) {
+        self.connector_calls.get_or_create(&ConnectorCall { connector: connector.to_owned(), call, outcome }).inc();
     }
 
     /// Counts a single-use mark.

@@ -17,6 +17,8 @@ mod bus;
 mod caller;
 mod challenge;
 mod config;
+#[cfg(feature = "connectors")]
+mod connect;
 mod cookie;
 mod devices;
 mod envelope;
@@ -56,6 +58,8 @@ use tokio::net::TcpListener;
 
 pub use address::TrustedProxies;
 pub use config::{ConfigFault, LoginConfig, SERVICE_KEY_MIN_LEN};
+#[cfg(feature = "connectors")]
+pub use connect::{ConfiguredConnector, NewAccounts};
 pub use limits::RateLimits;
 pub use serve::{DRAIN_GRACE, ServeError};
 pub use settings::NeedsRestart;
@@ -113,6 +117,22 @@ impl LoginServer {
         let twice = if base.is_empty() { &discovery[..1] } else { &discovery[..] };
         let router =
             twice.iter().fold(Router::new(), |router, path| router.route(path, get(metadata::authorization_server)));
+        #[cfg(feature = "connectors")]
+        let router = router
+            .route(&at("/v1/connectors"), get(connect::list))
+            .route(&at("/v1/connect/{connector}"), get(connect::begin))
+            .route(&at("/v1/connect/{connector}/callback"), get(connect::callback))
+            .route(&at("/v1/connect/{connector}/code"), post(connect::code))
+            .route(&at("/v1/connect/{connector}/page"), post(connect::page_configuration))
+            .route(&at("/v1/connect/{connector}/link"), post(connect::link))
+            .route(&at("/v1/connect/{connector}/logout-notice"), post(connect::notice))
+            .route(&at("/v1/identities"), get(connect::own_identities))
+            .route(&at("/v1/identities/{identity}"), delete(connect::unlink))
+            .route(
+                &at("/v1/accounts/{account}/identities"),
+                get(connect::administered_identities).put(connect::put_identity),
+            )
+            .route(&at("/v1/accounts/{account}/identities/{identity}"), delete(connect::remove_identity));
         router
             .route(&at("/.well-known/loopkey.json"), get(metadata::metadata))
             .route(&at("/.well-known/jwks.json"), get(metadata::jwks))

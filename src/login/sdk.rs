@@ -23,7 +23,7 @@ files! {
     "card-view.js" "codes.js" "connection.js" "delegation.js" "discovery.js" "environment.js" "frame.d.ts" "frame.js" "handshake.js"
     "identity.js" "issuer.js" "login.js" "loopkey-card.d.ts" "loopkey-card.js" "loopkey.d.ts" "loopkey.js" "name.js" "opened.js"
     "permission.js" "pictures.js" "session-events.js" "session.js" "shared-worker.js" "shared.js" "socket.js" "verdict.js" "wake-link.js"
-    "waking.js" "words.js"
+    "waking.js" "ways.js" "words.js"
 }
 
 /// Answers one of [`FILES`].

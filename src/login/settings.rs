@@ -10,6 +10,8 @@ use axum::http::Extensions;
 use axum::http::request::Parts;
 
 use super::config::{ConfigFault, LoginConfig};
+#[cfg(feature = "connectors")]
+use super::connect::ConfiguredConnector;
 use super::state::{Shared, State};
 use crate::crypto::{self, Algorithm, Secret};
 use crate::protocol::issuer::Issuer;
@@ -48,6 +50,8 @@ pub(super) struct Settings {
     pub(super) token_key: Option<[u8; 32]>,
     pub(super) token_audience: String,
     pub(super) lifetimes: Lifetimes,
+    #[cfg(feature = "connectors")]
+    pub(super) connectors: Vec<ConfiguredConnector>,
 }
 
 impl From<LoginConfig> for Settings {
@@ -63,6 +67,8 @@ impl From<LoginConfig> for Settings {
             token_key: config.token_key.as_ref().map(digest).or(service_key),
             token_audience: config.token_audience,
             lifetimes: config.lifetimes,
+            #[cfg(feature = "connectors")]
+            connectors: config.connectors,
         }
     }
 }

@@ -9,6 +9,7 @@ mod account;
 mod actions;
 mod agent_comes_and_goes;
 mod bridge;
+mod connectors;
 mod consent;
 mod delegated;
 mod desk;

@@ -14,7 +14,7 @@ const MAY_NAME: [(&str, &[&str]); 17] = [
     ("connectors", &["clock", "crypto", "protocol"]),
     ("login", &["connectors", "clock", "crypto", "keyfile", "protocol", "store", "verify"]),
     ("agent", &["clock", "crypto", "keyfile", "protocol"]),
-    ("config", &["agent", "login", "store", "protocol", "crypto"]),
+    ("config", &["agent", "clock", "connectors", "login", "store", "protocol", "crypto"]),
     ("install", &["crypto", "keyfile", "protocol"]),
     ("certs", &["agent", "crypto", "install", "keyfile", "protocol"]),
     ("policies", &["agent", "config", "protocol"]),

@@ -20,12 +20,12 @@ const PAGE_LEN: u32 = 100;
 const PAGE_MAX_LEN: u32 = 1000;
 
 /// The account that a path names. One that cannot be an account is one that is not there.
-fn account(text: &str) -> Result<AccountId, Refusal> {
+pub(super) fn account(text: &str) -> Result<AccountId, Refusal> {
     text.parse().map_err(|_| Refusal::NotFound)
 }
 
 /// The query, closed: an unknown or repeated parameter is refused.
-fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refusal> {
+pub(super) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Refusal> {
     Query::try_from_uri(uri).map(|Query(query)| query).map_err(|_| Refusal::BadRequest)
 }
 

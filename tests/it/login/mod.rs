@@ -113,7 +113,7 @@ impl Server {
         Self::start_configured(LoginConfig { limits, ..config() }, store, clock).await
     }
 
-    async fn start_configured(config: LoginConfig, store: SharedStore, clock: Arc<ManualClock>) -> Self {
+    pub(crate) async fn start_configured(config: LoginConfig, store: SharedStore, clock: Arc<ManualClock>) -> Self {
         trace::start();
         trace::note(SERVICE_KEY);
         let server = LoginServer::start(config, Arc::clone(&store), clock.clone()).await.expect("server");
