@@ -16,7 +16,7 @@ const EVENTS = ["state", "presence", "person", "session", "consent", "redeeming"
 const FRAMED = Object.freeze({ state: Object.freeze({ name: "blocked", reason: "framed" }) });
 
 export class LoopkeyCard extends HTMLElement {
-  static observedAttributes = ["lang", "app", "open", "framed"];
+  static observedAttributes = ["lang", "app", "open", "framed", "approval"];
 
   #loopkey = null;
   #own = false;
@@ -28,13 +28,16 @@ export class LoopkeyCard extends HTMLElement {
   #status = element("p", { class: "status", role: "status", "aria-live": "polite" });
   #waysButton = element("button", { id: "ways", type: "button", class: "quiet", "aria-expanded": "false", "aria-controls": "other" });
   #other = element("div", { id: "other", class: "other", hidden: "" });
+  #approval = element("button", { id: "approval", type: "button", class: "quiet", hidden: "" });
+  #approving = null;
   #slot = /** @type {HTMLSlotElement} */ (element("slot", { name: "ways" }));
 
   constructor() {
     super();
     const root = this.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [cardStyle()];
-    this.#other.append(this.#slot);
+    this.#other.append(this.#approval, this.#slot);
+    this.#approval.addEventListener("click", () => this.#approve());
     this.#waysButton.addEventListener("click", () => this.#showWays(this.#other.hidden));
     this.#slot.addEventListener("slotchange", () => this.#draw());
     root.append(element("section", { class: "card", part: "card" }, this.#body, this.#status, this.#foot));
@@ -113,10 +116,14 @@ export class LoopkeyCard extends HTMLElement {
     this.setAttribute("state", state.name);
     this.setAttribute("reason", state.reason);
     this.setAttribute("view", view.view);
-    this.#foot.toggleAttribute("hidden", view.view === "framed" || !this.#slot.assignedNodes().length);
+    const offers = this.hasAttribute("approval") && Boolean(this.#loopkey) && !session;
+    this.#approval.toggleAttribute("hidden", !offers || this.#approving);
+    if (!offers) this.#approving?.close();
+    this.#foot.toggleAttribute("hidden", view.view === "framed" || !(offers || this.#slot.assignedNodes().length));
 
     const words = wordsFor(this.#lang);
     this.#waysButton.textContent = words.ways;
+    this.#approval.textContent = words.approval;
     const drawing = JSON.stringify(view);
     if (drawing === this.#drawn) return;
     this.#drawn = drawing;
@@ -196,6 +203,31 @@ export class LoopkeyCard extends HTMLElement {
       this.#busy = false;
       this.#code = null;
       this.#draw();
+    }
+  }
+
+  /** Another device lets this browser in. Few people need it, so it is loaded when somebody does. */
+  async #approve() {
+    this.#approval.hidden = true;
+    const place = element("div", { id: "approving" });
+    this.#approval.after(place);
+    const closed = () => {
+      this.#approving = null;
+      place.remove();
+      this.#draw();
+    };
+    try {
+      const { approve } = await import("./approval.js");
+      this.#approving = approve(place, {
+        issuer: this.#loopkey.issuer, lang: this.#lang, app: this.getAttribute("app") ?? undefined,
+        account: this.getAttribute("approval") || undefined, closed,
+        done: async () => {
+          await this.#loopkey.signedIn();
+          this.dispatchEvent(new CustomEvent("loopkey-login", { bubbles: true, composed: true }));
+        },
+      });
+    } catch {
+      closed();
     }
   }
 

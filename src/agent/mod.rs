@@ -32,6 +32,7 @@ pub use issuer::http::{NoClient, client as http_client};
 pub use issuer::hub::HubError;
 pub use issuer::keystore::{FileKeyStore, KeyStore, KeyStoreError};
 pub use issuer::record::RecordError;
+pub use person::approval::{ApprovalAnswer, ApprovalPrompt};
 pub use person::ask::Ask;
 pub use person::consent::{Answer, Asker, Prompt};
 pub use person::open::Browser;

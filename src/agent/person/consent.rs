@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 
+use super::approval::{ApprovalAnswer, ApprovalPrompt};
 use super::pass::Passes;
 use crate::agent::audit::{Act, Audit, Outcome};
 use crate::agent::issuer::hub::{Hub, HubError};
@@ -55,7 +56,7 @@ pub(in crate::agent) struct Asking {
 }
 
 /// What came of a prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Answer {
     /// The person agreed; `remember`: for this origin from now on.
     Allow {
@@ -65,6 +66,7 @@ pub enum Answer {
     /// The person did not agree.
     Deny,
     /// Nobody could be asked.
+    #[default]
     Unavailable,
 }
 
@@ -79,15 +81,21 @@ pub trait Asker: Send + Sync {
 
     /// Shows a prompt and waits for the answer.
     async fn ask(&self, prompt: Prompt) -> Answer;
+
+    /// Shows a prompt that lets another browser in, and waits for the two digits that it shows. Who cannot ask for digits
+    /// leaves it as it is, and others are asked.
+    async fn approve(&self, _: ApprovalPrompt) -> ApprovalAnswer {
+        ApprovalAnswer::Unavailable
+    }
 }
 
 /// Gets consents.
 pub(in crate::agent) struct Consents {
-    askers: Vec<Arc<dyn Asker>>,
+    pub(super) askers: Vec<Arc<dyn Asker>>,
     /// Whether the person may be asked in the window of a bridge.
     in_windows: bool,
     clock: Arc<dyn Clock>,
-    audit: Arc<Audit>,
+    pub(super) audit: Arc<Audit>,
     /// Pages that the person opened from the client.
     pub(in crate::agent) passes: Passes,
     prompting: AtomicBool,
@@ -202,7 +210,7 @@ impl Consents {
         (Answer::Unavailable, Place::Outside)
     }
 
-    fn take_turn(&self, origin: &Origin) -> Result<Turn<'_>, RefusalCode> {
+    pub(super) fn take_turn(&self, origin: &Origin) -> Result<Turn<'_>, RefusalCode> {
         if self.prompting.swap(true, Ordering::AcqRel) {
             return Err(RefusalCode::Busy);
         }
@@ -253,7 +261,7 @@ enum Place {
 }
 
 /// The turn of the one open prompt.
-struct Turn<'a>(&'a AtomicBool);
+pub(super) struct Turn<'a>(&'a AtomicBool);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
