@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::consent::Consents;
+use super::consent::{Consents, Matter};
 use crate::agent::audit::{Act, Outcome};
 use crate::agent::issuer::hub::Hub;
 use crate::agent::issuer::record::Account;
@@ -81,7 +81,7 @@ impl Consents {
             tracing::info!(%origin, "not asked about another browser: nobody is there, or the client is locked");
             return None;
         }
-        let turn = self.take_turn(&origin).ok()?;
+        let turn = self.take_turn(Matter::Approval, &origin).ok()?;
         let line = |outcome| Act::Approval {
             issuer: hub.issuer().clone(),
             origin: origin.clone(),

@@ -99,7 +99,7 @@ pub(in crate::agent) struct Consents {
     /// Pages that the person opened from the client.
     pub(in crate::agent) passes: Passes,
     prompting: AtomicBool,
-    recent: Mutex<HashMap<Origin, Vec<Moment>>>,
+    recent: Mutex<HashMap<(Matter, Origin), Vec<Moment>>>,
 }
 
 impl Consents {
@@ -155,7 +155,7 @@ impl Consents {
             self.note(&request, Outcome::Unavailable, false);
             return Err(RefusalCode::Unavailable);
         }
-        let _turn = self.take_turn(&origin)?;
+        let _turn = self.take_turn(Matter::Login, &origin)?;
         // Found out first: once the page has heard of a prompt, there is one.
         let browser = browser.await;
         let code = two_digits();
@@ -210,7 +210,7 @@ impl Consents {
         (Answer::Unavailable, Place::Outside)
     }
 
-    pub(super) fn take_turn(&self, origin: &Origin) -> Result<Turn<'_>, RefusalCode> {
+    pub(super) fn take_turn(&self, matter: Matter, origin: &Origin) -> Result<Turn<'_>, RefusalCode> {
         if self.prompting.swap(true, Ordering::AcqRel) {
             return Err(RefusalCode::Busy);
         }
@@ -221,7 +221,7 @@ impl Consents {
             times.retain(|at| now.since(*at) < PROMPT_WINDOW);
             !times.is_empty()
         });
-        let times = recent.entry(origin.clone()).or_default();
+        let times = recent.entry((matter, origin.clone())).or_default();
         if times.len() >= PROMPTS_PER_WINDOW {
             tracing::warn!(%origin, "asked too often: this origin has had its three prompts in ten minutes");
             return Err(RefusalCode::Busy);
@@ -258,6 +258,15 @@ enum Place {
     Outside,
     /// In the window of a bridge.
     Window,
+}
+
+/// What a prompt is about. Each is counted by itself: a page that asks for logins keeps no other browser out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Matter {
+    /// A page of this computer wants to sign the person in.
+    Login,
+    /// Another browser does.
+    Approval,
 }
 
 /// The turn of the one open prompt.
@@ -387,7 +396,7 @@ mod tests {
             }
             // A yes that came too late is none: nothing was remembered of it.
             assert_eq!(hub.consents().len(), usize::from(given));
-            assert!(consents.take_turn(&origin).is_ok(), "it is the next prompt's turn");
+            assert!(consents.take_turn(Matter::Login, &origin).is_ok(), "it is the next prompt's turn");
         }
         assert_eq!(CONSENT_TIMEOUT.as_secs(), 60);
     }

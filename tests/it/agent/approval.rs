@@ -78,7 +78,7 @@ async fn the_person_types_the_digits_and_the_other_browser_is_let_in() {
     let (mut browser, code) = order(&world).await;
     let (prompt, answer) = asked.recv().await.expect("a question");
     assert_eq!((prompt.origin, prompt.subject.clone()), (world.server.issuer.origin(), world.account.clone()));
-    assert_eq!(prompt.name, "ada");
+    assert_eq!(prompt.name, "ada of the test");
     answer.send(ApprovalAnswer::Approve(Digits::try_from(code).expect("digits"))).expect("somebody waits");
     tokio::time::timeout(std::time::Duration::from_secs(20), async {
         while !finished(&mut browser).await {

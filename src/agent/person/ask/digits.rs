@@ -35,8 +35,8 @@ impl DigitsQuestion {
             Language::English => Self {
                 heading: format!("Sign in another browser to {origin}?"),
                 rows: labelled(["Account", "Browser", "Place"]),
-                advice: "Only if you are signing in there yourself: type the two digits that it shows. Nobody who calls or \
-                         writes to you needs them.",
+                advice: "Only if you are signing in there yourself: type the two digits that it shows.\n\
+                         Nobody who calls or writes to you needs them.",
                 approve: "Approve",
                 deny: "Deny",
                 withdrawn: "Nobody waits for an answer any more.",
@@ -45,7 +45,7 @@ impl DigitsQuestion {
             Language::Chinese => Self {
                 heading: format!("让另一个浏览器登录 {origin}？"),
                 rows: labelled(["账号", "浏览器", "位置"]),
-                advice: "仅当您本人正在那里登录时，才输入那里显示的两位数字。任何来电或来信的人都不需要它。",
+                advice: "仅当您本人正在那里登录时，才输入那里显示的两位数字。\n任何来电或来信的人都不需要它。",
                 approve: "批准",
                 deny: "拒绝",
                 withdrawn: "已无需回答。",
