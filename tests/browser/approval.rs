@@ -26,7 +26,8 @@ async fn computer(desk: &Desk, lang: &str) -> Page {
     let context = desk.context.another().await.expect("a context of its own");
     let page = context.new_page().await.expect("a tab");
     page.set_viewport(1100, 860).await.expect("a size");
-    page.goto(&format!("{}/?lang={lang}", desk.demo.site_url())).await.expect("the site");
+    page.set_language(lang).await.expect("a language");
+    page.goto(&desk.demo.site_url()).await.expect("the site");
     desk.card(&page, "person").await;
     page.click("loopkey-card >>> #ways").await.expect("the other ways");
     page.click("loopkey-card >>> #approval").await.expect("this way");
@@ -150,5 +151,31 @@ async fn a34_a_phone_without_a_session_is_told_to_sign_in_first() {
     // Given up, the card is as before.
     computer.click("loopkey-card >>> #approval-close").await.expect("cancel");
     computer.wait_for(&format!("!{BOX}"), SOON).await.expect("it is gone");
+    desk.leave().await;
+}
+
+#[tokio::test]
+async fn the_desktop_app_on_another_computer_lets_the_browser_in() {
+    let desk = Desk::with_person(Engine::Chromium).await;
+    let computer = computer(&desk, "en").await;
+    waits(&computer, "scan").await;
+    computer.click("loopkey-card >>> #approval-by-name").await.expect("the other way");
+    waits(&computer, "name").await;
+    computer.type_text("ada").await.expect("typed");
+    desk.picture(&computer, "approval-name").await;
+    computer.press("Enter").await.expect("the key");
+    let code = digits(&computer).await;
+    desk.picture(&computer, "approval-asked").await;
+    desk.client.bring_to_front().await.expect("the client's window in front");
+    let armed =
+        "document.querySelector('#consent').open && document.querySelector('#consent').dataset.armed === 'true'";
+    desk.client.wait_for(armed, SOON).await.expect("the question");
+    desk.client.click("#consent-digits").await.expect("the field");
+    desk.client.type_text(&code).await.expect("typed");
+    desk.picture(&desk.client, "client-approval").await;
+    // Typing it brings the window to the front, which begins the dead time anew.
+    desk.client.wait_for(armed, SOON).await.expect("the question");
+    desk.client.click("#consent-allow").await.expect("the button");
+    desk.session(&computer, "in").await;
     desk.leave().await;
 }
