@@ -81,11 +81,8 @@ impl Feed {
 
     /// What is news of the order, as it is now.
     async fn tell(&mut self) -> Option<String> {
-        let order = match order::read(&self.server, &self.key).await {
-            Ok(order) => order,
-            // Nothing is known, so nothing is said; it is looked at again.
-            Err(_) => return None,
-        };
+        // Where nothing is known, nothing is said; it is looked at again.
+        let Ok(order) = order::read(&self.server, &self.key).await else { return None };
         let now = order.as_ref().map_or((OrderState::Expired, None), |order| (order.state, self.picture(order)));
         if self.told == Some(now) {
             return None;

@@ -168,11 +168,10 @@ pub(in crate::login) async fn cancel(
     headers: HeaderMap,
     JsonBody(Nothing {}): JsonBody<Nothing>,
 ) -> Result<Response, Refusal> {
-    if let Some(secret) = Cookie::Order.read(&headers) {
-        match give_up(&server, &secret).await {
-            Err(Refusal::Unavailable) => return Err(Refusal::Unavailable),
-            Ok(()) | Err(_) => {}
-        }
+    if let Some(secret) = Cookie::Order.read(&headers)
+        && give_up(&server, &secret).await == Err(Refusal::Unavailable)
+    {
+        return Err(Refusal::Unavailable);
     }
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, Cookie::Order.delete())]).into_response())
 }

@@ -66,7 +66,7 @@ fn outcomes(agent: &RunningAgent) -> Vec<Outcome> {
 async fn until(what: &str, is: impl AsyncFn() -> bool) {
     let done = async {
         while !is().await {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(20), done).await.unwrap_or_else(|_| panic!("never: {what}"));

@@ -221,6 +221,7 @@ mod tests {
 
     use futures::stream;
 
+    use super::super::digits::typed as typed_digits;
     use super::super::question::prompt;
     use super::*;
 
@@ -259,6 +260,39 @@ mod tests {
                 assert!(shown.contains(&format!("│ {part}\n")), "{part} is missing: {shown}");
             }
             assert!(!shown.contains("Nobody waits"), "{shown}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_digits_approve_and_nothing_else_does() {
+        let prompt = ApprovalPrompt {
+            origin: "https://app.example".parse().expect("an origin"),
+            subject: "s".parse().expect("a subject"),
+            name: "Ada\u{1b}[2J".to_owned(),
+            browser: Some("Firefox on Windows".to_owned()),
+            place: crate::protocol::order::Place::Local,
+            seconds: 60,
+        };
+        let question = DigitsQuestion::new(&prompt, Language::English);
+        let approve = |digits: &str| typed_digits(digits).expect("two digits");
+        for (lines, answer) in [
+            (&[(501, "47")][..], approve("47")),
+            (&[(501, "yes"), (1, "4"), (1, "470"), (1, "07")], approve("07")),
+            (&[(100, "47"), (500, "n")], ApprovalAnswer::Deny),
+            (&[(501, "")], ApprovalAnswer::Deny),
+            (&[], ApprovalAnswer::Unavailable),
+        ] {
+            let typed = stream::iter(lines).then(async |(pause, line)| {
+                tokio::time::sleep(Duration::from_millis(*pause)).await;
+                format!("{line}\n")
+            });
+            let mut out = Vec::new();
+            assert_eq!(ask_digits(&question, typed, &mut out).await, answer, "{lines:?}");
+            let shown = String::from_utf8(out).expect("text");
+            for part in ["https://app.example", "Ada", "Firefox on Windows", "a local network"] {
+                assert!(shown.contains(part), "{part} is missing: {shown}");
+            }
+            assert!(!shown.contains('\u{1b}'), "{shown:?}");
         }
     }
 
