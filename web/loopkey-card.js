@@ -18,7 +18,7 @@ const NEEDED = ["absent", "blocked", "incompatible", "signed-out"];
 const FRAMED = Object.freeze({ state: Object.freeze({ name: "blocked", reason: "framed" }) });
 
 export class LoopkeyCard extends HTMLElement {
-  static observedAttributes = ["lang", "app", "open", "framed"];
+  static observedAttributes = ["lang", "app", "open", "framed", "approval"];
 
   #loopkey = null;
   #own = false;
@@ -33,13 +33,16 @@ export class LoopkeyCard extends HTMLElement {
   #status = element("p", { class: "status", role: "status", "aria-live": "polite" });
   #waysButton = element("button", { id: "ways", type: "button", class: "quiet", "aria-expanded": "false", "aria-controls": "other" });
   #other = element("div", { id: "other", class: "other", hidden: "" });
+  #approval = element("button", { id: "approval", type: "button", class: "quiet", hidden: "" });
+  #approving = null;
   #slot = /** @type {HTMLSlotElement} */ (element("slot", { name: "ways" }));
 
   constructor() {
     super();
     const root = this.attachShadow({ mode: "open" });
     root.adoptedStyleSheets = [cardStyle()];
-    this.#other.append(this.#slot);
+    this.#other.append(this.#approval, this.#slot);
+    this.#approval.addEventListener("click", () => this.#approve());
     this.#waysButton.addEventListener("click", () => this.#showWays(this.#other.hidden));
     this.#slot.addEventListener("slotchange", () => this.#draw());
     root.append(element("section", { class: "card", part: "card" }, this.#body, this.#status, this.#foot));
@@ -119,12 +122,16 @@ export class LoopkeyCard extends HTMLElement {
     this.setAttribute("reason", state.reason);
     this.setAttribute("view", view.view);
     this.#offer(view.view);
+    const offers = this.hasAttribute("approval") && Boolean(this.#loopkey) && !session;
+    this.#approval.toggleAttribute("hidden", !offers || this.#approving);
+    if (!offers) this.#approving?.close();
     // Whoever is signed in needs no other way, and under a stranger's page none may be clicked.
     const noWays = view.view === "done" || view.view === "framed";
-    this.#foot.toggleAttribute("hidden", noWays || !(this.#slot.assignedNodes().length || this.#ways));
+    this.#foot.toggleAttribute("hidden", noWays || !(offers || this.#slot.assignedNodes().length || this.#ways));
 
     const words = wordsFor(this.#lang);
     this.#waysButton.textContent = words.ways;
+    this.#approval.textContent = words.approval;
     const drawing = JSON.stringify(view);
     if (drawing === this.#drawn) return;
     this.#drawn = drawing;
@@ -215,7 +222,7 @@ export class LoopkeyCard extends HTMLElement {
     if (this.#ways && NEEDED.includes(view)) this.#showWays(true);
     if (this.#asked === issuer) return;
     this.#asked = issuer;
-    import("./ways.js").then(({ offer }) => offer({ issuer, element, page: page() })).then((ways) => {
+    import("./ways.js").then(({ offer }) => offer({ issuer, element })).then((ways) => {
       if (!ways) return;
       this.#ways = ways;
       this.#other.prepend(ways.element);
@@ -226,20 +233,35 @@ export class LoopkeyCard extends HTMLElement {
     }, () => {});
   }
 
+  /** Another device lets this browser in. Few people need it, so it is loaded when somebody does. */
+  async #approve() {
+    this.#approval.hidden = true;
+    const place = element("div", { id: "approving" });
+    this.#approval.after(place);
+    const closed = () => {
+      this.#approving = null;
+      place.remove();
+      this.#draw();
+    };
+    try {
+      const { approve } = await import("./approval.js");
+      this.#approving = approve(place, {
+        issuer: this.#loopkey.issuer, lang: this.#lang, app: this.getAttribute("app") ?? undefined,
+        account: this.getAttribute("approval") || undefined, closed,
+        done: async () => {
+          await this.#loopkey.signedIn();
+          this.dispatchEvent(new CustomEvent("loopkey-login", { bubbles: true, composed: true }));
+        },
+      });
+    } catch {
+      closed();
+    }
+  }
+
   #showWays(show) {
     this.#other.hidden = !show;
     this.#waysButton.setAttribute("aria-expanded", String(show));
   }
-}
-
-function page() {
-  const { fetch, location, history } = globalThis;
-  return {
-    fetch: (input, init) => fetch(input, init),
-    fragment: () => location.hash.slice(1),
-    setFragment: (fragment) => history.replaceState(history.state, "", location.pathname + location.search + (fragment && `#${fragment}`)),
-    address: () => location.href.split("#")[0],
-  };
 }
 
 /** Few people ever see one, so they are loaded when somebody does. The steps below say the same. */

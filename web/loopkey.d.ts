@@ -198,6 +198,8 @@ export interface Loopkey extends EventTarget {
   /** Ends a `login()` under way and takes the client's prompt away; no effect while `redeeming`. */
   cancel(): void;
   /** `everywhere`: all web sessions of the account, in every browser. */
+  /** The browser was signed in another way than by `login()`: looks at the session, and tells the other tabs. */
+  signedIn(): Promise<void>;
   logout(options?: { everywhere?: boolean }): Promise<void>;
   /** Lets go of socket, timers and listeners; the object is of no use afterwards. */
   close(): void;

@@ -175,6 +175,11 @@ class Loopkey extends EventTarget {
     this.#attempt = null;
   }
 
+  /** The browser was signed in another way than by this library's login: looks, and tells the other tabs. */
+  async signedIn() {
+    await this.#session.loggedIn().catch(() => {});
+  }
+
   logout({ everywhere = false } = {}) {
     return this.#session.logout(everywhere);
   }

@@ -8,7 +8,7 @@
  * @typedef {object} Tools
  * @property {string} issuer
  * @property {(tag: string, attributes?: Record<string, string>, ...children: (Node | string)[]) => HTMLElement} element
- * @property {{fetch: typeof fetch, fragment: () => string, setFragment: (fragment: string) => void, address: () => string}} page
+ * @property {{fetch: typeof fetch, fragment: () => string, setFragment: (fragment: string) => void, address: () => string}} [page]
  *
  * @typedef {object} Ways
  * @property {HTMLElement} element
@@ -55,7 +55,7 @@ const NAME = /^[a-z][a-z0-9-]{0,31}$/;
 const ERROR = /(?:^|&)loopkey_error=([a-z_]{1,40})$/;
 
 /** @param {Tools} tools @returns {Promise<Ways | null>} nothing where there is nothing to offer and nothing to tell */
-export async function offer({ issuer, element, page }) {
+export async function offer({ issuer, element, page = thisPage() }) {
   const error = takeError(page);
   const ways = await listed(issuer, page.fetch);
   if (!ways.length && !error) return null;
@@ -96,4 +96,15 @@ async function listed(issuer, fetch) {
   } catch {
     return [];
   }
+}
+
+/** The page that this library is on. */
+function thisPage() {
+  const { fetch, location, history } = globalThis;
+  return {
+    fetch: (input, init) => fetch(input, init),
+    fragment: () => location.hash.slice(1),
+    setFragment: (fragment) => history.replaceState(history.state, "", location.pathname + location.search + (fragment && `#${fragment}`)),
+    address: () => location.href.split("#")[0],
+  };
 }

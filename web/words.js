@@ -95,6 +95,7 @@ const en = {
   retry: "Try again",
   cancel: "Cancel",
   ways: "Use another way",
+  approval: "Use your phone or another device",
 };
 
 /** @type {typeof en} */
@@ -182,6 +183,7 @@ const zh = {
   retry: "重试",
   cancel: "取消",
   ways: "使用其他方式",
+  approval: "使用手机或其他设备",
 };
 
 /** The words for a language tag; English for all but Chinese. @param {string | undefined} lang */

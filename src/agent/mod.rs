@@ -34,6 +34,7 @@ pub(crate) use issuer::http::{client_here as http_client_here, unreachable};
 pub use issuer::hub::HubError;
 pub use issuer::keystore::{FileKeyStore, KeyStore, KeyStoreError};
 pub use issuer::record::RecordError;
+pub use person::approval::{ApprovalAnswer, ApprovalPrompt};
 pub use person::ask::Ask;
 pub use person::consent::{Answer, Asker, Prompt};
 pub use person::open::Browser;

@@ -367,6 +367,18 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
+/// HMAC-SHA-256 (RFC 2104) of the parts, one after the other, under a key that several places know.
+#[must_use]
+pub fn hmac_sha256(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = ring::hmac::Context::with_key(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key));
+    for part in parts {
+        context.update(part);
+    }
+    let mut tag = [0; 32];
+    tag.copy_from_slice(context.sign().as_ref());
+    tag
+}
+
 /// An HMAC-SHA-256 key that never leaves this process.
 pub struct MacKey(ring::hmac::Key);
 

@@ -199,14 +199,18 @@ impl Client {
     }
 
     /// Answers the open prompt.
-    pub(super) async fn answer(&self, id: u64, allow: bool, remember: bool) -> anyhow::Result<()> {
+    pub(super) async fn answer(&self, id: u64, allow: bool, remember: bool, code: Option<&str>) -> anyhow::Result<()> {
         let (peer, call) = {
             let mut inner = self.lock();
             let open = inner.prompt.as_ref().and_then(Value::as_u64) == Some(id);
             (inner.peer.clone(), if open { inner.prompt.take() } else { None })
         };
         let (Some(peer), Some(call)) = (peer, call) else { bail!("this prompt is no longer open") };
-        peer.answer(&call, Ok(json!({ "allow": allow, "remember": remember }))).await;
+        let answer = match code {
+            Some(code) => json!({ "allow": allow, "code": code }),
+            None => json!({ "allow": allow, "remember": remember }),
+        };
+        peer.answer(&call, Ok(answer)).await;
         self.change(|view| view.prompt = None, if allow { Event::Allowed } else { Event::Denied });
         Ok(())
     }
@@ -230,13 +234,13 @@ impl Client {
     /// What the agent says or asks by itself.
     async fn heard(&self, call: rpc::Incoming, peer: &rpc::Peer) {
         match (call.method.as_str(), call.id) {
-            ("consent.request", Some(id)) => {
+            ("consent.request" | "approval.request", Some(id)) => {
                 let prompt = PromptView::of(id.as_u64().unwrap_or_default(), &call.params);
                 self.lock().prompt = Some(id);
                 let asked = Event::Asked { origin: prompt.origin.clone() };
                 self.change(|view| view.prompt = Some(prompt), asked);
             }
-            ("consent.withdrawn", None) => {
+            ("consent.withdrawn" | "approval.withdrawn", None) => {
                 let withdrawn = {
                     let mut inner = self.lock();
                     let open = inner.prompt.as_ref() == Some(&call.params["id"]);

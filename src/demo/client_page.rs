@@ -123,11 +123,14 @@ struct Consent {
     id: u64,
     allow: bool,
     remember: bool,
+    /// The digits that were typed, where another browser asked.
+    #[serde(default, deserialize_with = "json::present")]
+    code: Option<String>,
 }
 
 async fn consent(State(client): Shared, body: Bytes) -> Response {
     match read::<Consent>(&body) {
-        Ok(Consent { id, allow, remember }) => done(client.answer(id, allow, remember).await),
+        Ok(Consent { id, allow, remember, code }) => done(client.answer(id, allow, remember, code.as_deref()).await),
         Err(error) => fault(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }

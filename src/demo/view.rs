@@ -52,10 +52,12 @@ pub(super) struct PromptView {
     pub(super) browser: Option<String>,
     /// Whether the window offers to remember the answer.
     can_remember: bool,
+    /// Whether another browser asks, whose digits are to be typed.
+    pub(super) asks_digits: bool,
 }
 
 impl PromptView {
-    /// What the agent's `consent.request` says.
+    /// What the agent's `consent.request` says, or its `approval.request`, which has no digits.
     pub(super) fn of(id: u64, params: &Value) -> Self {
         let text = |member: &str| params[member].as_str().unwrap_or_default().to_owned();
         Self {
@@ -65,6 +67,7 @@ impl PromptView {
             code: text("code"),
             browser: params["peer"]["browser"].as_str().map(str::to_owned),
             can_remember: params["can_remember"].as_bool().unwrap_or_default(),
+            asks_digits: params["code"].is_null(),
         }
     }
 }

@@ -1,8 +1,7 @@
 //! `GET /account`: the page "Your devices and sessions", and its files. It is static and knows nobody: what it shows it asks
 //! for with the visitor's own session.
 
-use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::answer::Refusal;
@@ -39,16 +38,7 @@ pub(super) async fn file(Path(name): Path<String>, headers: HeaderMap) -> Result
 }
 
 fn answer(name: &str, headers: &HeaderMap) -> Result<Response, Refusal> {
-    let mut response = sdk::answer(FILES, name, headers)?;
-    for (name, value) in [
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("x-frame-options"), "DENY"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-    ] {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    Ok(response)
+    sdk::page(FILES, name, headers, POLICY)
 }
 
 #[cfg(test)]

@@ -57,6 +57,10 @@ refusals! {
     InvalidEnrolment = UNAUTHORIZED "invalid_enrolment",
     /// Any fault of a sign-out.
     InvalidStatement = UNAUTHORIZED "invalid_statement",
+    /// Any fault of an order, or of who asks for it.
+    InvalidOrder = UNAUTHORIZED "invalid_order",
+    /// Two devices took one order on: it is over for both.
+    Superseded = CONFLICT "superseded",
     /// No session goes with the request.
     NoSession = UNAUTHORIZED "no_session",
     /// Not the application's own backend.

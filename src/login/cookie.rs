@@ -1,4 +1,4 @@
-//! The two cookies (protocol section 6). Their values are secrets and go nowhere but into digests.
+//! The cookies (protocol sections 6 and 8). Their values are secrets and go nowhere but into digests.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
@@ -8,13 +8,15 @@ use crate::protocol::base64url;
 /// A cookie's secret: 32 random bytes.
 pub(super) type CookieSecret = Secret<[u8; 32]>;
 
-/// One of the two cookies.
+/// One of the cookies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cookie {
     /// Before login: ties a challenge to the browser that fetched it.
     PreLogin,
     /// After login.
     Session,
+    /// While another device is asked to let this browser in.
+    Order,
 }
 
 impl Cookie {
@@ -22,6 +24,7 @@ impl Cookie {
         match self {
             Self::PreLogin => "__Host-loopkey_pre",
             Self::Session => "__Host-loopkey_session",
+            Self::Order => "__Host-loopkey_order",
         }
     }
 

@@ -5,22 +5,33 @@
 //! sound; log-outs and reads are not counted, and a device's sign-outs apart from its proofs. Every refusal is the same.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 
+use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
 use super::address::{Caller, Source, TrustedProxies};
 use super::answer::Refusal;
+use super::caller::CountedPageCall;
+use super::state::Shared;
 use crate::crypto::{self, KeyId};
 use crate::protocol::id::{ChallengeId, Subject};
+use crate::protocol::order::Place;
+use crate::protocol::origin::Origin;
 use crate::protocol::rate::RateLimit;
 use crate::protocol::time::Moment;
 
-/// Callers that one limit remembers: its table never takes more than 2.5 MiB. There are seven.
+/// Callers that one limit remembers: its table never takes more than 2.5 MiB. There are nine.
 const MAX_KEYS: usize = 14_336;
+
+/// Orders that one address opens.
+const ORDERS_PER_MINUTE: u32 = 30;
+/// Scans by one account of codes that are none, or none any more.
+const STRANGE_SCANS_PER_MINUTE: u32 = 10;
 
 /// How often may be called: so many times at once, and as many again in each minute.
 #[derive(Debug, Clone)]
@@ -69,6 +80,8 @@ pub(super) struct Limiter {
     accounts: Table<[u8; 32]>,
     sign_outs: Table<KeyId>,
     challenges: Table<ChallengeId>,
+    orders: Table<Caller>,
+    strange_scans: Table<[u8; 32]>,
     /// What is wrong with the deployment is said once, not at each request.
     warned_of_proxy: AtomicBool,
     warned_of_silence: AtomicBool,
@@ -85,6 +98,8 @@ impl Limiter {
             accounts: Table::new(limits.account_per_minute),
             sign_outs: Table::new(limits.device_per_minute),
             challenges: Table::new(limits.challenge_per_minute),
+            orders: Table::new(ORDERS_PER_MINUTE),
+            strange_scans: Table::new(STRANGE_SCANS_PER_MINUTE),
             warned_of_proxy: AtomicBool::new(false),
             warned_of_silence: AtomicBool::new(false),
         }
@@ -149,6 +164,12 @@ impl Limiter {
         if self.sign_outs.admit(key, now) { Ok(()) } else { Err(refused("sign-outs of a device", &key)) }
     }
 
+    /// Counts a scan of something that is no open order's code.
+    pub(super) fn strange_scan(&self, subject: &Subject, now: Moment) -> Result<(), Refusal> {
+        let account = crypto::sha256(&[subject.as_str().as_bytes()]);
+        if self.strange_scans.admit(account, now) { Ok(()) } else { Err(refused("strange scans", subject)) }
+    }
+
     fn address(&self, table: &Table<Caller>, parts: &Parts, now: Moment) -> Result<(), Refusal> {
         match self.caller(parts) {
             Some(caller) if !table.admit(caller, now) => Err(refused("address", &caller)),
@@ -157,6 +178,10 @@ impl Limiter {
     }
 
     fn caller(&self, parts: &Parts) -> Option<Caller> {
+        self.address_of(parts).map(Caller::from)
+    }
+
+    fn address_of(&self, parts: &Parts) -> Option<IpAddr> {
         let source = {
             let trusted = self.trusted_proxies.read().unwrap_or_else(PoisonError::into_inner);
             Source::of(parts, &trusted)
@@ -172,7 +197,7 @@ impl Limiter {
                 return None;
             }
         };
-        Some(address.into())
+        Some(address)
     }
 
     fn warn_of_proxy(&self, address: IpAddr) {
@@ -197,6 +222,58 @@ impl Limiter {
 fn refused(limit: &'static str, who: &dyn std::fmt::Display) -> Refusal {
     tracing::warn!(limit, %who, "refused: too many requests");
     Refusal::TooManyRequests
+}
+
+/// Where a call about an order comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OrderFrom(Option<IpAddr>);
+
+impl OrderFrom {
+    /// As much as is shown of it.
+    pub(super) fn place(self) -> Place {
+        match self.0.map(|address| address.to_canonical()) {
+            None => Place::Unknown,
+            Some(address) if address.is_loopback() => Place::Here,
+            Some(IpAddr::V4(v4)) if v4.is_private() || v4.is_link_local() => Place::Local,
+            Some(IpAddr::V6(v6)) if v6.is_unique_local() || v6.is_unicast_link_local() => Place::Local,
+            Some(_) => Place::Internet,
+        }
+    }
+
+    /// Tells with an order's key whether two calls come from one network, and nothing else.
+    pub(super) fn network(self, key: &[u8; 32]) -> Option<[u8; 32]> {
+        let caller = Caller::from(self.0?).to_string();
+        Some(crypto::hmac_sha256(key, &[caller.as_bytes()]))
+    }
+}
+
+impl FromRequestParts<Shared> for OrderFrom {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Shared) -> Result<Self, Infallible> {
+        Ok(Self(server.limiter.address_of(parts)))
+    }
+}
+
+/// A page's call that opens an order: counted against the caller's address once more.
+#[derive(Debug)]
+pub(super) struct OrderCall(CountedPageCall);
+
+impl OrderCall {
+    /// The page's origin.
+    pub(super) const fn origin(&self) -> &Origin {
+        self.0.origin()
+    }
+}
+
+impl FromRequestParts<Shared> for OrderCall {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Shared) -> Result<Self, Refusal> {
+        let call = CountedPageCall::from_request_parts(parts, server).await?;
+        server.limiter.address(&server.limiter.orders, parts, server.clock.now())?;
+        Ok(Self(call))
+    }
 }
 
 /// One limit for each of a bounded number of keys.

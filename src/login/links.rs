@@ -8,13 +8,13 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
 
 use crate::protocol::id::{DeviceId, Subject};
-use crate::store::{EndReason, OrganisationId, Withdrawal, Withdrawn};
+use crate::store::{EndReason, NoteKey, OrganisationId, Withdrawal, Withdrawn};
 
 /// Look-ups at a time when many links are to look.
 const LOOKUPS: usize = 32;
 
 /// What a link is to do.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Orders {
     /// End: another link of the same device has taken its place.
     pub(super) replaced: bool,
@@ -22,6 +22,9 @@ pub(super) struct Orders {
     pub(super) erased: bool,
     /// Look at the store again, whenever this changes.
     pub(super) look: u32,
+    /// Look at this order of somebody who asks to be let in, whenever the number changes. Of several the newest counts: the
+    /// person is asked one thing at a time.
+    pub(super) asked: Option<(u32, NoteKey)>,
 }
 
 /// The open links.
@@ -141,6 +144,18 @@ impl Links {
         open.have_look(open.subjects.get(subject).into_iter().flatten());
     }
 
+    /// Has an account's links look at an order.
+    pub(super) fn ask(&self, subject: &Subject, note: &NoteKey) {
+        let open = self.lock();
+        let devices = open.subjects.get(subject).into_iter().flatten();
+        for line in devices.filter_map(|device| open.devices.get(device)) {
+            line.orders.send_modify(|orders| {
+                let number = orders.asked.as_ref().map_or(0, |(number, _)| number.wrapping_add(1));
+                orders.asked = Some((number, note.clone()));
+            });
+        }
+    }
+
     /// Has every link look.
     pub(super) fn look(&self) {
         let open = self.lock();
@@ -192,7 +207,7 @@ impl Registered {
         if self.orders.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
-        *self.orders.borrow_and_update()
+        self.orders.borrow_and_update().clone()
     }
 }
 
@@ -237,11 +252,7 @@ mod tests {
         assert_eq!(all(), [3, 2, 1], "it concerns nobody here");
         links.look_at(&parsed("lin"));
         assert_eq!(all(), [3, 2, 2]);
-        assert_eq!(
-            desk.changed().await,
-            Orders { replaced: false, erased: false, look: 3 },
-            "three that came at once are one"
-        );
+        assert_eq!(desk.changed().await, Orders { look: 3, ..Orders::default() }, "three that came at once are one");
     }
 
     #[test]

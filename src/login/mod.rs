@@ -11,6 +11,7 @@ mod account_page;
 mod address;
 mod admin;
 mod answer;
+mod approval;
 mod body;
 mod browser;
 mod bus;
@@ -150,6 +151,14 @@ impl LoginServer {
             .route(&at("/v1/enrolment-tickets"), post(tickets::issue))
             .route(&at("/v1/sign-outs"), post(sign_outs::sign_out))
             .route(&at("/v1/link"), get(link::link))
+            .route(&at("/v1/orders"), post(approval::open))
+            .route(&at("/v1/orders/events"), get(approval::stream))
+            .route(&at("/v1/orders/qr.svg"), get(approval::picture))
+            .route(&at("/v1/orders/finish"), post(approval::finish))
+            .route(&at("/v1/orders/cancel"), post(approval::cancel))
+            .route(&at("/v1/approvals"), post(approval::post_statement))
+            .route(&at("/v1/approvals/scan"), post(approval::scan))
+            .route(&at("/v1/approvals/decide"), post(approval::decide))
             .route(&at("/v1/accounts"), get(admin::accounts::list))
             .route(
                 &at("/v1/accounts/{account}"),
@@ -166,6 +175,8 @@ impl LoginServer {
             .route(&at("/metrics"), get(metrics::show))
             .route(&at("/openapi.json"), get(openapi::show))
             .route(&at("/sdk/{file}"), get(sdk::file))
+            .route(&at("/q"), get(approval::page))
+            .route(&at("/sdk/approve/{file}"), get(approval::file))
             .route(&at("/account"), get(account_page::page))
             .route(&at("/sdk/account/{file}"), get(account_page::file))
             .method_not_allowed_fallback(async || Refusal::MethodNotAllowed)

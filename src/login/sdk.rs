@@ -1,6 +1,6 @@
 //! `GET /sdk/{file}`: the browser SDK, as it is in this build.
 
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::answer::Refusal;
@@ -19,7 +19,7 @@ macro_rules! files {
 }
 
 files! {
-    "advice.js" "agent.js" "avatar.js" "backoff.js" "blocked.js" "bridge.js" "browser.js" "candidates.js" "card-parts.js" "card-style.js"
+    "advice.js" "agent.js" "approval.js" "avatar.js" "backoff.js" "blocked.js" "bridge.js" "browser.js" "candidates.js" "card-parts.js" "card-style.js"
     "card-view.js" "codes.js" "connection.js" "delegation.js" "discovery.js" "environment.js" "frame.d.ts" "frame.js" "handshake.js"
     "identity.js" "issuer.js" "login.js" "loopkey-card.d.ts" "loopkey-card.js" "loopkey.d.ts" "loopkey.js" "name.js" "opened.js"
     "permission.js" "pictures.js" "session-events.js" "session.js" "shared-worker.js" "shared.js" "socket.js" "verdict.js" "wake-link.js"
@@ -49,6 +49,25 @@ pub(super) fn answer(files: &[(&str, &'static str)], name: &str, headers: &Heade
         _ => "text/plain; charset=utf-8",
     };
     Ok((fixed, [(header::CONTENT_TYPE, kind)], *content).into_response())
+}
+
+/// Answers one of the files of a page of the login server's own, which nobody frames and which names itself to nobody.
+pub(super) fn page(
+    files: &[(&str, &'static str)],
+    name: &str,
+    headers: &HeaderMap,
+    policy: &'static str,
+) -> Result<Response, Refusal> {
+    let mut response = answer(files, name, headers)?;
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    Ok(response)
 }
 
 /// The files of a folder below `web/`, in order.

@@ -57,8 +57,9 @@ async fn follow_on(server: &Weak<State>, cursor: &mut Cursor) {
         match hint {
             Hint::Presence { device, presence } => server.bus.tell_presence(&device, presence),
             Hint::ProfileChanged { subject } => server.links.look_at(&subject),
-            // Nobody here waits for them.
-            Hint::NoteChanged { .. } | Hint::ApprovalAsked { .. } => {}
+            Hint::ApprovalAsked { subject, note } => server.links.ask(&subject, &note),
+            // Whoever waits for one listens by itself.
+            Hint::NoteChanged { .. } => {}
             Hint::LogGrew => match read(&server, cursor).await {
                 Ok(()) if !reachable => {
                     reachable = true;

@@ -96,6 +96,10 @@ fixed_id!(
     BridgeKey, 32
 );
 fixed_id!(
+    /// An order: 128 random bits, which the agents that are asked and whoever scans its QR code know.
+    OrderId, 16
+);
+fixed_id!(
     /// An enrolment ticket: 256 random bits, valid five minutes, consumed by its first use.
     EnrolmentTicket, 32
 );

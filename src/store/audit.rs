@@ -74,6 +74,14 @@ audited! {
     IdentityLinked = "identity_linked",
     /// The link was taken away.
     IdentityUnlinked = "identity_unlinked",
+    /// A browser asked an account's agents to be let in.
+    ApprovalAsked = "approval_asked",
+    /// The person let a browser in from another device.
+    ApprovalGiven = "approval_given",
+    /// The person did not, or typed other digits.
+    ApprovalDenied = "approval_denied",
+    /// Two devices took one order on.
+    ApprovalSuperseded = "approval_superseded",
     /// A new challenge key was made.
     ChallengeKeyRotated = "challenge_key_rotated",
     /// A copy took the store's place.

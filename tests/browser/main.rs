@@ -8,6 +8,7 @@ mod support;
 mod account;
 mod actions;
 mod agent_comes_and_goes;
+mod approval;
 mod bridge;
 mod connectors;
 mod consent;

@@ -9,7 +9,7 @@ use loopkey::protocol::link::{ToAgent, ToServer};
 use loopkey::protocol::message::{AgentMessage, PageMessage};
 use loopkey::protocol::origin::Origin;
 use loopkey::protocol::statement::jwk::Jwk;
-use loopkey::protocol::statement::{self, Challenge, Link, Login, Presence, SignOut};
+use loopkey::protocol::statement::{self, Approval, Challenge, Link, Login, Presence, SignOut};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -101,6 +101,7 @@ fn accepts(signed: &Signed, key: &PublicKey) -> bool {
         "presence" => statement::verify::<Presence>(&signed.compact, key).is_ok(),
         "login" => statement::verify::<Login>(&signed.compact, key).is_ok(),
         "link" => statement::verify::<Link>(&signed.compact, key).is_ok(),
+        "approval" => statement::verify::<Approval>(&signed.compact, key).is_ok(),
         "sign_out" => statement::verify::<SignOut>(&signed.compact, key).is_ok(),
         "enrolment" => statement::verify_enrolment(&signed.compact).is_ok_and(|(_, own)| own == *key),
         other => panic!("no statement is called {other}"),
@@ -131,8 +132,11 @@ fn compact(header: &Value, claims: &Value, key: &dyn Signer) -> String {
     format!("{input}.{}", base64url::encode(signature))
 }
 
+fn id(byte: u8, len: usize) -> String {
+    base64url::encode(vec![byte; len])
+}
+
 fn claims_of(typ: &str, jwk: &Jwk) -> Value {
-    let id = |byte: u8, len: usize| base64url::encode(vec![byte; len]);
     let (issuer, origin, device) = ("https://app.example.com/loopkey", "https://app.example.com", "loopkey:3q2-7w");
     let rdm = format!("{issuer}/v1/login");
     match typ {
@@ -143,6 +147,8 @@ fn claims_of(typ: &str, jwk: &Jwk) -> Value {
         "login" => json!({"iss": device, "aud": rdm, "sub": "c3ViamVjdA", "org": origin, "nonce": id(1, 32),
             "sid": id(2, 32), "jti": id(3, 16), "epo": 4, "uv": "prompt", "iat": 1_795_204_802, "exp": 1_795_205_102}),
         "link" => json!({"iss": device, "aud": "wss://app.example.com/loopkey/v1/link", "nonce": id(5, 32), "epo": 5}),
+        "approval" => json!({"iss": device, "aud": issuer, "sub": "c3ViamVjdA", "order": id(6, 16), "nonce": id(7, 32),
+            "code": "47", "decision": "approve", "epo": 4}),
         "sign_out" => json!({"iss": device, "aud": issuer, "sub": "c3ViamVjdA", "epo": 5}),
         _ => json!({"aud": issuer, "nonce": id(4, 32), "jwk": jwk, "name": "Ada's laptop"}),
     }
@@ -162,6 +168,7 @@ fn write_statements() -> Value {
             ("login", "loopkey-login+jwt"),
             ("sign_out", "loopkey-signout+jwt"),
             ("link", "loopkey-link+jwt"),
+            ("approval", "loopkey-approval+jwt"),
             ("enrolment", "loopkey-enrolment+jwt"),
         ] {
             let header = json!({"alg": name, "typ": typ, "kid": kid});
@@ -194,6 +201,19 @@ fn write_statements() -> Value {
             add("padding", false, format!("{sound}="));
             add("a fourth part", false, format!("{sound}."));
             add("no signature", false, sound.rsplit_once('.').expect("parts").0.to_owned() + ".");
+            if short == "approval" {
+                for (what, member, value) in [
+                    ("one digit", "code", json!("4")),
+                    ("digits as a number", "code", json!(47)),
+                    ("three digits", "code", json!("147")),
+                    ("another decision", "decision", json!("maybe")),
+                    ("a decision in capitals", "decision", json!("Approve")),
+                    ("a short order", "order", json!(id(6, 15))),
+                ] {
+                    add(what, false, compact(&header, &with(&claims, member, value), &key));
+                }
+                add("a refusal", true, compact(&header, &with(&claims, "decision", json!("deny")), &key));
+            }
             if claims.get("exp").is_some() {
                 add("exp as text", false, compact(&header, &with(&claims, "exp", json!("1795204830")), &key));
                 add("exp as float", false, compact(&header, &with(&claims, "exp", json!(1_795_204_830.5)), &key));

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub(crate) mod browser;
+pub(crate) mod camera;
 pub(crate) mod certs;
 pub(crate) mod harbor;
 #[cfg(unix)]

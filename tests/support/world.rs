@@ -111,6 +111,14 @@ impl Server {
         self.resume().await;
     }
 
+    /// What the login server recorded, the newest first.
+    pub(crate) async fn audit(&self) -> Vec<String> {
+        let answer = http().get(self.issuer.endpoint("/v1/audit")).bearer_auth(SERVICE_KEY).send().await;
+        let answer: Value = answer.expect("an answer").json().await.expect("JSON");
+        let entries = answer["entries"].as_array().expect("entries").iter();
+        entries.map(|entry| entry["what"].as_str().expect("a word").to_owned()).collect()
+    }
+
     /// An enrolment ticket for an account.
     pub(crate) async fn ticket(&self, account: &str) -> String {
         self.ticket_with(json!({ "account": account, "name": format!("{account} of the test") })).await

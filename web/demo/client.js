@@ -9,6 +9,7 @@ const WORDS = {
     sockets: "Connected pages: {count}", lost: "The demo has stopped",
     presence: { signed_in: "Active", away: "Away", locked: "Locked", signed_out: "Signed out" },
     consentTitle: "Sign in to a website", consentAsks: "asks to sign you in as", consentCompare: "Allow only if the page shows this number.",
+    digits: "Digits", digitsCompare: "Another browser wants to sign in. Only if that is you: type the two digits that it shows.",
     browser: "Asked from {browser}", remember: "Remember for this site", allow: "Allow", deny: "Deny",
     seconds: "{count} seconds left", asked: "{origin} asks to sign you in. The number is {code}.", failed: "That didn’t work: {error}",
     events: {
@@ -27,6 +28,7 @@ const WORDS = {
     sockets: "已连接页面：{count}", lost: "演示已停止",
     presence: { signed_in: "在线", away: "离开", locked: "已锁定", signed_out: "未登录" },
     consentTitle: "登录网站", consentAsks: "请求为您登录，身份为", consentCompare: "仅当网页显示相同数字时才允许。",
+    digits: "数字", digitsCompare: "另一个浏览器想要登录。仅当那是您本人时，输入那里显示的两位数字。",
     browser: "来自 {browser}", remember: "记住此网站", allow: "允许", deny: "拒绝",
     seconds: "剩余 {count} 秒", asked: "{origin} 请求为您登录，数字为 {code}。", failed: "操作失败：{error}",
     events: {
@@ -170,6 +172,7 @@ const prompt = {
   id: null,
   armed: null,
   ticking: null,
+  asksDigits: false,
 
   draw(asked) {
     if (!asked) return this.close();
@@ -179,10 +182,16 @@ const prompt = {
     $("consent-code").textContent = asked.code;
     $("consent-browser").textContent = asked.browser ? fill(words.browser, { browser: capitalized(asked.browser) }) : "";
     $("consent-remembers").hidden = !asked.can_remember;
+    // Another browser asks: the person types what it shows, and nothing here says what that is.
+    this.asksDigits = asked.asks_digits;
+    $("consent-types").hidden = !asked.asks_digits;
+    $("consent-code").hidden = asked.asks_digits;
+    $("consent-compare").textContent = asked.asks_digits ? words.digitsCompare : words.consentCompare;
     if (asked.id === this.id) return;
 
     this.id = asked.id;
     $("consent-remember").checked = false;
+    $("consent-digits").value = "";
     if (!$("consent").open) $("consent").showModal();
     // What stands outside an open dialog is not read out.
     $("consent-announcement").textContent = fill(words.asked, asked);
@@ -218,7 +227,10 @@ const prompt = {
   answer(allow) {
     // Only a yes can be given by accident: a no is safe at any time.
     if (this.id === null || (allow && $("consent").dataset.armed !== "true")) return;
-    post("consent", { id: this.id, allow, remember: allow && $("consent-remember").checked });
+    const typed = $("consent-digits").value;
+    if (allow && this.asksDigits && !/^[0-9]{2}$/.test(typed)) return $("consent-digits").focus();
+    const code = this.asksDigits && { code: allow ? typed : "00" };
+    post("consent", { id: this.id, allow, remember: allow && $("consent-remember").checked, ...code });
     this.close();
   },
 };

@@ -13,6 +13,9 @@ class Piece extends EventTarget {
   getAttribute(name) {
     return this.#attributes.get(name) ?? null;
   }
+  hasAttribute(name) {
+    return this.#attributes.has(name);
+  }
   setAttribute(name, value) {
     this.#attributes.set(name, String(value));
   }

@@ -22,6 +22,8 @@ pub enum Act {
     SignedOut { issuer: Issuer, account: Subject, epoch: Epoch },
     /// The person was asked, or had answered before.
     Consent { issuer: Issuer, origin: Origin, account: Subject, outcome: Outcome, remembered: bool },
+    /// The person was asked to let another browser in.
+    Approval { issuer: Issuer, origin: Origin, account: Subject, outcome: Outcome },
     /// A login token was signed.
     Token { issuer: Issuer, origin: Origin, account: Subject, epoch: Epoch },
     /// A page of an allowed origin was refused: at the gate, at its `open`, or one of its requests. `code` says why.

@@ -238,6 +238,12 @@ impl IssuerClient {
         if answer.status == 204 { Ok(()) } else { Err(self.refused(&answer)) }
     }
 
+    /// Delivers an approval that the link could not.
+    pub(in crate::agent) async fn approve(&self, statement: &str) -> Result<(), IssuerFault> {
+        let answer = self.post("/v1/approvals", &serde_json::json!({ "statement": statement })).await?;
+        if answer.status == 204 { Ok(()) } else { Err(self.refused(&answer)) }
+    }
+
     async fn get<T: serde::de::DeserializeOwned>(&self, url: &str) -> Result<(Timestamp, T), IssuerFault> {
         let answer = http::call(self.http.get(url)).await.map_err(|source| self.unreachable(source))?;
         if matches!(answer.status, 502..=504) {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 
+use super::approval::{ApprovalAnswer, ApprovalPrompt};
 use super::pass::Passes;
 use crate::agent::audit::{Act, Audit, Outcome};
 use crate::agent::issuer::hub::{Hub, HubError};
@@ -55,7 +56,7 @@ pub(in crate::agent) struct Asking {
 }
 
 /// What came of a prompt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Answer {
     /// The person agreed; `remember`: for this origin from now on.
     Allow {
@@ -65,6 +66,7 @@ pub enum Answer {
     /// The person did not agree.
     Deny,
     /// Nobody could be asked.
+    #[default]
     Unavailable,
 }
 
@@ -79,19 +81,25 @@ pub trait Asker: Send + Sync {
 
     /// Shows a prompt and waits for the answer.
     async fn ask(&self, prompt: Prompt) -> Answer;
+
+    /// Shows a prompt that lets another browser in, and waits for the two digits that it shows. Who cannot ask for digits
+    /// leaves it as it is, and others are asked.
+    async fn approve(&self, _: ApprovalPrompt) -> ApprovalAnswer {
+        ApprovalAnswer::Unavailable
+    }
 }
 
 /// Gets consents.
 pub(in crate::agent) struct Consents {
-    askers: Vec<Arc<dyn Asker>>,
+    pub(super) askers: Vec<Arc<dyn Asker>>,
     /// Whether the person may be asked in the window of a bridge.
     in_windows: bool,
     clock: Arc<dyn Clock>,
-    audit: Arc<Audit>,
+    pub(super) audit: Arc<Audit>,
     /// Pages that the person opened from the client.
     pub(in crate::agent) passes: Passes,
     prompting: AtomicBool,
-    recent: Mutex<HashMap<Origin, Vec<Moment>>>,
+    recent: Mutex<HashMap<(Matter, Origin), Vec<Moment>>>,
 }
 
 impl Consents {
@@ -147,7 +155,7 @@ impl Consents {
             self.note(&request, Outcome::Unavailable, false);
             return Err(RefusalCode::Unavailable);
         }
-        let _turn = self.take_turn(&origin)?;
+        let _turn = self.take_turn(Matter::Login, &origin)?;
         // Found out first: once the page has heard of a prompt, there is one.
         let browser = browser.await;
         let code = two_digits();
@@ -202,7 +210,7 @@ impl Consents {
         (Answer::Unavailable, Place::Outside)
     }
 
-    fn take_turn(&self, origin: &Origin) -> Result<Turn<'_>, RefusalCode> {
+    pub(super) fn take_turn(&self, matter: Matter, origin: &Origin) -> Result<Turn<'_>, RefusalCode> {
         if self.prompting.swap(true, Ordering::AcqRel) {
             return Err(RefusalCode::Busy);
         }
@@ -213,7 +221,7 @@ impl Consents {
             times.retain(|at| now.since(*at) < PROMPT_WINDOW);
             !times.is_empty()
         });
-        let times = recent.entry(origin.clone()).or_default();
+        let times = recent.entry((matter, origin.clone())).or_default();
         if times.len() >= PROMPTS_PER_WINDOW {
             tracing::warn!(%origin, "asked too often: this origin has had its three prompts in ten minutes");
             return Err(RefusalCode::Busy);
@@ -252,8 +260,17 @@ enum Place {
     Window,
 }
 
+/// What a prompt is about. Each is counted by itself: a page that asks for logins keeps no other browser out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Matter {
+    /// A page of this computer wants to sign the person in.
+    Login,
+    /// Another browser does.
+    Approval,
+}
+
 /// The turn of the one open prompt.
-struct Turn<'a>(&'a AtomicBool);
+pub(super) struct Turn<'a>(&'a AtomicBool);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
@@ -379,7 +396,7 @@ mod tests {
             }
             // A yes that came too late is none: nothing was remembered of it.
             assert_eq!(hub.consents().len(), usize::from(given));
-            assert!(consents.take_turn(&origin).is_ok(), "it is the next prompt's turn");
+            assert!(consents.take_turn(Matter::Login, &origin).is_ok(), "it is the next prompt's turn");
         }
         assert_eq!(CONSENT_TIMEOUT.as_secs(), 60);
     }

@@ -13,17 +13,19 @@ use super::opening::{Fault, admit};
 use super::upgrade::LinkSocket;
 use crate::crypto::{self, KeyId};
 use crate::login::answer::Refusal;
-use crate::login::links::{Links, Registered};
+use crate::login::approval;
+use crate::login::links::{Links, Orders, Registered};
 use crate::login::metrics::Counted;
 use crate::login::serve::until_set;
 use crate::login::sign_outs;
 use crate::login::state::Shared;
 use crate::protocol::code::CloseCode;
-use crate::protocol::id::{DeviceId, Epoch, Nonce};
+use crate::protocol::id::{DeviceId, Epoch, Nonce, OrderId, Subject};
 use crate::protocol::link::{Asked, OPENING_TIMEOUT, PING_INTERVAL, Profile, ServerLink, ToAgent};
+use crate::protocol::order::ORDERS_PER_WINDOW;
 use crate::protocol::rate::RateLimit;
 use crate::protocol::statement::Link;
-use crate::store::{Account, Avatar, DeviceRecord, Hint};
+use crate::store::{Account, Avatar, DeviceRecord, Hint, NoteKey};
 
 /// How long a frame may take on its way out, and a goodbye to be answered.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -80,6 +82,10 @@ struct Live {
     /// The last epoch that the store asked for, and the agent was told of.
     asked: Epoch,
     presences: RateLimit,
+    subject: Subject,
+    /// How often it was to look at orders, and those that the agent was asked about last: as many as an account is at once.
+    asks: Option<u32>,
+    orders: Vec<OrderId>,
     /// A digest: pictures are long, and links are many.
     profile: [u8; 32],
 }
@@ -117,7 +123,7 @@ impl Talk {
             }
             return Err(refuse(&Fault::Disabled));
         }
-        let live = Live {
+        let mut live = Live {
             _counted: Counted::new(&self.server.metrics.links),
             key: device.key.id(),
             device: device.id,
@@ -127,10 +133,17 @@ impl Talk {
             epoch,
             asked,
             presences: RateLimit::new(PRESENCES_PER_SECOND, PRESENCE_BURST),
+            subject: device.account.subject.clone(),
+            asks: None,
+            orders: Vec::new(),
             profile: digest(&profile),
         };
         self.send(&ToAgent::Ready { epoch, profile }).await?;
         tracing::info!(subject = device.account.subject.as_str(), "an agent is linked");
+        // Somebody may be waiting for this one.
+        if let Some(note) = approval::newest(&self.server, &live.subject).await {
+            self.ask(&note, &mut live).await?;
+        }
         Ok(live)
     }
 
@@ -149,8 +162,7 @@ impl Talk {
                     }
                 }
                 orders = live.registered.changed() => {
-                    live.look_at = Some(Instant::now());
-                    if orders.replaced { Err(Ended::With(CloseCode::OverLimit)) } else { Ok(()) }
+                    self.heed(orders, &mut live).await
                 }
                 // Beside all else: a link whose turn does not come is spoken on.
                 turn = look_due(&links, live.look_at) => self.look(&mut live, turn).await,
@@ -206,7 +218,48 @@ impl Talk {
                 // It is in the log; the agent calls for it, and is told there.
                 Err(_) => Ok(()),
             },
+            Asked::Approval(statement) => match approval::take(&statement, &self.server).await {
+                Err(Refusal::Unavailable) => Err(Ended::With(CloseCode::TryLater)),
+                // Taken or not, the agent hears nothing more of it: why not is in the log.
+                _ => Ok(()),
+            },
             Asked::Open { .. } => Err(Ended::With(CloseCode::Unexpected)),
+        }
+    }
+
+    /// Something happened that may concern this link.
+    async fn heed(&mut self, orders: Orders, live: &mut Live) -> Result<(), Ended> {
+        if orders.replaced {
+            return Err(Ended::With(CloseCode::OverLimit));
+        }
+        match orders.asked {
+            Some((number, note)) if live.asks != Some(number) => {
+                live.asks = Some(number);
+                self.ask(&note, live).await
+            }
+            _ => {
+                live.look_at = Some(Instant::now());
+                Ok(())
+            }
+        }
+    }
+
+    /// Has the person asked about an order, or tells the agent that it is over.
+    async fn ask(&mut self, note: &NoteKey, live: &mut Live) -> Result<(), Ended> {
+        // What the store does not answer is not asked: the order expires.
+        match approval::question(&self.server, note, &live.subject).await.unwrap_or_default() {
+            Some(Ok(asking)) if !live.orders.contains(&asking.order) => {
+                if live.orders.len() >= ORDERS_PER_WINDOW {
+                    live.orders.remove(0);
+                }
+                live.orders.push(asking.order);
+                self.send(&ToAgent::Approval(asking)).await
+            }
+            Some(Err(order)) if live.orders.contains(&order) => {
+                live.orders.retain(|asked| *asked != order);
+                self.send(&ToAgent::ApprovalOver { order }).await
+            }
+            _ => Ok(()),
         }
     }
 

@@ -1,8 +1,8 @@
 //! The agent's half of a link: which frame may come when.
 
-use super::{Profile, ToAgent, VERSION};
+use super::{Asking, Profile, ToAgent, VERSION};
 use crate::protocol::code::CloseCode;
-use crate::protocol::id::{Epoch, Nonce};
+use crate::protocol::id::{Epoch, Nonce, OrderId};
 
 /// A link as the agent sees it, named for what it waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,6 +36,10 @@ pub enum Heard {
     SignOutRequest,
     /// The sign-out for this epoch was taken.
     SignedOut(Epoch),
+    /// Ask the person about an order.
+    Approval(Asking),
+    /// Nobody waits for the answer any more.
+    ApprovalOver(OrderId),
     /// A frame of a later version.
     Nothing,
 }
@@ -54,6 +58,8 @@ impl AgentLink {
             (Self::Live, ToAgent::Profile { name, avatar }) => (Self::Live, Heard::Profile(Profile { name, avatar })),
             (Self::Live, ToAgent::SignOutRequest {}) => (Self::Live, Heard::SignOutRequest),
             (Self::Live, ToAgent::SignedOut { epoch }) => (Self::Live, Heard::SignedOut(epoch)),
+            (Self::Live, ToAgent::Approval(asking)) => (Self::Live, Heard::Approval(asking)),
+            (Self::Live, ToAgent::ApprovalOver { order }) => (Self::Live, Heard::ApprovalOver(order)),
             (state, ToAgent::Unknown) if state != Self::ExpectHello => (state, Heard::Nothing),
             _ => return Err(CloseCode::Unexpected),
         };
@@ -76,15 +82,16 @@ mod tests {
             ToAgent::Profile { name: "Ada".into(), avatar: None },
             ToAgent::SignOutRequest {},
             ToAgent::SignedOut { epoch: Epoch(1) },
+            ToAgent::ApprovalOver { order: OrderId::from_bytes([1; 16]) },
         ]
     }
 
     #[test]
     fn each_frame_has_its_place() {
         let places = [
-            (AgentLink::ExpectHello, [true, false, false, false, false, false, false]),
-            (AgentLink::ExpectReady, [false, false, true, true, false, false, false]),
-            (AgentLink::Live, [false, false, false, true, true, true, true]),
+            (AgentLink::ExpectHello, [true, false, false, false, false, false, false, false]),
+            (AgentLink::ExpectReady, [false, false, true, true, false, false, false, false]),
+            (AgentLink::Live, [false, false, false, true, true, true, true, true]),
         ];
         for (state, taken) in places {
             for (frame, taken) in frames().iter().zip(taken) {
@@ -97,7 +104,7 @@ mod tests {
 
     #[test]
     fn an_unknown_frame_is_passed_over_but_not_in_place_of_the_first() {
-        let later = r#"{"type":"approval","order":7}"#;
+        let later = r#"{"type":"later","order":7}"#;
         assert_eq!(AgentLink::ExpectHello.take(later), Err(CloseCode::Unexpected));
         for state in [AgentLink::ExpectReady, AgentLink::Live] {
             let mut link = state;

@@ -13,8 +13,10 @@ use serde::{Deserialize, Serialize};
 pub use agent::{AgentLink, Heard};
 pub use server::{Asked, ServerLink};
 
-use super::id::{Epoch, Nonce};
+use super::id::{Epoch, Nonce, OrderId};
 use super::json;
+use super::order::Place;
+use super::origin::Origin;
 use super::state::PresenceState;
 
 /// The version that `hello` names and the subprotocol's number.
@@ -43,6 +45,24 @@ pub struct Profile {
     /// The picture: an `https` address or a `data:` URL. `null` where there is none.
     #[serde(default)]
     pub avatar: Option<String>,
+}
+
+/// An order that an agent's person is asked about (section 8). The digits are not in it: the person types them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asking {
+    /// The order.
+    pub order: OrderId,
+    /// To be signed in A.
+    pub nonce: Nonce,
+    /// The origin of the page that waits.
+    pub origin: Origin,
+    /// The browser that waits, by its own word: "Firefox on Windows".
+    #[serde(default)]
+    pub browser: Option<String>,
+    /// Where that browser is.
+    pub place: Place,
+    /// For how many seconds an answer counts.
+    pub seconds: u64,
 }
 
 /// What the login server says.
@@ -80,6 +100,13 @@ pub enum ToAgent {
         /// The epoch that the statement named.
         epoch: Epoch,
     },
+    /// A browser asks to be let in: ask the person. Asked again where the link began anew.
+    Approval(Asking),
+    /// Nobody waits for the answer any more.
+    ApprovalOver {
+        /// The order.
+        order: OrderId,
+    },
     /// A frame of a later version.
     #[serde(other, skip_serializing)]
     Unknown,
@@ -114,6 +141,8 @@ impl std::fmt::Debug for ToAgent {
             Self::Profile { .. } => "profile",
             Self::SignOutRequest {} => "sign_out_request",
             Self::SignedOut { .. } => "signed_out",
+            Self::Approval(_) => "approval",
+            Self::ApprovalOver { .. } => "approval_over",
             Self::Unknown => "unknown",
         })
     }
@@ -138,6 +167,11 @@ pub enum ToServer {
     /// Delivers a sign-out.
     Signout {
         /// S.
+        statement: String,
+    },
+    /// Answers `approval`.
+    ApprovalResult {
+        /// A.
         statement: String,
     },
 }
@@ -165,6 +199,7 @@ impl std::fmt::Debug for ToServer {
             Self::Open { .. } => "open",
             Self::Presence { .. } => "presence",
             Self::Signout { .. } => "signout",
+            Self::ApprovalResult { .. } => "approval_result",
         })
     }
 }
@@ -178,6 +213,17 @@ mod tests {
     use super::*;
 
     const NONCE: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+    fn asking() -> Asking {
+        Asking {
+            order: OrderId::from_bytes([1; 16]),
+            nonce: Nonce::from_bytes([2; 32]),
+            origin: "https://app.example".parse().expect("an origin"),
+            browser: Some("Firefox on Windows".into()),
+            place: Place::Local,
+            seconds: 120,
+        }
+    }
 
     #[test]
     fn what_the_login_server_receives_is_closed() {
@@ -199,7 +245,8 @@ mod tests {
             r#"{"type":"presence","presence":"there","epoch":4}"#,
             r#"{"type":"presence","presence":"locked","epoch":-1}"#,
             r#"{"type":"presence","presence":"locked"}"#,
-            r#"{"type":"approval_result","statement":"a.b.c"}"#,
+            r#"{"type":"approval_result","statement":"a.b.c","code":"47"}"#,
+            r#"{"type":"approval_result"}"#,
             r#"{"type":"hello","v":1}"#,
             "null",
             "",
@@ -215,7 +262,8 @@ mod tests {
         let ready = r#"{"type":"ready","epoch":4,"profile":{"name":"Ada","later":1},"more":{}}"#;
         let profile = Profile { name: "Ada".into(), avatar: None };
         assert_eq!(ToAgent::parse(ready), Ok(ToAgent::Ready { epoch: Epoch(4), profile }));
-        assert_eq!(ToAgent::parse(r#"{"type":"approval","order":7}"#), Ok(ToAgent::Unknown));
+        assert_eq!(ToAgent::parse(r#"{"type":"later","order":7}"#), Ok(ToAgent::Unknown));
+        assert!(ToAgent::parse(r#"{"type":"approval","order":7}"#).is_err());
         assert_eq!(ToAgent::parse(r#"{"type":"revoked","since":1}"#), Ok(ToAgent::Revoked {}));
         for broken in [r#"{"type":"ready","epoch":4}"#, r#"{"type":"hello","v":1,"nonce":"A"}"#, "[]", r#"{"v":1}"#] {
             assert!(ToAgent::parse(broken).is_err(), "{broken}");
@@ -232,6 +280,8 @@ mod tests {
             (ToAgent::Profile { name: "Ada".into(), avatar: None }, "profile"),
             (ToAgent::SignOutRequest {}, "sign_out_request"),
             (ToAgent::SignedOut { epoch: Epoch(2) }, "signed_out"),
+            (ToAgent::Approval(asking()), "approval"),
+            (ToAgent::ApprovalOver { order: OrderId::from_bytes([7; 16]) }, "approval_over"),
         ] {
             assert_eq!(ToAgent::parse(&frame.encode()), Ok(frame.clone()));
             assert_eq!(format!("{frame:?}"), word);
@@ -241,6 +291,7 @@ mod tests {
             (ToServer::Open { proof: "a.b.c".into() }, "open"),
             (ToServer::Presence { presence: PresenceState::Away, epoch: Epoch(2) }, "presence"),
             (ToServer::Signout { statement: "a.b.c".into() }, "signout"),
+            (ToServer::ApprovalResult { statement: "a.b.c".into() }, "approval_result"),
         ] {
             assert_eq!(ToServer::parse(&frame.encode()), Ok(frame.clone()));
             assert_eq!(format!("{frame:?}"), word);

@@ -31,6 +31,8 @@ pub enum Asked {
     Presence(PresenceState, Epoch),
     /// Take this S in.
     SignOut(String),
+    /// Take this A in.
+    Approval(String),
 }
 
 /// Shows which it is and nothing of what it carries.
@@ -40,6 +42,7 @@ impl std::fmt::Debug for Asked {
             Self::Open { .. } => "open",
             Self::Presence(..) => "presence",
             Self::SignOut(_) => "sign-out",
+            Self::Approval(_) => "approval",
         })
     }
 }
@@ -69,6 +72,7 @@ impl ServerLink {
             (Some(nonce), ToServer::Open { proof }) => Ok(Asked::Open { proof, nonce }),
             (None, ToServer::Presence { presence, epoch }) => Ok(Asked::Presence(presence, epoch)),
             (None, ToServer::Signout { statement }) => Ok(Asked::SignOut(statement)),
+            (None, ToServer::ApprovalResult { statement }) => Ok(Asked::Approval(statement)),
             _ => Err(CloseCode::Unexpected),
         }
     }
@@ -98,10 +102,11 @@ mod tests {
         ToServer::Open { proof: "a.b.c".into() }.encode()
     }
 
-    fn rest() -> [String; 2] {
+    fn rest() -> [String; 3] {
         [
             ToServer::Presence { presence: PresenceState::Away, epoch: Epoch(1) }.encode(),
             ToServer::Signout { statement: "a.b.c".into() }.encode(),
+            ToServer::ApprovalResult { statement: "a.b.c".into() }.encode(),
         ]
     }
 
@@ -123,7 +128,7 @@ mod tests {
     fn so_many_frames_and_no_more() {
         let mut link = link();
         assert!(link.take(&open(), NOW).is_ok());
-        let [presence, _] = rest();
+        let [presence, ..] = rest();
         let taken = (0..200).take_while(|_| link.take(&presence, NOW).is_ok()).count();
         assert_eq!(taken, 59);
         assert_eq!(link.take(&presence, NOW), Err(CloseCode::OverLimit));

@@ -8,9 +8,11 @@
 //! | [`SignOut`] S | device key | "everything before this epoch is over" |
 //! | [`Link`] L | device key | "the enrolled agent opens this link" |
 //! | [`Enrolment`] E | the new device key | "this key belongs to whoever holds the ticket" |
+//! | [`Approval`] A | device key | "the person let the browser of this order in, or did not" |
 //! | [`AccessToken`] | issuer | "a backend redeemed a T of this person" |
 
 mod access;
+mod approval;
 mod challenge;
 mod enrolment;
 pub mod jwk;
@@ -23,6 +25,7 @@ mod sign_out;
 mod tests;
 
 pub use access::{ACCESS_LIFE_SECONDS, AccessToken};
+pub use approval::Approval;
 pub use challenge::{AGENT_AUDIENCE, Audience, CHALLENGE_LIFE_SECONDS, Challenge, sid};
 pub use enrolment::{DEVICE_NAME_MAX_LEN, Enrolment, verify_enrolment};
 pub use jws::{BadStatement, MAX_STATEMENT_LEN, Statement, Unverified, sign, verify};

@@ -11,6 +11,7 @@ use loopkey::protocol::message::AgentMessage;
 use serde_json::{Value, json};
 
 use super::program::{Program, Running, output, soon, until};
+use crate::support::world::TestBrowser;
 
 /// What the agent thinks a window takes to open, the dead time, and a little. The person reads.
 const READING_TIME: Duration = Duration::from_millis(1200);
@@ -183,4 +184,32 @@ async fn a_yes_that_comes_at_once_counts_for_nothing() {
     let answer = soon("an answer", page.next()).await;
     assert!(matches!(answer, Ok(AgentMessage::Refused { code: RefusalCode::Unavailable, .. })), "{answer:?}");
     assert_eq!(std::fs::read_to_string(&shown).expect("shown").lines().count(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_digits_of_another_browser_are_typed_in_the_dialog() {
+    let display = Display::open();
+    for (language, picture, right) in [("C.UTF-8", "approval-en", true), ("zh_CN.UTF-8", "approval-zh", false)] {
+        let agent = display.agent("", language).await;
+        let mut browser = TestBrowser::of(&agent.server);
+        let (status, order) = browser.post("/v1/orders", json!({ "account": "ada" })).await;
+        assert_eq!(status, 201, "{order}");
+        let code = order["code"].as_str().expect("digits").to_owned();
+        // What are no two digits is asked for again.
+        display.press(&["7", "Return"]).await;
+        until("the next dialog", async || display.has_dialog()).await;
+        tokio::time::sleep(READING_TIME).await;
+        display.picture(picture);
+        let [tens, units] = [&code[..1], &code[1..]];
+        if right {
+            display.press(&[tens, units, "Return"]).await;
+            until("the session", async || agent.server.audit().await.contains(&"approval_given".to_owned())).await;
+        } else {
+            display.press(&["Escape"]).await;
+            until("the refusal", async || agent.server.audit().await.contains(&"approval_denied".to_owned())).await;
+        }
+        let finished = browser.post("/v1/orders/finish", json!({})).await.0;
+        assert_eq!(finished, if right { 204 } else { 401 });
+        assert!(!display.has_dialog());
+    }
 }

@@ -1,6 +1,7 @@
 //! The agent over real sockets, with a real login server behind it.
 
 mod actions;
+mod approval;
 mod audit;
 mod bridge;
 mod control;

@@ -324,6 +324,18 @@ async fn everything_that_the_agent_says_fits_the_schema() {
     drop(page);
     witness.hears("action.withdrawn").await;
 
+    let mut other = TestBrowser::of(&witness.stage.server);
+    assert_eq!(other.post("/v1/orders", json!({ "account": "ada" })).await.0, 201);
+    witness.hears("approval.request").await;
+    assert_eq!(other.post("/v1/orders/cancel", json!({})).await.0, 204);
+    witness.hears("approval.withdrawn").await;
+    let (_, order) = other.post("/v1/orders", json!({ "account": "ada" })).await;
+    let request = witness.hears("approval.request").await;
+    witness.answers(&request, Ok(json!({ "allow": true, "code": order["code"] }))).await;
+    while other.post("/v1/orders/finish", json!({})).await.0 != 204 {
+        tokio::task::yield_now().await;
+    }
+    assert!(other.is_signed_in().await);
     witness.call(Method::Grants, json!({})).await;
     witness.call(Method::SetGrant, json!({ "origin": origin, "consent": "always" })).await;
     witness.call(Method::Status, json!({})).await;

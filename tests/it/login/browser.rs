@@ -85,6 +85,10 @@ impl Browser {
     }
 
     /// Whether it is signed in.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub(crate) async fn is_signed_in(&mut self) -> bool {
         self.get("/v1/session").await.status == 200
     }

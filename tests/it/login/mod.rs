@@ -1,6 +1,7 @@
 //! The login server over real sockets: one server a test, on a port of its own, with a clock that the test moves.
 
 mod admin;
+mod approval;
 mod backends;
 pub(crate) mod browser;
 mod challenge;

@@ -293,6 +293,7 @@ async fn three_replicas(store: &str) {
     a_login_needs_no_particular_replica(&site).await;
     of_the_same_token_at_all_three_one_is_taken(&site).await;
     a_sign_out_at_one_is_heard_at_the_others(&site).await;
+    super::approval::at_two_servers(site.replicas[0].address, site.replicas[1].address).await;
     a_rotation_is_noticed_by_nobody(&site).await;
     a_replica_that_is_told_to_stop_loses_nothing(&mut site).await;
     a_replica_that_is_killed_lets_no_token_be_used_twice(&mut site).await;

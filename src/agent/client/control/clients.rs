@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use super::rpc::{Peer, RpcError};
 use crate::agent::client::action::{Action, ActionFault, Invocation};
+use crate::agent::person::approval::{ApprovalAnswer, ApprovalPrompt};
 use crate::agent::person::consent::{Answer, Asker, Prompt};
+use crate::protocol::order::Digits;
 
 /// Every client that said hello, first come first.
 #[derive(Clone, Default)]
@@ -93,6 +95,30 @@ impl Asker for Clients {
             }
         }
         Answer::Unavailable
+    }
+
+    async fn approve(&self, prompt: ApprovalPrompt) -> ApprovalAnswer {
+        #[derive(Deserialize)]
+        struct Result {
+            allow: bool,
+            #[serde(default)]
+            code: Option<Digits>,
+        }
+        let params = json!({
+            "origin": prompt.origin, "account": prompt.subject, "name": prompt.name,
+            "peer": { "browser": prompt.browser }, "place": prompt.place, "seconds": prompt.seconds,
+        });
+        let asking: Vec<_> = self.lock().iter().filter(|c| c.asks).map(|client| client.peer.clone()).collect();
+        for peer in asking {
+            let answer = call(&peer, "approval.request", &params, "approval.withdrawn").await;
+            match answer.map(serde_json::from_value::<Result>) {
+                Ok(Ok(Result { allow: true, code: Some(code) })) => return ApprovalAnswer::Approve(code),
+                Ok(Ok(Result { allow: false, .. })) => return ApprovalAnswer::Deny,
+                Ok(Ok(_) | Err(_)) => tracing::warn!("a client answered an approval request without two digits"),
+                Err(error) => tracing::debug!(%error, "a client could not ask the person about another browser"),
+            }
+        }
+        ApprovalAnswer::Unavailable
     }
 }
 

@@ -29,6 +29,13 @@ impl Hub {
         (now.key == account.key).then(|| self.published())
     }
 
+    /// Whether it is this account, with this key, that is signed in.
+    pub(in crate::agent) fn is_current(&self, account: &Account) -> bool {
+        let inner = self.lock();
+        let current = inner.record.current.as_ref().and_then(|subject| inner.record.account(subject));
+        current.is_some_and(|current| current.key == account.key)
+    }
+
     /// Signs L for an enrolled account.
     pub(in crate::agent) fn sign_link(
         &self,

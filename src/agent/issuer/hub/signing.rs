@@ -9,9 +9,11 @@ use crate::crypto::Signer;
 use crate::protocol::acceptance::AcceptedChallenge;
 use crate::protocol::consent::{ConsentRequest, Consented, SpentConsent};
 use crate::protocol::id::{DeviceIssuer, Epoch, TokenId};
+use crate::protocol::link::Asking;
+use crate::protocol::order::{Decision, Digits};
 use crate::protocol::origin::Origin;
 use crate::protocol::state::Published;
-use crate::protocol::statement::{self, LOGIN_LIFE_SECONDS, Login, PRESENCE_LIFE_SECONDS, Presence};
+use crate::protocol::statement::{self, Approval, LOGIN_LIFE_SECONDS, Login, PRESENCE_LIFE_SECONDS, Presence};
 
 impl Hub {
     /// Signs a presence proof, if the state is still the one that it is asked for.
@@ -71,6 +73,28 @@ impl Hub {
         let issuer = self.issuer.clone();
         self.audit.record(Act::Token { issuer, origin: token.org, account: token.sub, epoch: token.epo })?;
         Ok((signed, consented.spend(claims, now)))
+    }
+
+    /// Signs what the person decided about an order, if they still are who was asked.
+    pub(in crate::agent) fn sign_approval(
+        &self,
+        asking: &Asking,
+        epoch: Epoch,
+        decision: Decision,
+        code: Digits,
+    ) -> Result<String, HubError> {
+        let (account, signer) = self.signer_for(epoch)?;
+        let approval = Approval {
+            iss: DeviceIssuer(account.device),
+            aud: self.issuer.clone(),
+            sub: account.subject,
+            order: asking.order,
+            nonce: asking.nonce,
+            code,
+            decision,
+            epo: epoch,
+        };
+        Ok(statement::sign(&approval, signer.as_ref())?)
     }
 
     /// What the person is to be asked, if the epoch is still the one of the card.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -16,9 +17,11 @@ use crate::agent::issuer::hub::{Hub, HubError};
 use crate::agent::issuer::record::{Account, PendingSignOut};
 use crate::agent::status::AccountInfo;
 use crate::protocol::code::CloseCode;
-use crate::protocol::id::Epoch;
+use crate::protocol::id::{Epoch, OrderId};
 use crate::protocol::issuer::LinkUrl;
-use crate::protocol::link::{AgentLink, Heard, OPENING_TIMEOUT, PRESENCE_INTERVAL, Profile, SILENCE_MAX, ToServer};
+use crate::protocol::link::{
+    AgentLink, Asking, Heard, OPENING_TIMEOUT, PRESENCE_INTERVAL, Profile, SILENCE_MAX, ToServer,
+};
 use crate::protocol::state::{PresenceState, Published};
 use crate::protocol::statement::SignOut;
 
@@ -44,13 +47,15 @@ struct Talk<'a> {
     next_presence: Instant,
     /// Sign-outs that were sent and are not answered yet.
     sent: Vec<PendingSignOut>,
+    /// The order that the person is asked about, and what they said once they did.
+    asking: Option<(OrderId, BoxFuture<'a, Option<String>>)>,
 }
 
 /// Speaks on a link until it ends; says how it ended.
 pub(super) async fn talk(socket: LinkSocket, endpoint: LinkUrl, hub: &Hub, core: &Core, account: &Account) -> Ended {
-    let (machine, told, sent) = Default::default();
+    let (machine, told, sent, asking) = Default::default();
     let next_presence = Instant::now();
-    let mut talk = Talk { socket, endpoint, machine, hub, core, account, told, next_presence, sent };
+    let mut talk = Talk { socket, endpoint, machine, hub, core, account, told, next_presence, sent, asking };
     let ended = talk.run().await;
     if hub.link_state() == LinkState::Up {
         hub.set_link_state(LinkState::Down);
@@ -73,6 +78,7 @@ impl Talk<'_> {
                 Ok(()) = changes.changed(), if is_live => self.look_again().await,
                 () = sleep_until(deadline) => Err(Ended::Lost),
                 () = presence_due(&mut states, self.told, self.next_presence), if is_live => self.say_presence().await,
+                answer = answered(&mut self.asking) => self.say_approval(answer).await,
                 frame = self.socket.next() => {
                     if is_live {
                         deadline = Instant::now() + SILENCE_MAX;
@@ -143,8 +149,41 @@ impl Talk<'_> {
                 Err(Ended::Switched)
             }
             Heard::SignedOut(epoch) => self.delivered(epoch),
+            Heard::Approval(asking) => {
+                self.ask(asking);
+                Ok(())
+            }
+            Heard::ApprovalOver(order) => {
+                // The prompt goes with it.
+                self.asking = self.asking.take().filter(|(asked, _)| *asked != order);
+                Ok(())
+            }
             Heard::Nothing => Ok(()),
         }
+    }
+
+    /// Asks the person about an order of a page that is known here; of two orders the first.
+    fn ask(&mut self, asking: Asking) {
+        let known = self.core.page_of(&asking.origin).is_ok_and(|(_, hub)| hub.issuer() == self.hub.issuer());
+        if !known || self.asking.is_some() {
+            tracing::warn!(origin = %asking.origin, "not asked about another browser: another question is open, or the agent does not know that site");
+            return;
+        }
+        let (order, hub, core, account) = (asking.order, self.hub, self.core, self.account);
+        self.asking = Some((order, Box::pin(core.consents.approve(hub, account, asking))));
+    }
+
+    /// Says what the person decided; by a call, where the link breaks just then.
+    async fn say_approval(&mut self, answer: Option<String>) -> Result<(), Ended> {
+        self.asking = None;
+        let Some(statement) = answer else { return Ok(()) };
+        let sent = self.send(&ToServer::ApprovalResult { statement: statement.clone() }).await;
+        if sent.is_err()
+            && let Err(error) = self.hub.client.approve(&statement).await
+        {
+            tracing::warn!(%error, "the person's answer does not reach the login server");
+        }
+        sent
     }
 
     /// Does what may sign the person out.
@@ -240,6 +279,14 @@ impl Talk<'_> {
 fn failed(error: &HubError) -> Ended {
     tracing::error!(%error, "the link has to begin anew");
     Ended::Lost
+}
+
+/// What the person said, once somebody asked them and they did.
+async fn answered(asking: &mut Option<(OrderId, BoxFuture<'_, Option<String>>)>) -> Option<String> {
+    match asking {
+        Some((_, answer)) => answer.await,
+        None => std::future::pending().await,
+    }
 }
 
 fn told_of(published: &Published) -> Told {

@@ -1,29 +1,34 @@
 //! The first half second of a prompt counts for nothing (protocol section 4.3): whoever is typing or clicking just then
 //! meant something else.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
-use crate::agent::person::consent::Answer;
 pub(super) use crate::protocol::limits::PROMPT_DEAD_TIME as DEAD_TIME;
 
 /// How often a prompt is put back that was answered too early. Whoever it vanishes for so often cannot be asked.
 const SHOWN_AT_MOST: usize = 3;
 
-/// Shows a prompt with `show` until an answer comes later than `dead_time`. [`Answer::Unavailable`] where that does not
+/// Shows a prompt with `show` until an answer comes later than `dead_time`. The answer's default, which
+/// is that nobody can be asked, where that does not
 /// happen in three times, which is also what a program looks like that cannot show anything.
-pub(super) async fn after<F: Future<Output = Answer>>(dead_time: Duration, show: impl Fn() -> F) -> Answer {
+pub(super) async fn after<A, F>(dead_time: Duration, show: impl Fn() -> F) -> A
+where
+    A: Default + PartialEq + Debug,
+    F: Future<Output = A>,
+{
     for _ in 0..SHOWN_AT_MOST {
         let shown = show();
         tokio::pin!(shown);
         match tokio::time::timeout(dead_time, &mut shown).await {
-            Ok(Answer::Unavailable) => break,
+            Ok(none) if none == A::default() => break,
             Ok(early) => {
                 tracing::debug!(?early, "a prompt was answered before anybody could have read it; asking again");
             }
             Err(_) => return shown.await,
         }
     }
-    Answer::Unavailable
+    A::default()
 }
 
 #[cfg(test)]
@@ -33,6 +38,7 @@ mod tests {
     use tokio::time::{Instant, sleep};
 
     use super::*;
+    use crate::agent::person::consent::Answer;
 
     /// A prompt that is answered after each of these times in turn.
     async fn asked(times: &[Duration]) -> (Answer, usize) {

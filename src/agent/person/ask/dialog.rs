@@ -11,8 +11,10 @@ use async_trait::async_trait;
 use tokio::process::Command;
 
 use super::dead_time::{self, DEAD_TIME};
+use super::digits::DigitsQuestion;
 use super::program::{Program, Start};
 use super::question::{Language, Question};
+use crate::agent::person::approval::{ApprovalAnswer, ApprovalPrompt};
 use crate::agent::person::consent::{Answer, Asker, Prompt};
 
 /// What such a program takes until its window is there. It does not tell, so the dead time begins this late.
@@ -42,22 +44,51 @@ impl Asker for Dialog {
         let question = Question::new(&prompt, Language::of_session());
         dead_time::after(OPENING_TIME + DEAD_TIME, || show(program, &path, &question)).await
     }
+
+    async fn approve(&self, prompt: ApprovalPrompt) -> ApprovalAnswer {
+        let Some((program, path)) = find() else { return ApprovalAnswer::Unavailable };
+        let question = DigitsQuestion::new(&prompt, Language::of_session());
+        dead_time::after(OPENING_TIME + DEAD_TIME, || ask_digits(program, &path, &question)).await
+    }
+}
+
+/// How often a dialog comes back in which something else than two digits was typed.
+const TYPED_AT_MOST: usize = 5;
+
+/// Asks for digits until two are typed, or none.
+async fn ask_digits(program: Program, path: &Path, question: &DigitsQuestion) -> ApprovalAnswer {
+    for _ in 0..TYPED_AT_MOST {
+        let Some(start) = program.ask_digits(question) else { return ApprovalAnswer::Unavailable };
+        let Some((code, said)) = run(path, start).await else { return ApprovalAnswer::Unavailable };
+        if let Some(answer) = program.digits_answer(code, &said) {
+            return answer;
+        }
+    }
+    ApprovalAnswer::Deny
 }
 
 /// Shows the dialog for as long as the future is.
 async fn show(program: Program, path: &Path, question: &Question) -> Answer {
-    let Start { arguments, environment } = program.start(question);
+    match run(path, program.start(question)).await {
+        Some((code, said)) => program.answer(question, code, &said),
+        None => Answer::Unavailable,
+    }
+}
+
+/// How a dialog ended, and what it said.
+async fn run(path: &Path, start: Start) -> Option<(Option<i32>, String)> {
+    let Start { arguments, environment } = start;
     let mut command = Command::new(path);
     command.args(arguments).envs(environment).stdin(Stdio::null()).kill_on_drop(true);
     match command.output().await {
         Ok(output) => {
             let words = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
             tracing::debug!(status = %output.status, complaint = words(&output.stderr), "the dialog ended");
-            program.answer(question, output.status.code(), &words(&output.stdout))
+            Some((output.status.code(), words(&output.stdout)))
         }
         Err(error) => {
             tracing::warn!(%error, program = %path.display(), "the dialog cannot be shown");
-            Answer::Unavailable
+            None
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod dead_time;
 mod dialog;
+mod digits;
 mod program;
 mod question;
 #[cfg(unix)]

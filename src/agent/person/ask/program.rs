@@ -7,7 +7,7 @@ use super::question::Question;
 use crate::agent::person::consent::Answer;
 use crate::protocol::limits::CONSENT_TIMEOUT;
 
-const TITLE: &str = "Loopkey";
+pub(super) const TITLE: &str = "Loopkey";
 
 /// A program that can show a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

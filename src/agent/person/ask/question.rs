@@ -91,7 +91,7 @@ impl Question {
 }
 
 /// The text with a line break after each [`LINE_LEN`] letters.
-fn lines(text: &str) -> String {
+pub(super) fn lines(text: &str) -> String {
     let letters: Vec<char> = text.chars().collect();
     letters.chunks(LINE_LEN).map(|line| line.iter().collect::<String>()).collect::<Vec<_>>().join("\n")
 }

@@ -15,7 +15,9 @@ use rustix::termios;
 use tokio::net::unix::pipe;
 
 use super::dead_time::DEAD_TIME;
+use super::digits::{DigitsQuestion, typed};
 use super::question::{Language, Question};
+use crate::agent::person::approval::{ApprovalAnswer, ApprovalPrompt};
 use crate::agent::person::consent::{Answer, Asker, Prompt};
 
 /// Longest line that is read; a terminal gives at most 4096 bytes at once.
@@ -51,6 +53,19 @@ impl Asker for Terminal {
         let question = Question::new(&prompt, Language::of_session());
         let lines = stream::unfold(keyboard, async |keyboard| Some((next_line(&keyboard).await?, keyboard)));
         converse(&question, lines, io::stderr()).await
+    }
+
+    async fn approve(&self, prompt: ApprovalPrompt) -> ApprovalAnswer {
+        let keyboard = match open() {
+            Ok(keyboard) => keyboard,
+            Err(error) => {
+                tracing::warn!(%error, "the terminal cannot be read");
+                return ApprovalAnswer::Unavailable;
+            }
+        };
+        let question = DigitsQuestion::new(&prompt, Language::of_session());
+        let lines = stream::unfold(keyboard, async |keyboard| Some((next_line(&keyboard).await?, keyboard)));
+        ask_digits(&question, lines, io::stderr()).await
     }
 }
 
@@ -93,7 +108,8 @@ async fn next_line(keyboard: &pipe::Receiver) -> Option<String> {
 
 /// Puts the question and reads until an answer is one. Lines that come in the dead time are as if they had not.
 async fn converse(question: &Question, lines: impl Stream<Item = String>, out: impl Write) -> Answer {
-    let mut paper = Paper { question, out, is_over: false };
+    let keys = if question.always_allow.is_some() { "[y/a/N] " } else { "[y/N] " };
+    let mut paper = Paper { withdrawn: question.withdrawn, keys, out, is_over: false };
     paper.write(&framed(question));
     paper.ask();
     let dead_time = tokio::time::sleep(DEAD_TIME);
@@ -120,9 +136,41 @@ async fn converse(question: &Question, lines: impl Stream<Item = String>, out: i
     answer
 }
 
+/// Puts the question for the digits, as [`converse`] does the other: two digits approve, an empty line or `n` denies.
+async fn ask_digits(question: &DigitsQuestion, lines: impl Stream<Item = String>, out: impl Write) -> ApprovalAnswer {
+    let keys = format!("[00-99/n: {}] ", question.deny);
+    let mut paper = Paper { withdrawn: question.withdrawn, keys: &keys, out, is_over: false };
+    let rows = question.rows.iter().map(|(label, value)| format!("{label}: {value}"));
+    let around = [question.heading.clone(), String::new()].into_iter().chain(rows);
+    paper.write(&in_frame(around.chain([String::new(), question.advice.to_owned()])));
+    paper.ask();
+    let dead_time = tokio::time::sleep(DEAD_TIME);
+    tokio::pin!(dead_time, lines);
+    let mut counts = false;
+    let answer = loop {
+        let line = tokio::select! {
+            biased;
+            () = &mut dead_time, if !counts => {
+                counts = true;
+                continue;
+            }
+            line = lines.next() => line,
+        };
+        match line.as_deref().map(str::trim) {
+            None => break ApprovalAnswer::Unavailable,
+            Some("" | "n" | "N") if counts => break ApprovalAnswer::Deny,
+            Some(text) if counts && let Some(answer) = typed(text) => break answer,
+            Some(_) => paper.ask(),
+        }
+    };
+    paper.is_over = true;
+    answer
+}
+
 /// What the prompt is written on. Dropped before there was an answer, it says that none is wanted any more.
 struct Paper<'a, W: Write> {
-    question: &'a Question,
+    withdrawn: &'a str,
+    keys: &'a str,
     out: W,
     is_over: bool,
 }
@@ -134,15 +182,15 @@ impl<W: Write> Paper<'_, W> {
     }
 
     fn ask(&mut self) {
-        let keys = if self.question.always_allow.is_some() { "y/a/N" } else { "y/N" };
-        self.write(&format!("╰ [{keys}] "));
+        let asked = format!("╰ {}", self.keys);
+        self.write(&asked);
     }
 }
 
 impl<W: Write> Drop for Paper<'_, W> {
     fn drop(&mut self) {
         if !self.is_over {
-            let notice = format!("\n╰ {}\n", self.question.withdrawn);
+            let notice = format!("\n╰ {}\n", self.withdrawn);
             self.write(&notice);
         }
     }
@@ -158,6 +206,10 @@ fn framed(question: &Question) -> String {
         question.advice.to_owned(),
         choices.collect::<Vec<_>>().join("   "),
     ]);
+    in_frame(text)
+}
+
+fn in_frame(text: impl Iterator<Item = String>) -> String {
     let text = text.collect::<Vec<_>>().join("\n");
     let framed: String = text.lines().map(|line| format!("│ {line}\n")).collect();
     format!("\n╭ Loopkey\n{framed}")
@@ -169,6 +221,7 @@ mod tests {
 
     use futures::stream;
 
+    use super::super::digits::typed as typed_digits;
     use super::super::question::prompt;
     use super::*;
 
@@ -207,6 +260,39 @@ mod tests {
                 assert!(shown.contains(&format!("│ {part}\n")), "{part} is missing: {shown}");
             }
             assert!(!shown.contains("Nobody waits"), "{shown}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_digits_approve_and_nothing_else_does() {
+        let prompt = ApprovalPrompt {
+            origin: "https://app.example".parse().expect("an origin"),
+            subject: "s".parse().expect("a subject"),
+            name: "Ada\u{1b}[2J".to_owned(),
+            browser: Some("Firefox on Windows".to_owned()),
+            place: crate::protocol::order::Place::Local,
+            seconds: 60,
+        };
+        let question = DigitsQuestion::new(&prompt, Language::English);
+        let approve = |digits: &str| typed_digits(digits).expect("two digits");
+        for (lines, answer) in [
+            (&[(501, "47")][..], approve("47")),
+            (&[(501, "yes"), (1, "4"), (1, "470"), (1, "07")], approve("07")),
+            (&[(100, "47"), (500, "n")], ApprovalAnswer::Deny),
+            (&[(501, "")], ApprovalAnswer::Deny),
+            (&[], ApprovalAnswer::Unavailable),
+        ] {
+            let typed = stream::iter(lines).then(async |(pause, line)| {
+                tokio::time::sleep(Duration::from_millis(*pause)).await;
+                format!("{line}\n")
+            });
+            let mut out = Vec::new();
+            assert_eq!(ask_digits(&question, typed, &mut out).await, answer, "{lines:?}");
+            let shown = String::from_utf8(out).expect("text");
+            for part in ["https://app.example", "Ada", "Firefox on Windows", "a local network"] {
+                assert!(shown.contains(part), "{part} is missing: {shown}");
+            }
+            assert!(!shown.contains('\u{1b}'), "{shown:?}");
         }
     }
 

@@ -70,6 +70,7 @@ export async function everything(): Promise<void> {
     if (error instanceof LoopkeyError && error.code === "switched") console.info(error.message, error.cause);
   }
   loopkey.cancel();
+  await loopkey.signedIn();
   await loopkey.logout();
   await loopkey.logout({ everywhere: true });
   loopkey.close();
