@@ -8,6 +8,7 @@ mod agent;
 #[cfg(target_os = "linux")]
 mod certs;
 mod commands;
+mod connectors;
 mod doctor;
 mod embed;
 mod fuzz_corpora;

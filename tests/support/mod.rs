@@ -4,6 +4,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod certs;
+pub(crate) mod dingtalk;
 pub(crate) mod harbor;
 #[cfg(unix)]
 pub(crate) mod home;
