@@ -249,7 +249,8 @@ mod tests {
 
     #[test]
     fn d02_each_wrong_entry_is_named() {
-        let wrong: [(&str, BadSettings, fn(&mut Table)); 12] = [
+        type Spoil = fn(&mut Table);
+        let wrong: [(&str, BadSettings, Spoil); 12] = [
             ("app_key", BadSettings::AppKey, |t| t.app_key.clear()),
             ("app_key", BadSettings::AppKey, |t| t.app_key.push('6')),
             ("app_key", BadSettings::AppKey, |t| t.app_key = "dingabcdefghij01234/".into()),

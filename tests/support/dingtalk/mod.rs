@@ -24,8 +24,10 @@ use loopkey::connectors::dingtalk::Hosts;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+#[allow(unused_imports, reason = "each test binary uses its part")]
 pub(crate) use gate::{Ban, Mischief};
 pub(crate) use reply::Asked;
+#[allow(unused_imports, reason = "each test binary uses its part")]
 pub(crate) use state::{App, Department, Kind, State, User};
 pub(crate) use stream::StreamSide;
 
