@@ -12,6 +12,7 @@ mod bridge;
 mod consent;
 mod delegated;
 mod desk;
+mod dingtalk;
 mod doctor;
 mod examples;
 mod fake_agent;

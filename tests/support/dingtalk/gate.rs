@@ -37,6 +37,10 @@ pub(crate) enum Mischief {
     Redirect,
     Never,
     BrokenOff,
+    /// The answer is about somebody whom nobody asked for.
+    Stranger,
+    /// There is always another page, and departments are below each other.
+    Endless,
 }
 
 #[derive(Debug, Default)]
@@ -121,6 +125,8 @@ fn spoiled(host: Host, mischief: Mischief) -> Reply {
         Mischief::Empty => Reply::good(json!({})),
         Mischief::Redirect => Reply::redirect("http://127.0.0.1:1/".into()),
         Mischief::Never => Reply { fate: Fate::Never, ..Reply::json(200, &json!({})) },
+        Mischief::Stranger => Reply::fine(json!({ "result": { "userid": "eve", "name": "Eve" } })),
+        Mischief::Endless => Reply::fine(json!({ "result": { "has_more": true, "next_cursor": 0, "list": [] } })),
         Mischief::BrokenOff => Reply { fate: Fate::BrokenOff, ..Reply::json(200, &json!({})) },
     }
 }

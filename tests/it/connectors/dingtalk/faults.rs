@@ -85,6 +85,25 @@ async fn what_goes_wrong_on_the_way_is_no_success_and_uses_nothing_up() {
 }
 
 #[tokio::test]
+async fn a_lying_answer_is_nobody_and_has_an_end() {
+    let stand = Stand::start().await;
+    let connector = stand.connector(|_| {});
+    stand.fake.state().gate.spoil("/topapi/v2/user/get", Mischief::Stranger, 2);
+    assert_eq!(class(connector.exchange(&stand.code("ada")).await), Fault::Misbehaved, "somebody else's details");
+    assert_eq!(connector.person("ada").await.expect_err("another person").fault, Fault::Misbehaved);
+    stand.fake.state().gate.spoil("/topapi/user/listsimple", Mischief::Endless, u32::MAX);
+    assert_eq!(connector.members(20).await.expect_err("no end").fault, Fault::Misbehaved);
+    assert_eq!(stand.fake.calls("/topapi/user/listsimple"), 1);
+    // Departments that are below each other are told once each.
+    stand.fake.state().corps.get_mut(super::CORP).expect("the corp").departments.extend([
+        crate::support::dingtalk::Department { id: 20, name: "round".into(), parent: 21 },
+        crate::support::dingtalk::Department { id: 1, name: "and round".into(), parent: 30 },
+    ]);
+    let all = connector.all_departments(loopkey::connectors::dingtalk::ROOT).await.expect("an end");
+    assert_eq!(all.iter().map(|department| department.id).collect::<Vec<_>>(), [20, 30, 21]);
+}
+
+#[tokio::test]
 async fn a_ban_is_waited_out_and_not_made_longer() {
     for ban in [Ban::Json, Ban::Html] {
         let stand = Stand::start().await;
