@@ -14,8 +14,9 @@ use crate::connectors::Fault;
 /// The department that all others are below.
 pub const ROOT: i64 = 1;
 
-/// Most departments and members that are asked for: an answer that goes round in circles ends.
+/// Most departments, and most pages of members, that are asked for: an answer that goes round in circles ends.
 const MOST: usize = 10_000;
+const PAGES_MOST: usize = 1_000;
 /// Members in a page: DingTalk's most.
 const PAGE_LEN: u64 = 100;
 
@@ -79,7 +80,7 @@ impl DingTalk {
     /// [`DingTalkFault`]; [`Fault::Misbehaved`] where the pages have no end.
     pub async fn members(&self, department: i64) -> Result<Vec<String>, DingTalkFault> {
         let (mut found, mut cursor) = (Vec::new(), 0);
-        while found.len() <= MOST {
+        for _ in 0..PAGES_MOST {
             let body = json!({ "dept_id": department, "cursor": cursor, "size": PAGE_LEN });
             let call = Call::post(Dialect::Old, "/topapi/user/listsimple", body);
             let page = result(self.tokens.call(&call).await?)?;

@@ -78,7 +78,7 @@ async fn f03_a_ticket_that_was_renewed_all_day_is_given_up_at_its_end() {
     for _ in 0..60 {
         let configuration = complete(connector.page_configuration(PAGE).await.expect("a configuration"));
         assert_eq!(stand.fake.state().dd_config(APP, PAGE, CORP, &configuration), Ok(()));
-        stand.pass(1_800);
+        stand.pass(1_700);
     }
 }
 
