@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::fault::DingTalkFault;
 use super::settings::PageDigest;
 use crate::connectors::Fault;
-use crate::crypto::foreign;
+use crate::crypto::digests;
 
 /// Longest accepted address of a page in bytes.
 const PAGE_MAX_LEN: usize = 2048;
@@ -27,8 +27,8 @@ impl Signing<'_> {
         // In this order, and in these letters: `dd.config` itself writes `nonceStr` and `timeStamp`.
         let text = format!("jsapi_ticket={ticket}&noncestr={nonce}&timestamp={timestamp}&url={url}");
         Ok(match digest {
-            PageDigest::Sha256 => foreign::sha256_hex(&text),
-            PageDigest::Sha1 => foreign::sha1_hex(&text),
+            PageDigest::Sha256 => digests::sha256_hex(&text),
+            PageDigest::Sha1 => digests::sha1_hex(&text),
         })
     }
 

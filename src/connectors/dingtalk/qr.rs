@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::connectors::{
     Beginning, Begun, Claim, ConnectFault, Connector, Fetched, Guarded, Identified, Returned, TokenCache,
 };
-use crate::crypto::{Secret, foreign};
+use crate::crypto::{Secret, digests};
 
 /// How the code is exchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -127,7 +127,7 @@ impl QrLogin {
 
 /// The signature of `getuserinfo_bycode`: over the time alone. (The rule with the secret in the message is that of robots.)
 fn sign(app_secret: &str, timestamp: &str) -> String {
-    BASE64_STANDARD.encode(foreign::hmac_sha256(app_secret, timestamp))
+    BASE64_STANDARD.encode(digests::hmac_sha256(app_secret, timestamp))
 }
 
 #[async_trait]

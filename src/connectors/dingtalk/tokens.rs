@@ -12,7 +12,7 @@ use super::settings::{Credentials, Dialect, Settings};
 use super::suite::Suite;
 use super::wire::{Call, Wire, seconds, text};
 use crate::connectors::{ConnectFault, Fault, Fetched, TokenCache};
-use crate::crypto::{Secret, foreign};
+use crate::crypto::{Secret, digests};
 
 /// Where an application's tokens come from.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ pub(super) fn fetched(answer: &Value, token: &str, life: &str) -> Result<Fetched
 
 /// The signature of `get_corp_token`: over the time and the suite's ticket.
 fn sign_for_corp(suite_secret: &str, timestamp: &str, ticket: &str) -> String {
-    BASE64_STANDARD.encode(foreign::hmac_sha256(suite_secret, &format!("{timestamp}\n{ticket}")))
+    BASE64_STANDARD.encode(digests::hmac_sha256(suite_secret, &format!("{timestamp}\n{ticket}")))
 }
 
 #[cfg(test)]

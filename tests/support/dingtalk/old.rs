@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use loopkey::crypto::foreign;
+use loopkey::crypto::digests;
 use serde_json::{Value, json};
 
 use super::reply::{Asked, Reply};
@@ -159,7 +159,7 @@ fn corp_token(state: &mut State, asked: &Asked) -> Reply {
         return Reply::errcode(40085, "不合法的suite_ticket");
     }
     let signed = format!("{}\n{}", asked.parameter("timestamp"), asked.parameter("suiteTicket"));
-    if asked.parameter("signature") != BASE64_STANDARD.encode(foreign::hmac_sha256(secret, &signed)) {
+    if asked.parameter("signature") != BASE64_STANDARD.encode(digests::hmac_sha256(secret, &signed)) {
         return Reply::errcode(900_005, "签名不匹配");
     }
     if !opened.contains(corp) {

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use loopkey::crypto::foreign;
+use loopkey::crypto::digests;
 use serde_json::{Value, json};
 
 use super::pages::{with, wrong};
@@ -62,7 +62,7 @@ fn by_code(state: &mut State, asked: &Asked) -> Reply {
     let Some(App { secret, kind: Kind::Site, .. }) = state.apps.get(key) else {
         return Reply::errcode(853_003, "accessKey不合法");
     };
-    if asked.parameter("signature") != BASE64_STANDARD.encode(foreign::hmac_sha256(secret, timestamp)) {
+    if asked.parameter("signature") != BASE64_STANDARD.encode(digests::hmac_sha256(secret, timestamp)) {
         return Reply::errcode(853_004, "signature不匹配");
     }
     match state.take_code(CodeKind::Sns, key, asked.member("tmp_auth_code")) {

@@ -1,6 +1,6 @@
 //! What DingTalk's client does with `dd.config`: the signature is computed anew from the address that the browser shows.
 
-use loopkey::crypto::foreign;
+use loopkey::crypto::digests;
 use serde_json::Value;
 
 use super::state::State;
@@ -39,8 +39,8 @@ impl State {
         let signature = text("signature");
         let is_hex = signature.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         let expected = match signature.len() {
-            40 if is_hex => foreign::sha1_hex(&input),
-            64 if is_hex => foreign::sha256_hex(&input),
+            40 if is_hex => digests::sha1_hex(&input),
+            64 if is_hex => digests::sha256_hex(&input),
             _ => return Err(52016),
         };
         if signature != expected {
