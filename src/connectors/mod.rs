@@ -8,9 +8,11 @@
 //! own application's. Anybody can write one outside this crate and hand it to [`crate::login`].
 
 mod cache;
+pub mod dingtalk;
 mod fault;
 mod guard;
 pub mod oidc;
+mod socket;
 
 use std::collections::BTreeMap;
 
@@ -22,7 +24,9 @@ use crate::protocol::time::Timestamp;
 
 pub use cache::{Fetched, TokenCache};
 pub use fault::{ConnectFault, Fault};
-pub use guard::{Guarded, NoGuard, http};
+pub use guard::{Answer, Guarded, NoGuard, http};
+pub use reqwest::Method;
+pub use socket::Socket;
 
 /// A provider that people can sign in with. One configured instance each.
 #[async_trait]
@@ -41,6 +45,11 @@ pub trait Connector: Send + Sync + std::fmt::Debug {
     /// Whether a page inside the provider's own application can sign in with a code from there ([`Connector::exchange`]).
     fn is_in_app(&self) -> bool {
         false
+    }
+
+    /// The instance, for administrators: how it is configured, without its secrets.
+    fn describe(&self) -> serde_json::Value {
+        serde_json::json!({ "kind": self.kind(), "tenant": self.tenant(), "claims": self.claims() })
     }
 
     /// What a page needs to show the way: anybody can read it, so no secret is ever in it.
@@ -91,6 +100,16 @@ pub trait Connector: Send + Sync + std::fmt::Debug {
     async fn logged_out(&self, _posted: &Secret<String>, _now: Timestamp) -> Result<LoggedOut, ConnectFault> {
         Err(Fault::Unsupported.into())
     }
+}
+
+/// The instance of an external organisation, among several. Nothing where no instance, or more than one, stands for it.
+pub fn of_tenant<'a, N>(
+    instances: impl IntoIterator<Item = (N, &'a dyn Connector)>,
+    tenant: &str,
+) -> Option<(N, &'a dyn Connector)> {
+    let mut found = instances.into_iter().filter(|(_, connector)| connector.tenant() == Some(tenant));
+    let first = found.next()?;
+    found.next().is_none().then_some(first)
 }
 
 /// What a connector can tell of a person.

@@ -20,7 +20,7 @@ macro_rules! files {
 
 files! {
     "advice.js" "agent.js" "approval.js" "avatar.js" "backoff.js" "blocked.js" "bridge.js" "browser.js" "candidates.js" "card-parts.js" "card-style.js"
-    "card-view.js" "codes.js" "connection.js" "delegation.js" "discovery.js" "environment.js" "frame.d.ts" "frame.js" "handshake.js"
+    "card-view.js" "codes.js" "connection.js" "delegation.js" "dingtalk-frame.d.ts" "dingtalk-frame.js" "discovery.js" "environment.js" "frame.d.ts" "frame.js" "handshake.js"
     "identity.js" "issuer.js" "login.js" "loopkey-card.d.ts" "loopkey-card.js" "loopkey.d.ts" "loopkey.js" "name.js" "opened.js"
     "permission.js" "pictures.js" "session-events.js" "session.js" "shared-worker.js" "shared.js" "socket.js" "verdict.js" "wake-link.js"
     "waking.js" "ways.js" "words.js"

@@ -14,6 +14,7 @@ mod connectors;
 mod consent;
 mod delegated;
 mod desk;
+mod dingtalk;
 mod doctor;
 mod engines;
 mod examples;

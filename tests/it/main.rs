@@ -9,6 +9,7 @@ mod agent;
 mod certs;
 mod commands;
 mod connect;
+mod connectors;
 mod doctor;
 mod embed;
 mod fuzz_corpora;

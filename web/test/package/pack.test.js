@@ -7,7 +7,7 @@ import { WEB, pack } from "./tools.js";
 /** Everything that is published, by name: a new module is added here, and nothing else gets in. */
 const FILES = `
   LICENSE-APACHE LICENSE-MIT README.md package.json
-  advice.js agent.js approval.js avatar.js backoff.js blocked.js bridge.js browser.js candidates.js card-parts.js card-style.js card-view.js codes.js connection.js delegation.js discovery.js
+  advice.js agent.js approval.js avatar.js backoff.js blocked.js bridge.js browser.js candidates.js card-parts.js card-style.js card-view.js codes.js connection.js delegation.js dingtalk-frame.d.ts dingtalk-frame.js discovery.js
   environment.js frame.d.ts frame.js handshake.js identity.js issuer.js login.js loopkey-card.d.ts loopkey-card.js
   loopkey.d.ts loopkey.js name.js opened.js permission.js pictures.js session-events.js session.js shared-worker.js shared.js socket.js verdict.js wake-link.js
   waking.js ways.js words.js

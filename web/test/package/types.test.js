@@ -51,5 +51,5 @@ test("the file of uses names whatever is declared", () => {
 
 test("the sources keep their own JSDoc types", () => {
   tsc(WEB, "--allowJs", "--checkJs", "--strict", "false", "--target", "es2024", "--module", "nodenext", "--lib", "es2024,dom,dom.iterable",
-    "loopkey.js", "loopkey-card.js", "frame.js");
+    "loopkey.js", "loopkey-card.js", "frame.js", "dingtalk-frame.js");
 });
