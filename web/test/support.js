@@ -5,6 +5,7 @@ import { sleep } from "../environment.js";
 import { createLoopkey } from "../loopkey.js";
 // What a page loads later is here at once: this clock does not wait for files.
 import "../advice.js";
+import "../bridge.js";
 import "../waking.js";
 
 // Debian's Node.js 18 has everything else that a browser's script needs.
