@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::reader::{Notes, Section};
 use super::server::read_secret;
 use crate::clock::{Clock, SystemClock};
+use crate::connectors::dingtalk::{self, Credentials, Dialect, DingTalk, Edition, Hosts, PageDigest};
 use crate::connectors::oidc::{Oidc, OidcSettings};
 use crate::connectors::{Connector, Guarded};
 use crate::crypto::Secret;
@@ -17,6 +18,20 @@ use crate::store::{ConnectorName, DisplayName};
 
 /// What every kind has.
 const COMMON: [&str; 5] = ["name", "kind", "label", "accounts", "verifies"];
+
+/// What DingTalk has besides.
+const DINGTALK: [&str; 10] = [
+    "app_key",
+    "app_secret_file",
+    "app_secret_env",
+    "corp_id",
+    "agent_id",
+    "credentials",
+    "dialect",
+    "page_digest",
+    "edition",
+    "hosts",
+];
 
 /// What the connectors of one file share.
 struct Means<'a> {
@@ -29,6 +44,7 @@ struct Means<'a> {
 #[derive(Clone, Copy)]
 enum Kind {
     Oidc,
+    DingTalk,
 }
 
 /// Reads all of them.
@@ -54,8 +70,9 @@ impl Means<'_> {
             [("page", UserVerification::Page), ("prompt", UserVerification::Prompt), ("os", UserVerification::Os)];
         let verifies = section.one_of("verifies", &verifies).unwrap_or(UserVerification::Page);
         section.require("kind", "\"oidc\"");
-        let connector = match section.one_of("kind", &[("oidc", Kind::Oidc)])? {
+        let connector = match section.one_of("kind", &[("oidc", Kind::Oidc), ("dingtalk", Kind::DingTalk)])? {
             Kind::Oidc => self.oidc(section),
+            Kind::DingTalk => self.dingtalk(section),
         };
         let Label(label) = label?;
         Some(ConfiguredConnector { name: name?, label, connector: connector?, accounts, verifies })
@@ -85,6 +102,58 @@ impl Means<'_> {
         let (Address(issuer), Text(client_id)) = (issuer?, client_id?);
         let settings = OidcSettings { issuer, client_id, client_secret: client_secret.ok()?, scopes, userinfo };
         Some(Arc::new(Oidc::new(settings, self.http.clone(), Arc::clone(&self.clock))))
+    }
+
+    fn dingtalk(&self, mut section: Section<'_>) -> Option<Arc<dyn Connector>> {
+        let app_key = section.parsed::<Text>("app_key").map(|Text(key)| key).unwrap_or_default();
+        let corp_id = section.required::<Text>("corp_id", "\"dingexample0001\"");
+        section.require("agent_id", "1234567890");
+        let agent_id = section.number("agent_id", 1_000_000_000, 9_999_999_999);
+        let credentials = [
+            ("app", Credentials::App),
+            ("app_of_corp", Credentials::AppOfCorp),
+            ("corp_secret", Credentials::CorpSecret),
+        ];
+        let credentials = section.one_of("credentials", &credentials).unwrap_or_default();
+        let dialect = section.one_of("dialect", &[("new", Dialect::New), ("old", Dialect::Old)]).unwrap_or_default();
+        let digests = [("sha256", PageDigest::Sha256), ("sha1", PageDigest::Sha1)];
+        let page_digest = section.one_of("page_digest", &digests).unwrap_or_default();
+        let editions = [("china", Edition::China), ("international", Edition::International)];
+        let edition = section.one_of("edition", &editions).unwrap_or_default();
+        let secret_entry =
+            section.entry(if section.has("app_secret_env") { "app_secret_env" } else { "app_secret_file" });
+        let secret = self.secret(&mut section, "app_secret");
+        if matches!(secret, Ok(None)) {
+            self.notes.fault_of(&secret_entry, "is missing: name the file with the application's secret");
+        }
+        let hosts = section.section("hosts").map(|mut hosts| {
+            let [oapi, api, login] =
+                ["oapi", "api", "login"].map(|host| hosts.required::<Text>(host, "\"https://dingtalk.example.com\""));
+            hosts.end(&["oapi", "api", "login"]);
+            let (Text(oapi), Text(api), Text(login)) = (oapi?, api?, login?);
+            Some(Hosts { oapi, api, login })
+        });
+        let table_entry = section.entry("");
+        section.end(&[&COMMON[..], &DINGTALK[..]].concat());
+        let hosts = match hosts {
+            None => None,
+            Some(hosts) => Some(hosts?),
+        };
+        let Text(corp_id) = corp_id?;
+        let agent_id = Some(u64::try_from(agent_id?).ok()?);
+        let table = dingtalk::Table { app_key, corp_id, agent_id, credentials, dialect, page_digest, edition, hosts };
+        let settings = dingtalk::Settings::new(table, secret.ok()??);
+        let made = settings.and_then(|settings| DingTalk::new(settings, self.http.clone(), Arc::clone(&self.clock)));
+        let made = made.map_err(|fault| {
+            let entry = match fault.entry() {
+                "app_secret" => secret_entry,
+                other => format!("{table_entry}{other}"),
+            };
+            // The message begins with the entry, as the file's own faults do.
+            let said = fault.to_string();
+            self.notes.fault_of(&entry, said.split_once(": ").map_or(said.as_str(), |(_, problem)| problem));
+        });
+        Some(Arc::new(made.ok()?))
     }
 
     /// A secret, from a file or the environment; none where neither is named. An error where it was named and is not there.
@@ -217,6 +286,69 @@ client_id = "public-client"
         assert_eq!(other.label.as_str(), "其他账号");
         assert!(!format!("{config:?}").contains("planted"), "{config:?}");
         assert!(!corp.connector.front_end().to_string().contains("planted"));
+    }
+
+    const DINGTALK: &str = r#"
+[[connector]]
+name = "ding"
+kind = "dingtalk"
+label = "钉钉"
+app_key = "dingabcdefghij012345"
+app_secret_file = "SECRET"
+corp_id = "dingcorp0001"
+agent_id = 1234567890
+page_digest = "sha1"
+edition = "international"
+"#;
+
+    #[test]
+    fn d01_d02_dingtalk_is_read_and_each_wrong_entry_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("secret");
+        let secret = "planted0".repeat(8);
+        std::fs::write(&path, &secret).expect("written");
+        let text = format!("{SERVER}{DINGTALK}").replace("SECRET", &path.to_string_lossy());
+        let config = server(&text).expect("a sound file");
+        let [ding] = config.login.connectors.as_slice() else { panic!("{:?}", config.login.connectors) };
+        assert_eq!((ding.connector.kind(), ding.connector.tenant()), ("dingtalk", Some("dingcorp0001")));
+        assert!(ding.connector.is_in_app());
+        let described = ding.connector.describe();
+        assert_eq!(
+            (&described["page_digest"], &described["hosts"][0]),
+            (&"sha1".into(), &"https://oapi.dingtalk.io".into())
+        );
+        let shown = format!("{config:?}{described}{}", ding.connector.front_end());
+        assert!(!shown.contains("planted"), "{shown}");
+
+        let line = |entry: &str| 1 + text.lines().position(|line| line.starts_with(entry)).expect("a line");
+        for (from, to, at, entry, cure) in [
+            ("dingabcdefghij012345", "short", "app_key", "connector[0].app_key", "20 letters and digits"),
+            ("\"dingcorp0001\"", "\"corp\"", "corp_id", "connector[0].corp_id", "front page"),
+            ("corp_id = \"dingcorp0001\"\n", "", "[[connector]]", "connector[0].corp_id", "is missing"),
+            ("1234567890", "12", "agent_id", "connector[0].agent_id", "from 1000000000"),
+            ("agent_id = 1234567890\n", "", "[[connector]]", "connector[0].agent_id", "is missing"),
+            (
+                "page_digest = \"sha1\"",
+                "page_digest = \"md5\"",
+                "page_digest",
+                "connector[0].page_digest",
+                "\"sha256\"",
+            ),
+            ("edition =", "editions =", "edition", "connector[0].editions", "did you mean edition?"),
+        ] {
+            assert_named(&faults(server, &text, &[(from, to)]), line(at), entry, cure);
+        }
+        std::fs::write(&path, "planted-too-short").expect("written");
+        let found = faults(server, &text, &[]);
+        assert_named(&found, line("app_secret_file"), "connector[0].app_secret_file", "64 letters");
+        assert!(!format!("{found:?}").contains("planted"));
+        let without = text.lines().filter(|line| !line.starts_with("app_secret_file")).collect::<Vec<_>>().join("\n");
+        assert_named(
+            &faults(server, &without, &[]),
+            line("[[connector]]"),
+            "connector[0].app_secret_file",
+            "is missing",
+        );
     }
 
     #[test]

@@ -145,7 +145,7 @@ mod tests {
         let shown = |can_remember| serde_json::to_value(PromptView::of(7, &request(can_remember))).expect("JSON");
         let expected = json!({
             "id": 7, "origin": "https://app.example.com", "account": "Ada", "code": "47", "browser": "Firefox",
-            "can_remember": true,
+            "can_remember": true, "asks_digits": false,
         });
         assert_eq!(shown(json!(true)), expected);
         for no in [json!(false), json!(null)] {

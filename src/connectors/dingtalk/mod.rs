@@ -142,6 +142,10 @@ impl Connector for DingTalk {
         &[Claim::Name, Claim::Avatar, Claim::Email, Claim::Phone, Claim::Tenant, Claim::Departments]
     }
 
+    fn is_in_app(&self) -> bool {
+        true
+    }
+
     fn describe(&self) -> Value {
         let Settings { app_key, corp_id, agent_id, credentials, dialect, page_digest, hosts, .. } = &self.settings;
         json!({

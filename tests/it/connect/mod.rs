@@ -1,5 +1,6 @@
 //! Signing in at a provider: the login server, a provider, and a browser as far as both see one.
 
+mod dingtalk;
 mod flow;
 mod hostile;
 mod identities;

@@ -1,3 +1,3 @@
 //! Connectors, each against a provider that is run here.
 
-mod dingtalk;
+pub(crate) mod dingtalk;

@@ -7,7 +7,7 @@ use url::Url;
 use super::{APP, BACK, CORP, OTHER_CORP, Stand, class};
 
 /// What the browser does with an address: asks for it, and goes where it is sent.
-pub(super) async fn visit(location: &str) -> (u16, Option<Url>, String) {
+pub(crate) async fn visit(location: &str) -> (u16, Option<Url>, String) {
     let url: Url = location.parse().expect("an address");
     // A browser would follow; the redirect is what is looked at.
     let stream = tokio::net::TcpStream::connect((url.host_str().expect("a host"), url.port().expect("a port"))).await;
@@ -22,7 +22,7 @@ pub(super) async fn visit(location: &str) -> (u16, Option<Url>, String) {
     (status, location.map(|location| location.trim().parse().expect("an address")), answer)
 }
 
-pub(super) fn pairs(url: &Url) -> Vec<(String, String)> {
+pub(crate) fn pairs(url: &Url) -> Vec<(String, String)> {
     url.query_pairs().into_owned().collect()
 }
 

@@ -2,7 +2,7 @@
 //! C the micro-application, D the login element, E the QR code for sites, F the five steps.
 
 mod application;
-mod browser;
+pub(crate) mod browser;
 mod documents;
 mod faults;
 mod in_app;

@@ -1,0 +1,79 @@
+//! DingTalk behind the login server's calls: a code of its own client, and its page, end in a session of the same account.
+
+use std::sync::Arc;
+
+use loopkey::connectors::dingtalk::Dialect;
+use loopkey::login::{ConfiguredConnector, LoginConfig, NewAccounts};
+use loopkey::protocol::statement::UserVerification;
+use loopkey::store::{DisplayName, StoreUrl};
+use serde_json::json;
+
+use super::provider::Provider;
+use super::{PAGE, Stage, assert_failed, assert_signed_in};
+use crate::connectors::dingtalk::browser::{pairs, visit};
+use crate::connectors::dingtalk::{APP, CORP, Stand};
+use crate::login::browser::SESSION;
+use crate::login::{ISSUER, Server, config};
+
+/// A login server whose people sign in with DingTalk, as `ding`.
+async fn stage(stand: &Stand) -> Stage {
+    let back = format!("{ISSUER}/v1/connect/ding/callback");
+    stand.fake.state().apps.get_mut(APP).expect("the application").redirects.insert(back);
+    let connectors = vec![ConfiguredConnector {
+        name: "ding".parse().expect("a name"),
+        label: DisplayName::clean("钉钉").expect("a label"),
+        connector: Arc::new(stand.connector(|table| table.dialect = Dialect::New)),
+        accounts: NewAccounts::Create,
+        verifies: UserVerification::Page,
+    }];
+    let store = loopkey::store::open(&StoreUrl::Memory, stand.clock.clone()).await.expect("a store");
+    let server = Server::start_configured(LoginConfig { connectors, ..config() }, store, stand.clock.clone()).await;
+    // The other provider is asked for nothing.
+    Stage { server, provider: Provider::start().await }
+}
+
+#[tokio::test]
+async fn c07_d10_f05_a_code_of_dingtalks_client_and_its_page_are_the_same_account() {
+    let stand = Stand::start().await;
+    let stage = stage(&stand).await;
+    let listed = stage.server.browser().get(&format!("/v1/connectors?tenant={CORP}")).await.json();
+    let way = &listed["connectors"][0];
+    assert_eq!((&way["kind"], &way["in_app"], &way["tenant"]), (&json!("dingtalk"), &json!(true), &json!(CORP)));
+    assert_eq!(way["front_end"]["app_key"], APP);
+
+    let mut inside = stage.server.browser();
+    let signed = inside.post("/v1/connect/ding/page", json!({ "url": PAGE })).await.json();
+    assert_eq!(signed["corpId"], CORP);
+    assert_eq!(signed["signature"].as_str().map(str::len), Some(64));
+    let code = json!({ "code": stand.code("ada").expose() });
+    assert_eq!(inside.post("/v1/connect/ding/code", code.clone()).await.status, 204);
+    let session = inside.get("/v1/session").await.json();
+    assert_eq!((&session["method"], &session["name"]), (&json!("connector:ding"), &json!("艾达")));
+    let mut again = stage.server.browser();
+    again.post("/v1/connect/ding/code", code).await.expect_error(401, "code_expired");
+
+    stand.fake.state().person = Some((CORP.into(), "ada".into()));
+    let mut outside = stage.server.browser();
+    let location = stage.leave(&mut outside, "ding").await;
+    let (status, back, answer) = visit(&location).await;
+    assert_eq!(status, 302, "{answer}");
+    let with = pairs(&back.expect("back"));
+    assert_signed_in(&stage.come_back(&mut outside, "ding", &with).await);
+    assert_eq!(outside.get("/v1/session").await.json()["account"], session["account"]);
+    assert_eq!(inside.get("/v1/identities").await.json()["identities"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn d13_whoever_is_not_of_the_organisation_hears_one_sentence_and_gets_no_session() {
+    let stand = Stand::start().await;
+    let stage = stage(&stand).await;
+    let mut browser = stage.server.browser();
+    let location = stage.leave(&mut browser, "ding").await;
+    stand.fake.state().person = Some((CORP.into(), "ada".into()));
+    let (_, back, answer) = visit(&location).await;
+    let with = pairs(&back.unwrap_or_else(|| panic!("{answer}")));
+    // She left the organisation while DingTalk's page was open.
+    stand.fake.state().corps.get_mut(CORP).expect("the organisation").users.remove("ada");
+    assert_failed(&stage.come_back(&mut browser, "ding", &with).await, "access_refused");
+    assert!(!browser.cookies.contains_key(SESSION));
+}
