@@ -106,65 +106,32 @@ async fn next_line(keyboard: &pipe::Receiver) -> Option<String> {
     }
 }
 
-/// Puts the question and reads until an answer is one. Lines that come in the dead time are as if they had not.
+/// Puts the question for a yes or no.
 async fn converse(question: &Question, lines: impl Stream<Item = String>, out: impl Write) -> Answer {
-    let keys = if question.always_allow.is_some() { "[y/a/N] " } else { "[y/N] " };
-    let mut paper = Paper { withdrawn: question.withdrawn, keys, out, is_over: false };
-    paper.write(&framed(question));
-    paper.ask();
-    let dead_time = tokio::time::sleep(DEAD_TIME);
-    tokio::pin!(dead_time, lines);
-    let mut counts = false;
-    let answer = loop {
-        let line = tokio::select! {
-            biased;
-            () = &mut dead_time, if !counts => {
-                counts = true;
-                continue;
-            }
-            line = lines.next() => line,
-        };
-        match line.as_deref().map(str::trim) {
-            None => break Answer::Unavailable,
-            Some("y" | "Y") if counts => break Answer::Allow { remember: false },
-            Some("a" | "A") if counts && question.always_allow.is_some() => break Answer::Allow { remember: true },
-            Some("" | "n" | "N") if counts => break Answer::Deny,
-            Some(_) => paper.ask(),
-        }
+    let can_remember = question.always_allow.is_some();
+    let keys = if can_remember { "[y/a/N] " } else { "[y/N] " };
+    let paper = Paper { withdrawn: question.withdrawn, keys, out, is_over: false };
+    let read = |line: &str| match line {
+        "y" | "Y" => Some(Answer::Allow { remember: false }),
+        "a" | "A" if can_remember => Some(Answer::Allow { remember: true }),
+        "" | "n" | "N" => Some(Answer::Deny),
+        _ => None,
     };
-    paper.is_over = true;
-    answer
+    paper.put(&framed(question), lines, read).await.unwrap_or(Answer::Unavailable)
 }
 
-/// Puts the question for the digits, as [`converse`] does the other: two digits approve, an empty line or `n` denies.
+/// Puts the question for the digits: two digits approve, an empty line or `n` denies.
 async fn ask_digits(question: &DigitsQuestion, lines: impl Stream<Item = String>, out: impl Write) -> ApprovalAnswer {
     let keys = format!("[00-99/n: {}] ", question.deny);
-    let mut paper = Paper { withdrawn: question.withdrawn, keys: &keys, out, is_over: false };
+    let paper = Paper { withdrawn: question.withdrawn, keys: &keys, out, is_over: false };
     let rows = question.rows.iter().map(|(label, value)| format!("{label}: {value}"));
     let around = [question.heading.clone(), String::new()].into_iter().chain(rows);
-    paper.write(&in_frame(around.chain([String::new(), question.advice.to_owned()])));
-    paper.ask();
-    let dead_time = tokio::time::sleep(DEAD_TIME);
-    tokio::pin!(dead_time, lines);
-    let mut counts = false;
-    let answer = loop {
-        let line = tokio::select! {
-            biased;
-            () = &mut dead_time, if !counts => {
-                counts = true;
-                continue;
-            }
-            line = lines.next() => line,
-        };
-        match line.as_deref().map(str::trim) {
-            None => break ApprovalAnswer::Unavailable,
-            Some("" | "n" | "N") if counts => break ApprovalAnswer::Deny,
-            Some(text) if counts && let Some(answer) = typed(text) => break answer,
-            Some(_) => paper.ask(),
-        }
+    let text = in_frame(around.chain([String::new(), question.advice.to_owned()]));
+    let read = |line: &str| match line {
+        "" | "n" | "N" => Some(ApprovalAnswer::Deny),
+        digits => typed(digits),
     };
-    paper.is_over = true;
-    answer
+    paper.put(&text, lines, read).await.unwrap_or(ApprovalAnswer::Unavailable)
 }
 
 /// What the prompt is written on. Dropped before there was an answer, it says that none is wanted any more.
@@ -176,6 +143,38 @@ struct Paper<'a, W: Write> {
 }
 
 impl<W: Write> Paper<'_, W> {
+    /// Puts a question and reads until a line is an answer to it; nothing where no line comes any more. Lines that come in the
+    /// dead time are as if they had not.
+    async fn put<T>(
+        mut self,
+        text: &str,
+        lines: impl Stream<Item = String>,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        self.write(text);
+        self.ask();
+        let dead_time = tokio::time::sleep(DEAD_TIME);
+        tokio::pin!(dead_time, lines);
+        let mut counts = false;
+        let answer = loop {
+            let line = tokio::select! {
+                biased;
+                () = &mut dead_time, if !counts => {
+                    counts = true;
+                    continue;
+                }
+                line = lines.next() => line,
+            };
+            match line.map(|line| read(line.trim())) {
+                None => break None,
+                Some(Some(answer)) if counts => break Some(answer),
+                Some(_) => self.ask(),
+            }
+        };
+        self.is_over = true;
+        answer
+    }
+
     /// Nothing can be done about a terminal that takes no text; the minute ends the prompt.
     fn write(&mut self, text: &str) {
         let _ = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
