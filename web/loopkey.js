@@ -76,7 +76,7 @@ class Loopkey extends EventTarget {
     });
     this.#session = new Session(environment, this.#issuer,
       (session, reason) => this.#emit("session", { session, reason }),
-      (presence) => this.#connection || this.#setPresence({ presence, since: environment.now(), epoch: null }));
+      (presence) => this.#connection || this.#setPresence(presence && { presence, since: environment.now(), epoch: null }));
   }
 
   get issuer() {

@@ -19,7 +19,7 @@ export class SessionEvents {
   #listening = null;
 
   /**
-   * @param {{signedOut: (reason: string) => void, presence: (presence: string) => void, changed: () => void}} on
+   * @param {{signedOut: (reason: string) => void, presence: (presence: string | null) => void, changed: () => void}} on
    *   `changed`: something may have happened; the session should be asked for
    */
   constructor(environment, url, on) {
@@ -103,6 +103,7 @@ export class SessionEvents {
   #deliver(event) {
     if (event?.type === "signed_out") this.#on.signedOut(event.reason);
     else if (event?.type === "presence" && PRESENCES.includes(event.presence)) this.#on.presence(event.presence);
+    else if (event?.type === "presence" && event.presence === "unknown") this.#on.presence(null);
     else if (event?.type === "changed") this.#on.changed();
   }
 }

@@ -29,7 +29,7 @@ export class Session {
 
   /**
    * @param {(session: object | null, reason: string) => void} onChange
-   * @param {(presence: string) => void} onPresence as the login server knows it
+   * @param {(presence: string | null) => void} onPresence as the login server knows it
    */
   constructor(environment, issuer, onChange, onPresence) {
     this.#environment = environment;

@@ -19,7 +19,7 @@ const STREAMS_PER_SESSION: usize = 16;
 pub(super) struct News {
     /// Why the session is over, if it is.
     pub(super) ended: Option<EndReason>,
-    /// The person's presence, if it was heard of since the stream began.
+    /// The person's presence, as far as it was heard of since the stream began and is known still.
     pub(super) presence: Option<PresenceState>,
 }
 
@@ -123,12 +123,12 @@ impl Bus {
     }
 
     /// Tells the pages that a device signed in how the person stands to the client there. Another computer of the same
-    /// person has a presence of its own.
-    pub(super) fn tell_presence(&self, device: &DeviceId, presence: PresenceState) {
+    /// person has a presence of its own. Nothing: it is not known any more.
+    pub(super) fn tell_presence(&self, device: &DeviceId, presence: Option<PresenceState>) {
         let listeners = self.lock();
         for key in listeners.devices.get(device) {
             if let Some((_, sender)) = listeners.sessions.get(&key) {
-                sender.send_modify(|news| news.presence = Some(presence));
+                sender.send_modify(|news| news.presence = presence);
             }
         }
     }
@@ -200,9 +200,9 @@ mod tests {
         let mut ada = bus.listen(standing(1, "ada", "a")).expect("room");
         let mut lin = bus.listen(standing(2, "lin", "b")).expect("room");
         let mut laptop = bus.listen(standing(3, "ada", "c")).expect("room");
-        bus.tell_presence(&parsed("a"), PresenceState::Away);
+        bus.tell_presence(&parsed("a"), Some(PresenceState::Away));
         assert_eq!(ada.next().await.presence, Some(PresenceState::Away));
-        bus.tell_presence(&parsed("c"), PresenceState::SignedIn);
+        bus.tell_presence(&parsed("c"), Some(PresenceState::SignedIn));
         assert_eq!(laptop.next().await.presence, Some(PresenceState::SignedIn), "each computer has its own");
         assert!(futures::FutureExt::now_or_never(ada.next()).is_none());
         bus.end(standing(1, "ada", "a").key, EndReason::SignedOut);

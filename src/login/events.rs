@@ -77,8 +77,11 @@ impl Feed {
         if let Some(reason) = news.ended {
             return Some(self.end(reason));
         }
-        let presence = news.presence.filter(|presence| self.told != Some(*presence))?;
-        self.told = Some(presence);
+        if news.presence == self.told {
+            return None;
+        }
+        self.told = news.presence;
+        let presence = self.told.map_or_else(|| "unknown".to_owned(), |presence| presence.to_string());
         Some(format!("event: presence\ndata: {{\"presence\":\"{presence}\"}}\n\n"))
     }
 

@@ -192,6 +192,11 @@ impl Registered {
         self.orders.borrow().erased
     }
 
+    /// Whether the device has a newer link here.
+    pub(super) fn is_replaced(&self) -> bool {
+        self.orders.borrow().replaced
+    }
+
     /// Notes the organisation that the account is in now.
     pub(super) fn belongs_to(&self, organisation: Option<&OrganisationId>) {
         let mut open = self.links.lock();

@@ -79,6 +79,6 @@ pub(super) async fn prove(
     if proved.epoch > device.epoch {
         server.store.raise_epoch(&device.id, proved.epoch).await?;
     }
-    server.store.hint(Hint::Presence { device: device.id.clone(), presence: proved.presence }).await;
+    server.store.hint(Hint::Presence { device: device.id.clone(), presence: Some(proved.presence) }).await;
     Ok(json(StatusCode::OK, &Known { presence: proved.presence, account: Person::of(&device.account) }))
 }

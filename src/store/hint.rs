@@ -20,8 +20,8 @@ pub enum Hint {
     Presence {
         /// The computer's device.
         device: DeviceId,
-        /// How the person stands to the client.
-        presence: PresenceState,
+        /// How the person stands to the client; nothing once no agent is there to say it.
+        presence: Option<PresenceState>,
     },
     /// An account's name or picture changed.
     ProfileChanged {
@@ -76,7 +76,7 @@ mod tests {
         let (subject, device) = (parsed(&"s".repeat(128)), parsed(&"d".repeat(128)));
         for hint in [
             Hint::LogGrew,
-            Hint::Presence { device, presence: PresenceState::SignedIn },
+            Hint::Presence { device, presence: Some(PresenceState::SignedIn) },
             Hint::NoteChanged { note: note.clone() },
             Hint::ApprovalAsked { subject, note },
         ] {

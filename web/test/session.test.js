@@ -169,6 +169,8 @@ test("presence from the server counts only while no agent is connected", async (
   await clock.advance(1_000);
   streams[0].tell("presence", { presence: "away" });
   assert.deepEqual([loopkey.presence.presence, loopkey.presence.epoch], ["away", null]);
+  streams[0].tell("presence", { presence: "unknown" });
+  assert.equal(loopkey.presence, null, "whoever said it is gone");
 });
 
 test("one tab listens for all of the browser", async () => {

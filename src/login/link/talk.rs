@@ -53,7 +53,14 @@ pub(super) async fn talk(socket: LinkSocket, server: Shared) {
     // Both boxed: what only the opening needs is not kept for as long as the link is open.
     let opened = Box::pin(talk.open(&hello)).await;
     let ended = match opened {
-        Ok(live) => Box::pin(talk.live(live)).await,
+        Ok(mut live) => {
+            let ended = Box::pin(talk.live(&mut live)).await;
+            // What the agent said last would stand for ever. Not where this side closes: the agent is there, and comes back.
+            if matches!(ended, Ended::Gone) && !live.registered.is_replaced() {
+                talk.server.store.hint(Hint::Presence { device: live.device, presence: None }).await;
+            }
+            ended
+        }
         Err(ended) => ended,
     };
     tracing::debug!(?ended, "a link ended");
@@ -147,7 +154,7 @@ impl Talk {
         Ok(live)
     }
 
-    async fn live(&mut self, mut live: Live) -> Ended {
+    async fn live(&mut self, live: &mut Live) -> Ended {
         let links = Arc::clone(&self.server.links);
         let mut ping_at = Instant::now() + ping_interval();
         let mut is_alive = true;
@@ -156,16 +163,16 @@ impl Talk {
                 frame = self.socket.next() => {
                     is_alive = true;
                     match self.take(frame) {
-                        Ok(Some(asked)) => self.follow(asked, &mut live).await,
+                        Ok(Some(asked)) => self.follow(asked, live).await,
                         Ok(None) => Ok(()),
                         Err(ended) => Err(ended),
                     }
                 }
                 orders = live.registered.changed() => {
-                    self.heed(orders, &mut live).await
+                    self.heed(orders, live).await
                 }
                 // Beside all else: a link whose turn does not come is spoken on.
-                turn = look_due(&links, live.look_at) => self.look(&mut live, turn).await,
+                turn = look_due(&links, live.look_at) => self.look(live, turn).await,
                 () = sleep_until(ping_at) => {
                     ping_at = Instant::now() + ping_interval();
                     let answered = std::mem::take(&mut is_alive);
@@ -208,7 +215,7 @@ impl Talk {
             Asked::Presence(_, epoch) if epoch < live.epoch => Ok(()),
             Asked::Presence(presence, epoch) => {
                 live.epoch = epoch;
-                let hint = Hint::Presence { device: live.device.clone(), presence };
+                let hint = Hint::Presence { device: live.device.clone(), presence: Some(presence) };
                 self.server.store.hint(hint).await;
                 Ok(())
             }

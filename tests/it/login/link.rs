@@ -285,6 +285,27 @@ async fn a_presence_is_news_for_the_accounts_open_pages() {
 }
 
 #[tokio::test]
+async fn what_an_agent_said_last_does_not_stand_once_it_is_gone() {
+    let server = Server::start().await;
+    let device = Device::enrol(&server, "ada").await;
+    let mut browser = server.browser();
+    device.signs_in(&mut browser).await;
+    let mut stream = browser.events().await;
+    let (mut older, ..) = TestLink::open(&server, &device).await;
+    older.say(&ToServer::Presence { presence: PresenceState::Locked, epoch: Epoch(0) }).await;
+    stream.until("locked").await;
+    // Its place was taken: nobody is gone.
+    let (mut link, ..) = TestLink::open(&server, &device).await;
+    assert_eq!(older.closed().await, 4429);
+    link.say(&ToServer::Presence { presence: PresenceState::Away, epoch: Epoch(0) }).await;
+    stream.until("away").await;
+    drop(link);
+    stream.until("event: presence\ndata: {\"presence\":\"unknown\"}\n\n").await;
+    device.signs_out(&server, 1).await;
+    assert_eq!(stream.rest().await.matches("unknown").count(), 1, "the newer link was one of the same agent");
+}
+
+#[tokio::test]
 async fn of_one_devices_links_the_newest_stays() {
     let server = Server::start().await;
     let device = Device::enrol(&server, "ada").await;
