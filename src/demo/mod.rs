@@ -6,6 +6,8 @@ mod assets;
 mod client;
 mod client_page;
 mod desk;
+#[doc(hidden)]
+pub mod dingtalk;
 mod people;
 mod site;
 mod view;

@@ -19,7 +19,7 @@ use crate::desk::SOON;
 use crate::hostile_content::browser;
 use crate::site::Place;
 use crate::support::browser::Engine;
-use crate::support::dingtalk::{FakeDingTalk, Kind, User};
+use loopkey::demo::dingtalk::{FakeDingTalk, Kind, User};
 
 const CORP: &str = "dingcorp0001";
 const APP: &str = "dingabcdefghij012345";
@@ -52,7 +52,7 @@ fn fill(fake: &FakeDingTalk, secret: &str, callback: &str) {
 
 async fn through_the_frame(engine: Engine, is_older: bool) {
     let clock = Arc::new(ManualClock::at(UnixMillis(1_800_000_000_000)));
-    let fake = FakeDingTalk::start(clock.clone()).await;
+    let fake = FakeDingTalk::start(clock.clone()).await.expect("four ports");
     let (place, stranger) = (Place::take().await, Place::take().await);
     let (own, secret) = (place.url(), "s3cret-_".repeat(8));
     let callback = format!("{own}/callback");

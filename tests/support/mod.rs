@@ -5,7 +5,6 @@
 pub(crate) mod browser;
 pub(crate) mod camera;
 pub(crate) mod certs;
-pub(crate) mod dingtalk;
 pub(crate) mod harbor;
 #[cfg(unix)]
 pub(crate) mod home;

@@ -6,7 +6,7 @@ use loopkey::connectors::{Connector as _, Fault};
 use loopkey::crypto::Secret;
 
 use super::{APP, CORP, Stand, class};
-use crate::support::dingtalk::User;
+use loopkey::demo::dingtalk::User;
 
 #[tokio::test]
 async fn c02_many_at_once_fetch_one_token_and_it_is_renewed_early() {

@@ -124,7 +124,7 @@ async fn d13_a_person_of_another_organisation_is_told_apart() {
     let (status, back, _) = visit(&begin(&connector, "s", false).await).await;
     assert_eq!((status, back), (400, None));
     stand.fake.state().apps.get_mut(APP).expect("the app").kind =
-        crate::support::dingtalk::Kind::Suite { ticket: String::new(), opened: Default::default() };
+        loopkey::demo::dingtalk::Kind::Suite { ticket: String::new(), opened: Default::default() };
     let back = there_and_back(&stand, &connector, Some((OTHER_CORP, "eve"))).await;
     assert_eq!(class(stand.finish(&connector, &borrowed(&back)).await), Fault::Tenant);
 }

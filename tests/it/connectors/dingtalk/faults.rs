@@ -8,7 +8,7 @@ use loopkey::crypto::Secret;
 use serde_json::json;
 
 use super::{APP, OTHER_CORP, Stand, class, noted};
-use crate::support::dingtalk::{Ban, Mischief};
+use loopkey::demo::dingtalk::{Ban, Mischief};
 
 const VISITOR: &str = "/topapi/v2/user/getuserinfo";
 const TICKETS: &str = "/v1.0/oauth2/jsapiTickets";
@@ -96,8 +96,8 @@ async fn a_lying_answer_is_nobody_and_has_an_end() {
     assert_eq!(stand.fake.calls("/topapi/user/listsimple"), 1);
     // Departments that are below each other are told once each.
     stand.fake.state().corps.get_mut(super::CORP).expect("the corp").departments.extend([
-        crate::support::dingtalk::Department { id: 20, name: "round".into(), parent: 21 },
-        crate::support::dingtalk::Department { id: 1, name: "and round".into(), parent: 30 },
+        loopkey::demo::dingtalk::Department { id: 20, name: "round".into(), parent: 21 },
+        loopkey::demo::dingtalk::Department { id: 1, name: "and round".into(), parent: 30 },
     ]);
     let all = connector.all_departments(loopkey::connectors::dingtalk::ROOT).await.expect("an end");
     assert_eq!(all.iter().map(|department| department.id).collect::<Vec<_>>(), [20, 30, 21]);
@@ -144,7 +144,7 @@ async fn what_an_administrator_has_to_mend_is_told_as_that() {
     assert!(fault.fault == Fault::Misconfigured && fault.to_string().contains("60020"), "{fault}");
     let fault = connector.page_ticket().await.expect_err("not on the list");
     assert!(fault.fault == Fault::Misconfigured && fault.to_string().contains("IpNotInWhiteList"), "{fault}");
-    let app = |change: fn(&mut crate::support::dingtalk::App)| {
+    let app = |change: fn(&mut loopkey::demo::dingtalk::App)| {
         change(stand.fake.state().apps.get_mut(APP).expect("the app"));
     };
     app(|app| app.is_listed = true);

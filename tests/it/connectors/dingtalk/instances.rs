@@ -8,7 +8,7 @@ use loopkey::store::{ConnectorName, Details, Identity};
 use serde_json::Value;
 
 use super::{APP, CORP, OTHER_CORP, Stand, secret};
-use crate::support::dingtalk::Kind;
+use loopkey::demo::dingtalk::Kind;
 
 const OTHER_APP: &str = "dingzyxwvutsrq987654";
 

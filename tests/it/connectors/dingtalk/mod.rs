@@ -24,8 +24,8 @@ use loopkey::crypto::Secret;
 use loopkey::protocol::time::UnixMillis;
 use serde_json::json;
 
-use crate::support::dingtalk::{Department, FakeDingTalk, Kind, User};
 use crate::support::trace;
+use loopkey::demo::dingtalk::{Department, FakeDingTalk, Kind, User};
 
 pub(crate) const CORP: &str = "dingcorp0001";
 pub(crate) const OTHER_CORP: &str = "dingcorp0002";
@@ -51,7 +51,7 @@ impl Stand {
         trace::start();
         trace::note(&secret());
         let clock = Arc::new(ManualClock::at(UnixMillis(NOW)));
-        let fake = FakeDingTalk::start(clock.clone()).await;
+        let fake = FakeDingTalk::start(clock.clone()).await.expect("four ports");
         {
             let mut state = fake.state();
             let user = |name: &str, number: u32, departments: &[i64]| User {

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::browser::{begin, pairs, visit};
 use super::{BACK, CORP, Stand, class, noted, secret};
-use crate::support::dingtalk::Kind;
+use loopkey::demo::dingtalk::Kind;
 
 const SITE: &str = "dingoaexample01234";
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::suite::{SUITE, suite};
 use super::{Stand, noted};
-use crate::support::dingtalk::StreamSide;
+use loopkey::demo::dingtalk::StreamSide;
 
 /// A suite that hears its events, and how many it was told.
 fn listening(suite: &Arc<Suite>, heard: &Arc<Mutex<Vec<String>>>) -> tokio::task::JoinHandle<()> {

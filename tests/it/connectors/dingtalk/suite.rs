@@ -7,7 +7,7 @@ use loopkey::connectors::{Connector as _, Fault};
 use loopkey::crypto::Secret;
 
 use super::{CORP, OTHER_CORP, Stand, noted, secret};
-use crate::support::dingtalk::Kind;
+use loopkey::demo::dingtalk::Kind;
 
 pub(super) const SUITE: &str = "suiteexample0001";
 

@@ -1,13 +1,13 @@
 //! What DingTalk's client does with `dd.config`: the signature is computed anew from the address that the browser shows.
 
-use loopkey::crypto::digests;
+use crate::crypto::digests;
 use serde_json::Value;
 
 use super::state::State;
 
 impl State {
     /// Whether the client takes this configuration on a page at `href`; if not, its error.
-    pub(crate) fn dd_config(&self, app: &str, href: &str, corp: &str, config: &Value) -> Result<(), u32> {
+    pub fn dd_config(&self, app: &str, href: &str, corp: &str, config: &Value) -> Result<(), u32> {
         let text = |member: &str| match &config[member] {
             Value::String(text) => text.clone(),
             Value::Number(number) => number.to_string(),
@@ -52,7 +52,7 @@ impl State {
 
 /// The sample's rule, by way of a URL library: everything up to the query as it is, then the query decoded.
 fn signed_form(href: &str) -> Option<String> {
-    let parsed = url::Url::parse(href).ok()?;
+    let parsed = reqwest::Url::parse(href).ok()?;
     if !matches!(parsed.scheme(), "http" | "https") {
         return None;
     }
@@ -61,7 +61,7 @@ fn signed_form(href: &str) -> Option<String> {
     // Decoded piece by piece, so that the library's parser of forms can do it.
     let decode = |piece: &str| {
         let form = format!("x={}", piece.replace('=', "%3D"));
-        url::form_urlencoded::parse(form.as_bytes()).next().map(|(_, value)| value.into_owned())
+        form_urlencoded::parse(form.as_bytes()).next().map(|(_, value)| value.into_owned())
     };
     let pieces: Option<Vec<_>> = query.split('&').map(decode).collect();
     Some(format!("{before}?{}", pieces?.join("&")))

@@ -10,7 +10,7 @@ use super::state::State;
 
 /// How a ban shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Ban {
+pub enum Ban {
     #[default]
     Json,
     Html,
@@ -18,7 +18,7 @@ pub(crate) enum Ban {
 
 /// Something that goes wrong with a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mischief {
+pub enum Mischief {
     /// -1, or 500 `systemBusy`: nothing was done, try again.
     Busy,
     /// 429 `systemBusy`.
@@ -44,14 +44,14 @@ pub(crate) enum Mischief {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Gate {
+pub struct Gate {
     /// What the next calls of a path meet, in order. The last of several may be for ever.
-    pub(crate) mischief: BTreeMap<String, (Mischief, u32)>,
+    pub mischief: BTreeMap<String, (Mischief, u32)>,
     /// Calls of one address in twenty seconds, over all interfaces.
-    pub(crate) burst: Option<u32>,
-    pub(crate) ban: Ban,
+    pub burst: Option<u32>,
+    pub ban: Ban,
     /// Calls of one path in a second.
-    pub(crate) per_second: Option<u32>,
+    pub per_second: Option<u32>,
     window: (u64, u32),
     second: (u64, BTreeMap<String, u32>),
     banned_until: u64,
@@ -59,11 +59,11 @@ pub(crate) struct Gate {
 
 impl Gate {
     /// The next `times` calls of a path meet this.
-    pub(crate) fn spoil(&mut self, path: &str, mischief: Mischief, times: u32) {
+    pub fn spoil(&mut self, path: &str, mischief: Mischief, times: u32) {
         self.mischief.insert(path.to_owned(), (mischief, times));
     }
 
-    pub(crate) fn is_banned(&self, now: u64) -> bool {
+    pub fn is_banned(&self, now: u64) -> bool {
         now < self.banned_until
     }
 }

@@ -1,8 +1,8 @@
 //! The old interface, all but `topapi` and `sns`: 200 whatever happens, flat answers, the token in the address.
 
+use crate::crypto::digests;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use loopkey::crypto::digests;
 use serde_json::{Value, json};
 
 use super::reply::{Asked, Reply};

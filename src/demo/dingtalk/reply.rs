@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use super::Host;
 
 /// A request.
-pub(crate) struct Asked {
-    pub(crate) host: Host,
-    pub(crate) method: String,
-    pub(crate) path: String,
-    pub(crate) query: BTreeMap<String, String>,
-    pub(crate) token_header: Option<String>,
+pub struct Asked {
+    pub host: Host,
+    pub method: String,
+    pub path: String,
+    pub query: BTreeMap<String, String>,
+    pub token_header: Option<String>,
     /// A JSON body, or the fields of a form.
-    pub(crate) body: Value,
+    pub body: Value,
 }
 
 impl Asked {
@@ -27,7 +27,7 @@ impl Asked {
         let header = |name: &str| head.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
         let bytes = to_bytes(body, 1024 * 1024).await.unwrap_or_default();
         let body = if header("content-type").starts_with("application/x-www-form-urlencoded") {
-            let fields = url::form_urlencoded::parse(&bytes).into_owned();
+            let fields = form_urlencoded::parse(&bytes).into_owned();
             Value::Object(fields.map(|(name, value)| (name, Value::String(value))).collect())
         } else {
             serde_json::from_slice(&bytes).unwrap_or(Value::Null)
@@ -36,23 +36,23 @@ impl Asked {
             host,
             method: head.method.to_string(),
             path: head.uri.path().to_owned(),
-            query: url::form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).into_owned().collect(),
+            query: form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).into_owned().collect(),
             token_header: Some(header("x-acs-dingtalk-access-token")).filter(|token| !token.is_empty()),
             body,
         }
     }
 
-    pub(crate) fn parameter(&self, name: &str) -> &str {
+    pub fn parameter(&self, name: &str) -> &str {
         self.query.get(name).map_or("", String::as_str)
     }
 
     /// A member of the body that is text.
-    pub(crate) fn member(&self, name: &str) -> &str {
+    pub fn member(&self, name: &str) -> &str {
         self.body[name].as_str().unwrap_or_default()
     }
 
     /// A number of the body, or of a form.
-    pub(crate) fn number(&self, name: &str) -> Option<i64> {
+    pub fn number(&self, name: &str) -> Option<i64> {
         self.body[name].as_i64().or_else(|| self.body[name].as_str()?.parse().ok())
     }
 }

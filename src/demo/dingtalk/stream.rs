@@ -1,6 +1,6 @@
 //! Stream mode: the far side of the WebSocket, in the hands of the test.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -13,15 +13,15 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 use super::state::State;
 
 /// One connection.
-pub(crate) struct StreamSide(WebSocketStream<TcpStream>);
+pub struct StreamSide(WebSocketStream<TcpStream>);
 
 impl StreamSide {
-    pub(crate) async fn send(&mut self, frame: &Value) {
+    pub async fn send(&mut self, frame: &Value) {
         self.0.send(Message::text(frame.to_string())).await.expect("sent");
     }
 
     /// The next answer.
-    pub(crate) async fn answer(&mut self) -> Value {
+    pub async fn answer(&mut self) -> Value {
         loop {
             let message = self.0.next().await.expect("an answer").expect("a frame");
             if let Message::Text(text) = message {
@@ -31,11 +31,11 @@ impl StreamSide {
     }
 
     /// Reads until the connection is gone.
-    pub(crate) async fn end(mut self) {
+    pub async fn end(mut self) {
         while let Some(Ok(_)) = self.0.next().await {}
     }
 
-    pub(crate) fn system(topic: &str, message: &str) -> Value {
+    pub fn system(topic: &str, message: &str) -> Value {
         json!({
             "specVersion": "1.0", "type": "SYSTEM", "time": 1_800_000_000_000_u64,
             "headers": { "topic": topic, "messageId": message, "contentType": "application/json", "time": "1" },
@@ -43,7 +43,7 @@ impl StreamSide {
         })
     }
 
-    pub(crate) fn event(id: &str, kind: &str, data: &Value) -> Value {
+    pub fn event(id: &str, kind: &str, data: &Value) -> Value {
         json!({
             "specVersion": "1.0", "type": "EVENT", "time": 1_800_000_000_000_u64,
             "headers": {
@@ -59,13 +59,13 @@ impl StreamSide {
 /// Takes connections that show a ticket; each counts once.
 pub(super) async fn serve(listener: TcpListener, state: Arc<Mutex<State>>, sides: UnboundedSender<StreamSide>) {
     loop {
-        let (stream, _) = listener.accept().await.expect("a connection");
+        let Ok((stream, _)) = listener.accept().await else { return };
         #[expect(clippy::result_large_err, reason = "the library's own type")]
         let admit = |request: &Request, response: Response| {
             let query = request.uri().query().unwrap_or_default();
-            let ticket = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "ticket");
+            let ticket = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "ticket");
             let ticket = ticket.map(|(_, value)| value.into_owned()).unwrap_or_default();
-            if state.lock().expect("no test failed in here").gateway_tickets.remove(&ticket) {
+            if state.lock().unwrap_or_else(PoisonError::into_inner).gateway_tickets.remove(&ticket) {
                 return Ok(response);
             }
             let mut refusal = ErrorResponse::new(None);

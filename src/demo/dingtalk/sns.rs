@@ -1,8 +1,8 @@
 //! The older sign-in for sites: `connect/…` in the browser, `sns/…` behind it.
 
+use crate::crypto::digests;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use loopkey::crypto::digests;
 use serde_json::{Value, json};
 
 use super::pages::{with, wrong};

@@ -20,7 +20,7 @@ pub(super) fn wrong(why: &str) -> Reply {
 
 /// An address with more parameters.
 pub(super) fn with(address: &str, parameters: &[(&str, &str)]) -> String {
-    let mut address = url::Url::parse(address).expect("an address");
+    let mut address = reqwest::Url::parse(address).expect("an address");
     address.query_pairs_mut().extend_pairs(parameters);
     address.into()
 }
@@ -66,7 +66,7 @@ fn back_with(asked: &Asked, address: &str) -> Reply {
 
 /// The frame of the older QR code: it posts a bare word, to whoever is around it.
 fn qr_frame(state: &mut State, asked: &Asked) -> Reply {
-    let Ok(goto) = url::Url::parse(asked.parameter("goto")) else { return wrong("goto") };
+    let Ok(goto) = reqwest::Url::parse(asked.parameter("goto")) else { return wrong("goto") };
     if goto.origin().ascii_serialization() != state.hosts.oapi || goto.path() != "/connect/oauth2/sns_authorize" {
         return wrong("goto");
     }

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use loopkey::clock::{Clock as _, ManualClock};
-use loopkey::connectors::dingtalk::Hosts;
-use loopkey::crypto;
-use loopkey::protocol::base64url;
+use crate::clock::Clock;
+use crate::connectors::dingtalk::Hosts;
+use crate::crypto;
+use crate::protocol::base64url;
 
 use super::gate::Gate;
 
@@ -16,7 +16,7 @@ const TICKET_CAP: u64 = 24 * 3_600;
 
 /// What kind of application it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Internal, of one organisation.
     Internal { corp: String },
     /// A third party's. Its secrets of the moment, and who opened it.
@@ -26,45 +26,45 @@ pub(crate) enum Kind {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct App {
-    pub(crate) secret: String,
-    pub(crate) agent_id: u64,
-    pub(crate) kind: Kind,
+pub struct App {
+    pub secret: String,
+    pub agent_id: u64,
+    pub kind: Kind,
     /// The addresses it may send browsers back to, exactly.
-    pub(crate) redirects: BTreeSet<String>,
+    pub redirects: BTreeSet<String>,
     /// The caller's address is on its list.
-    pub(crate) is_listed: bool,
+    pub is_listed: bool,
     /// It may see people and departments at all.
-    pub(crate) sees_contacts: bool,
+    pub sees_contacts: bool,
     /// People it does not see.
-    pub(crate) blind_to: BTreeSet<String>,
+    pub blind_to: BTreeSet<String>,
     /// The ticket for pages: value, when it was made, when it ends.
     pub(super) ticket: Option<(String, u64, u64)>,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct User {
-    pub(crate) unionid: String,
-    pub(crate) name: String,
-    pub(crate) avatar: Option<String>,
-    pub(crate) mobile: Option<String>,
-    pub(crate) email: Option<String>,
-    pub(crate) departments: Vec<i64>,
+pub struct User {
+    pub unionid: String,
+    pub name: String,
+    pub avatar: Option<String>,
+    pub mobile: Option<String>,
+    pub email: Option<String>,
+    pub departments: Vec<i64>,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Department {
-    pub(crate) id: i64,
-    pub(crate) name: String,
-    pub(crate) parent: i64,
+pub struct Department {
+    pub id: i64,
+    pub name: String,
+    pub parent: i64,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Corp {
+pub struct Corp {
     /// `CorpSecret`, from before there were applications.
-    pub(crate) secret: Option<String>,
-    pub(crate) users: BTreeMap<String, User>,
-    pub(crate) departments: Vec<Department>,
+    pub secret: Option<String>,
+    pub users: BTreeMap<String, User>,
+    pub departments: Vec<Department>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,27 +104,27 @@ pub(super) struct Token {
 }
 
 /// Everything.
-pub(crate) struct State {
-    clock: Arc<ManualClock>,
+pub struct State {
+    clock: Arc<dyn Clock>,
     pub(super) hosts: Hosts,
     pub(super) gateway: String,
-    pub(crate) corps: BTreeMap<String, Corp>,
-    pub(crate) apps: BTreeMap<String, App>,
+    pub corps: BTreeMap<String, Corp>,
+    pub apps: BTreeMap<String, App>,
     pub(super) codes: BTreeMap<String, Code>,
     pub(super) tokens: BTreeMap<String, Token>,
     pub(super) persistent: BTreeMap<String, Code>,
     pub(super) gateway_tickets: BTreeSet<String>,
     /// Who sits in front of the pages, and for which organisation; without anybody, the person says no.
-    pub(crate) person: Option<(String, String)>,
+    pub person: Option<(String, String)>,
     /// Errors of `topapi` calls come wrapped, and not only those of the gateway.
-    pub(crate) wraps_everything: bool,
+    pub wraps_everything: bool,
     /// Paths that were called, in order.
-    pub(crate) calls: Vec<String>,
-    pub(crate) gate: Gate,
+    pub calls: Vec<String>,
+    pub gate: Gate,
 }
 
 impl State {
-    pub(super) fn new(clock: Arc<ManualClock>, hosts: Hosts, gateway: String) -> Self {
+    pub(super) fn new(clock: Arc<dyn Clock>, hosts: Hosts, gateway: String) -> Self {
         Self {
             clock,
             hosts,
@@ -156,7 +156,7 @@ impl State {
     }
 
     /// An application, which is given its key and secret.
-    pub(crate) fn app(&mut self, key: &str, secret: &str, kind: Kind) -> &mut App {
+    pub fn app(&mut self, key: &str, secret: &str, kind: Kind) -> &mut App {
         let app = App {
             secret: secret.to_owned(),
             agent_id: 1_234_567_890,
@@ -172,7 +172,7 @@ impl State {
     }
 
     /// What `dd.requestAuthCode` gives a page inside the client.
-    pub(crate) fn in_app_code(&mut self, app: &str, corp: &str, userid: &str) -> String {
+    pub fn in_app_code(&mut self, app: &str, corp: &str, userid: &str) -> String {
         self.code(CodeKind::InApp, app, corp, userid)
     }
 
@@ -213,7 +213,7 @@ impl State {
     }
 
     /// Nothing that was given out counts any more: as when the secret is made anew.
-    pub(crate) fn forget_tokens(&mut self) {
+    pub fn forget_tokens(&mut self) {
         self.tokens.clear();
     }
 
@@ -230,7 +230,7 @@ impl State {
     }
 
     /// A new ticket of a suite, which ends the one before.
-    pub(crate) fn rotate_suite_ticket(&mut self, suite: &str) -> String {
+    pub fn rotate_suite_ticket(&mut self, suite: &str) -> String {
         let fresh = Self::fresh();
         let Some(App { kind: Kind::Suite { ticket, .. }, .. }) = self.apps.get_mut(suite) else { panic!("no suite") };
         ticket.clone_from(&fresh);

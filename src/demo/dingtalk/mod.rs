@@ -1,6 +1,6 @@
 //! A DingTalk of our own, by its documents: the old interface, the new one, the pages that people see, and Stream mode, each on
-//! a port of its own. It is strict where the real one is, its time is the test's, and it can be as busy, slow and wrong as the
-//! real one.
+//! a port of its own. It is strict where the real one is, its time is the demo's or a test's, and it can be as busy, slow and
+//! wrong as the real one: people try the connector against it, and so do this crate's tests.
 
 mod gate;
 mod new;
@@ -13,34 +13,33 @@ mod stream;
 mod topapi;
 mod verify;
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::clock::Clock;
+use crate::connectors::dingtalk::Hosts;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State as Shared};
 use axum::response::Response;
-use loopkey::clock::ManualClock;
-use loopkey::connectors::dingtalk::Hosts;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-#[allow(unused_imports, reason = "each test binary uses its part")]
-pub(crate) use gate::{Ban, Mischief};
-pub(crate) use reply::Asked;
-#[allow(unused_imports, reason = "each test binary uses its part")]
-pub(crate) use state::{App, Department, Kind, State, User};
-pub(crate) use stream::StreamSide;
+pub use gate::{Ban, Mischief};
+pub use reply::Asked;
+pub use state::{App, Department, Kind, State, User};
+pub use stream::StreamSide;
 
 /// Which of the hosts was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Host {
+pub enum Host {
     Oapi,
     Api,
     Login,
 }
 
 /// The fake, running until it is dropped.
-pub(crate) struct FakeDingTalk {
+pub struct FakeDingTalk {
     state: Arc<Mutex<State>>,
     hosts: Hosts,
     streams: tokio::sync::Mutex<tokio::sync::mpsc::UnboundedReceiver<StreamSide>>,
@@ -54,42 +53,46 @@ impl Drop for FakeDingTalk {
 }
 
 impl FakeDingTalk {
-    pub(crate) async fn start(clock: Arc<ManualClock>) -> Self {
+    /// Listens on four ports that are free.
+    pub async fn start(clock: Arc<dyn Clock>) -> io::Result<Self> {
         let listen = || TcpListener::bind("127.0.0.1:0");
-        let at = |listener: &TcpListener| format!("http://{}", listener.local_addr().expect("an address"));
-        let (oapi, api, login) = (listen().await, listen().await, listen().await);
-        let (oapi, api, login) = (oapi.expect("a port"), api.expect("a port"), login.expect("a port"));
-        let gateway = listen().await.expect("a port");
-        let hosts = Hosts { oapi: at(&oapi), api: at(&api), login: at(&login) };
-        let state = Arc::new(Mutex::new(State::new(clock, hosts.clone(), at(&gateway).replacen("http", "ws", 1))));
+        let at = |listener: &TcpListener| Ok::<_, io::Error>(format!("http://{}", listener.local_addr()?));
+        let (oapi, api, login, gateway) = (listen().await?, listen().await?, listen().await?, listen().await?);
+        let hosts = Hosts { oapi: at(&oapi)?, api: at(&api)?, login: at(&login)? };
+        let gateway_address = at(&gateway)?.replacen("http", "ws", 1);
+        let state = Arc::new(Mutex::new(State::new(clock, hosts.clone(), gateway_address)));
         let mut tasks: Vec<_> = [(oapi, Host::Oapi), (api, Host::Api), (login, Host::Login)]
             .into_iter()
             .map(|(listener, host)| {
                 let router = Router::new().fallback(answer).with_state((Arc::clone(&state), host));
-                tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") })
+                tokio::spawn(async move {
+                    if let Err(error) = axum::serve(listener, router).await {
+                        tracing::error!(%error, "the simulated DingTalk ended");
+                    }
+                })
             })
             .collect();
         let (sides, streams) = tokio::sync::mpsc::unbounded_channel();
         tasks.push(tokio::spawn(stream::serve(gateway, Arc::clone(&state), sides)));
-        Self { state, hosts, streams: tokio::sync::Mutex::new(streams), tasks }
+        Ok(Self { state, hosts, streams: tokio::sync::Mutex::new(streams), tasks })
     }
 
-    pub(crate) fn hosts(&self) -> Hosts {
+    pub fn hosts(&self) -> Hosts {
         self.hosts.clone()
     }
 
     /// Its state: what is there, what was asked, what it shall do next.
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no test failed in here")
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next connection in Stream mode.
-    pub(crate) async fn stream(&self) -> StreamSide {
+    pub async fn stream(&self) -> StreamSide {
         self.streams.lock().await.recv().await.expect("a connection")
     }
 
     /// How often a path was called.
-    pub(crate) fn calls(&self, path: &str) -> usize {
+    pub fn calls(&self, path: &str) -> usize {
         self.state().calls.iter().filter(|called| called.as_str() == path).count()
     }
 }
@@ -97,7 +100,7 @@ impl FakeDingTalk {
 async fn answer(Shared((state, host)): Shared<(Arc<Mutex<State>>, Host)>, request: Request<Body>) -> Response {
     let asked = Asked::read(host, request).await;
     let reply = {
-        let mut state = state.lock().expect("no test failed in here");
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         state.calls.push(asked.path.clone());
         gate::pass(&mut state, &asked).unwrap_or_else(|| match host {
             Host::Oapi => old::answer(&mut state, &asked),
