@@ -199,6 +199,8 @@ ol li::before {
 .quiet:hover { color: var(--ink); background: var(--tint); }
 .other { padding: 0.5rem 1.5rem 1.25rem; text-align: start; }
 .other[hidden], .foot[hidden] { display: none; }
+.frame { display: grid; place-items: center; margin: 0.75rem 0 0.25rem; }
+iframe { max-width: 100%; border: 1px solid var(--line); border-radius: 12px; background: #fff; }
 /* For a link alone; the page's own rules go before it. */
 ::slotted(a) { display: block; padding: 0.25rem 0; color: var(--accent); text-align: center; }
 :focus-visible { outline: 2.5px solid var(--accent); outline-offset: 2px; }

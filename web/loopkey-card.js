@@ -222,7 +222,7 @@ export class LoopkeyCard extends HTMLElement {
     if (this.#ways && NEEDED.includes(view)) this.#showWays(true);
     if (this.#asked === issuer) return;
     this.#asked = issuer;
-    import("./ways.js").then(({ offer }) => offer({ issuer, element })).then((ways) => {
+    import("./ways.js").then(({ offer }) => offer({ issuer, element, frames: this.hasAttribute("frames") })).then((ways) => {
       if (!ways) return;
       this.#ways = ways;
       this.#other.prepend(ways.element);

@@ -230,7 +230,8 @@ export const SESSION_REASONS: readonly SessionReason[];
  * `<loopkey-card>`, defined by importing `loopkey-card.js`. Give it a `loopkey`, or the attribute
  * `issuer` to make its own.
  *
- * Attributes: `issuer`, `lang`, `app` (the client's name in the words), `open` (where it opens), and
+ * Attributes: `issuer`, `lang`, `app` (the client's name in the words), `open` (where it opens), `approval` (offers
+ * a QR code), `frames` (shows the pages of providers in a frame where they can be), and
  * `framed="allow"` for a site that wants its card in frames of other origins: without it the card
  * shows nobody and no button there (state `blocked`, reason `framed`). Reflected by the card, for
  * styles and tests: `state`, `reason`, `view`. Slot: `ways`, the site's other ways to sign in.

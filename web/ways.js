@@ -1,6 +1,7 @@
 /**
  * The other ways to sign in: what the login server has configured (`GET /v1/connectors`), each a link that leaves for the
- * provider and comes back to this page signed in. And what went wrong there, told once, in one sentence.
+ * provider and comes back to this page signed in. Where the page wants it, a provider that can be framed is shown in a frame;
+ * the link stays for who opens it elsewhere. And what went wrong there, told once, in one sentence.
  *
  * Loaded when somebody is not signed in. What it shares with the rest is handed to it: an import would have bundlers cut the
  * rest in two.
@@ -8,7 +9,16 @@
  * @typedef {object} Tools
  * @property {string} issuer
  * @property {(tag: string, attributes?: Record<string, string>, ...children: (Node | string)[]) => HTMLElement} element
- * @property {{fetch: typeof fetch, fragment: () => string, setFragment: (fragment: string) => void, address: () => string}} [page]
+ * @property {boolean} [frames]  show in a frame what can be; the page's policy lets it in (`frame-src`)
+ * @property {Page} [page]
+ *
+ * @typedef {object} Page
+ * @property {typeof fetch} fetch
+ * @property {() => string} fragment
+ * @property {(fragment: string) => void} setFragment
+ * @property {() => string} address
+ * @property {(address: string) => void} go
+ * @property {typeof import("./dingtalk-frame.js").showDingTalk} show
  *
  * @typedef {object} Ways
  * @property {HTMLElement} element
@@ -18,6 +28,7 @@
 
 const en = {
   with: "Continue with {label}",
+  asPage: "Open {label} as a page instead",
   errors: {
     sign_in_expired: "That sign-in took too long, or was begun in another window.",
     code_expired: "That sign-in took too long.",
@@ -35,6 +46,7 @@ const en = {
 /** @type {typeof en} */
 const zh = {
   with: "使用{label}继续",
+  asPage: "直接前往{label}页面",
   errors: {
     sign_in_expired: "登录已超时，或是在其他窗口开始的。",
     code_expired: "登录已超时。",
@@ -55,28 +67,75 @@ const NAME = /^[a-z][a-z0-9-]{0,31}$/;
 const ERROR = /(?:^|&)loopkey_error=([a-z_]{1,40})$/;
 
 /** @param {Tools} tools @returns {Promise<Ways | null>} nothing where there is nothing to offer and nothing to tell */
-export async function offer({ issuer, element, page = thisPage() }) {
-  const error = takeError(page);
+export async function offer({ issuer, element, frames = false, page = thisPage() }) {
+  let error = takeError(page);
   const ways = await listed(issuer, page.fetch);
   if (!ways.length && !error) return null;
-  const notice = element("p", { class: "notice", role: "alert", part: "notice" });
+  const notice = element("p", { class: "notice", role: "alert", part: "notice", ...(!error && { hidden: "" }) });
   const links = ways.map(({ name }) => element("a", { class: "second", href: `${issuer}/v1/connect/${name}`, "data-way": name }));
-  for (const link of links) {
-    // Where the page is when the person leaves: an application may have moved it since.
-    link.addEventListener("click", () => link.setAttribute("href", `${link.href.split("?")[0]}?return_to=${encodeURIComponent(page.address())}`));
-  }
-  const actions = element("div", { class: "actions" }, ...links);
+  let words = en;
+  /** The frame that is open. @type {{close: AbortController, label: string, link: HTMLElement} | null} */
+  let open = null;
+  const draw = () => {
+    notice.toggleAttribute("hidden", !error);
+    if (error) notice.textContent = words.again.replace("{sentence}", words.errors[error] ?? words.errors.other);
+    links.forEach((link, at) => {
+      link.textContent = words.with.replace("{label}", () => ways[at].label);
+    });
+    if (open) open.link.textContent = words.asPage.replace("{label}", () => open.label);
+  };
+  /** Where the page is when the person leaves: an application may have moved it since. */
+  const leave = (link) => link.setAttribute("href", `${link.href.split("?")[0]}?return_to=${encodeURIComponent(page.address())}`);
+  const frame = async ({ name, label }) => {
+    open?.close.abort();
+    const link = element("a", { class: "quiet", href: `${issuer}/v1/connect/${name}` });
+    link.addEventListener("click", () => leave(link));
+    const place = element("div", { class: "frame", part: "frame" });
+    const mine = (open = { close: new AbortController(), label, link });
+    error = null;
+    draw();
+    box.append(place, link);
+    try {
+      await showFrame(place, { issuer, name, label, page, signal: mine.close.signal });
+    } catch (cause) {
+      if (open !== mine) return;
+      // Said no there; anything else is no fault of the person's, who may still go there by the link.
+      error = cause.name === "NotAllowedError" ? "access_refused" : "other";
+    } finally {
+      place.remove();
+      link.remove();
+      if (open === mine) open = null;
+      draw();
+    }
+  };
+  const box = element("div", {}, notice, ...(links.length ? [element("div", { class: "actions" }, ...links)] : []));
+  links.forEach((link, at) => link.addEventListener("click", (event) => {
+    leave(link);
+    // With a key held down the browser opens it elsewhere.
+    if (!frames || ways[at].framed !== true || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    frame(ways[at]);
+  }));
+  draw();
   return {
-    element: element("div", {}, ...(error ? [notice] : []), ...(links.length ? [actions] : [])),
+    element: box,
     error,
     say(lang) {
-      const words = /^zh\b/i.test(lang) ? zh : en;
-      if (error) notice.textContent = words.again.replace("{sentence}", words.errors[error] ?? words.errors.other);
-      links.forEach((link, at) => {
-        link.textContent = words.with.replace("{label}", () => ways[at].label);
-      });
+      words = /^zh\b/i.test(lang) ? zh : en;
+      draw();
     },
   };
+}
+
+/** Shows a provider's page in a frame until it is done, and goes where it leads. */
+async function showFrame(place, { issuer, name, label, page, signal }) {
+  const answer = await page.fetch(`${issuer}/v1/connect/${name}/frame`, {
+    method: "POST", credentials: "include", cache: "no-store", redirect: "error", signal,
+    headers: { "Content-Type": "application/json" }, body: JSON.stringify({ return_to: page.address() }),
+  });
+  if (!answer.ok) throw new Error(`no frame (${answer.status})`);
+  const { location, frame_origin: frameOrigin, redirect_uri: redirectUri } = await answer.json();
+  page.go(await page.show(place, { location, frameOrigin, redirectUri, title: label, signal }));
 }
 
 /** Once: who loads the page again, or goes back to it, is not told again. */
@@ -106,5 +165,7 @@ function thisPage() {
     fragment: () => location.hash.slice(1),
     setFragment: (fragment) => history.replaceState(history.state, "", location.pathname + location.search + (fragment && `#${fragment}`)),
     address: () => location.href.split("#")[0],
+    go: (address) => location.assign(address),
+    show: async (place, options) => (await import("./dingtalk-frame.js")).showDingTalk(place, options),
   };
 }

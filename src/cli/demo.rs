@@ -1,10 +1,10 @@
 //! `loopkey demo`
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::control::say;
 use super::{Failure, Global, signals};
-use crate::demo::{Demo, Places};
+use crate::demo::{Beside, Demo, Places};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -20,18 +20,36 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "PORT", default_values_t = Places::default().agent)]
     agent_port: Vec<u16>,
 
+    /// Offers another way to sign in besides the desktop client: a simulated DingTalk, whose page asks who it is.
+    #[arg(long, value_name = "PROVIDER")]
+    with: Vec<With>,
+
     /// Does not open the site in the browser.
     #[arg(long)]
     no_open: bool,
 }
 
+/// A provider that is simulated here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum With {
+    #[value(name = "dingtalk")]
+    DingTalk,
+}
+
 pub(super) async fn run(arguments: Arguments, global: Global) -> Result<(), Failure> {
-    let Arguments { site_port, client_port, agent_port, no_open } = arguments;
+    let Arguments { site_port, client_port, agent_port, with, no_open } = arguments;
     let places = Places { site: site_port, client: client_port, agent: agent_port, control: global.control };
-    let demo = Demo::start(places).await.map_err(|error| Failure::failed(format!("{error:#}")))?;
+    let beside = Beside { dingtalk: with.contains(&With::DingTalk), ..Beside::default() };
+    let demo = Demo::start_with(places, beside).await.map_err(|error| Failure::failed(format!("{error:#}")))?;
     say("");
     say(format_args!("  The site:            {}   (sign in here)", demo.site_url()));
     say(format_args!("  The desktop client:  {}   (answer, lock, leave, switch, sign out here)", demo.client_url()));
+    if let Some(dingtalk) = demo.dingtalk() {
+        say(format_args!(
+            "  The simulated DingTalk: {}   (on the site: Another way to sign in)",
+            dingtalk.hosts().login
+        ));
+    }
     say("");
     say(format_args!("  The control socket:  {}   (loopkey status --control …)", demo.control().display()));
     say("");

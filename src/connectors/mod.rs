@@ -57,6 +57,11 @@ pub trait Connector: Send + Sync + std::fmt::Debug {
         serde_json::Value::Object(serde_json::Map::new())
     }
 
+    /// The origin of the provider's page, where it may be shown in a frame of the site's own ([`Beginning::embedded`]).
+    fn frame_origin(&self) -> Option<&str> {
+        None
+    }
+
     /// Where the browser is sent, and what has to be there again when it comes back.
     ///
     /// # Errors

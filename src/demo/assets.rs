@@ -57,11 +57,12 @@ impl Asset {
 
 /// Puts a page's files, and the answer to any other address, under a policy that runs nothing but the page's own modules,
 /// makes no script from text, shows no picture of another host, and lets nobody frame it. `connect` is where else the
-/// page may connect.
-pub(super) fn guarded(router: Router, connect: &str) -> Router {
+/// page may connect, and `frames` whose pages it may show in a frame.
+pub(super) fn guarded(router: Router, connect: &str, frames: &[&str]) -> Router {
+    let frames = if frames.is_empty() { "'none'".to_owned() } else { frames.join(" ") };
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'{connect}; \
-         require-trusted-types-for 'script'; trusted-types loopkey; frame-ancestors 'none'; base-uri 'none'; \
+         frame-src {frames}; require-trusted-types-for 'script'; trusted-types loopkey; frame-ancestors 'none'; base-uri 'none'; \
          form-action 'none'"
     );
     let policy = HeaderValue::try_from(policy).expect("ports and fixed words are visible ASCII");

@@ -42,7 +42,7 @@ pub(super) fn router(client: Arc<Client>, port: u16) -> Router {
         let asset = asset.clone();
         router.route(asset.path, get(async move || asset.answer()))
     });
-    guarded(pages, "")
+    guarded(pages, "", &[])
         .layer(DefaultBodyLimit::max(BODY_MAX_LEN))
         .layer(middleware::from_fn_with_state(port, own_page_only))
 }

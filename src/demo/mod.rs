@@ -3,6 +3,7 @@
 
 mod agent;
 mod assets;
+mod beside;
 mod client;
 mod client_page;
 mod desk;
@@ -21,15 +22,16 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::agent::Browser;
 use crate::clock::{Clock, SystemClock};
 use crate::crypto::{self, Secret};
-use crate::login::{LoginConfig, LoginServer};
+use crate::login::{ConfiguredConnector, LoginConfig, LoginServer};
 use crate::protocol::base64url;
 use crate::protocol::issuer::Issuer;
 use crate::protocol::limits::DEFAULT_PORTS;
 use crate::protocol::state::PresenceState;
 use crate::store::{self, StoreUrl};
+
+pub use beside::Beside;
 
 /// More than the tabs of one person.
 const CONNECTIONS: u32 = 1024;
@@ -60,6 +62,8 @@ pub struct Demo {
     window: Running,
     client: Arc<client::Client>,
     service_key: Secret<String>,
+    connectors: Vec<ConfiguredConnector>,
+    dingtalk: Option<dingtalk::FakeDingTalk>,
     /// Device keys and the embedded store; gone with the demo.
     folder: tempfile::TempDir,
 }
@@ -70,26 +74,34 @@ impl Demo {
     /// # Errors
     /// Where a port is taken or a folder cannot be made.
     pub async fn start(places: Places) -> anyhow::Result<Self> {
-        Self::start_with(places, None).await
+        Self::start_with(places, Beside::default()).await
     }
 
-    /// As [`Demo::start`], with another way to open pages than the default browser.
+    /// As [`Demo::start`], with more beside the agent.
     ///
     /// # Errors
     /// As [`Demo::start`].
-    pub async fn start_with(places: Places, browser: Option<Arc<dyn Browser>>) -> anyhow::Result<Self> {
+    pub async fn start_with(places: Places, beside: Beside) -> anyhow::Result<Self> {
+        let Beside { browser, mut connectors, dingtalk } = beside;
         let folder = tempfile::Builder::new().prefix("loopkey-demo-").tempdir()?;
         let service_key = Secret::new(base64url::encode(crypto::random::<32>()));
-        let site = start_site(&places, folder.path(), &service_key).await?;
-        let listeners = bind(places.client).await?;
         let issuer = issuer(&places)?;
+        let dingtalk = if dingtalk {
+            let (fake, connector) = beside::dingtalk(&issuer).await?;
+            connectors.push(connector);
+            Some(fake)
+        } else {
+            None
+        };
+        let site = start_site(&places, folder.path(), &service_key, &connectors).await?;
+        let listeners = bind(places.client).await?;
         let agent = agent::AgentSlot::new(folder.path(), &places, &issuer, browser);
         let client = Arc::new(client::Client::new(agent, issuer, service_key.clone())?);
         client.start().await?;
         let router = client_page::router(Arc::clone(&client), places.client);
         let closing = Arc::clone(&client);
         let window = Running::start(router, listeners, move || closing.close());
-        Ok(Self { places, site, window, client, service_key, folder })
+        Ok(Self { places, site, window, client, service_key, connectors, dingtalk, folder })
     }
 
     /// Restarts the site and its login server, as a deployment does: accounts, devices and sessions stay; challenges that
@@ -99,7 +111,7 @@ impl Demo {
     /// Where the port cannot be taken again.
     pub async fn restart_login_server(&mut self) -> anyhow::Result<()> {
         self.site.stop().await;
-        self.site = start_site(&self.places, self.folder.path(), &self.service_key).await?;
+        self.site = start_site(&self.places, self.folder.path(), &self.service_key, &self.connectors).await?;
         Ok(())
     }
 
@@ -113,6 +125,13 @@ impl Demo {
     #[must_use]
     pub fn client_url(&self) -> String {
         format!("http://localhost:{}", self.places.client)
+    }
+
+    /// The simulated DingTalk, where there is one.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn dingtalk(&self) -> Option<&dingtalk::FakeDingTalk> {
+        self.dingtalk.as_ref()
     }
 
     /// Says how the person stands, as the buttons of the client's window do.
@@ -154,7 +173,12 @@ fn issuer(places: &Places) -> anyhow::Result<Issuer> {
     Ok(format!("http://localhost:{}", places.site).parse()?)
 }
 
-async fn start_site(places: &Places, folder: &Path, service_key: &Secret<String>) -> anyhow::Result<Running> {
+async fn start_site(
+    places: &Places,
+    folder: &Path,
+    service_key: &Secret<String>,
+    connectors: &[ConfiguredConnector],
+) -> anyhow::Result<Running> {
     let listeners = bind(places.site).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = store::open(&StoreUrl::Embedded(folder.join("login")), Arc::clone(&clock)).await?;
@@ -162,8 +186,9 @@ async fn start_site(places: &Places, folder: &Path, service_key: &Secret<String>
     config.ports.clone_from(&places.agent);
     config.development = true;
     config.service_key = Some(service_key.clone());
+    config.connectors = connectors.to_vec();
     let server = LoginServer::start(config, store, clock).await?;
-    let router = server.router().merge(site::router(places));
+    let router = server.router().merge(site::router(places, connectors));
     Ok(Running::start(router, listeners, move || server.close()))
 }
 

@@ -7,11 +7,12 @@ use axum::routing::get;
 
 use super::Places;
 use super::assets::{SITE, guarded};
+use crate::login::ConfiguredConnector;
 
 /// Where the page says which ports to look at, and where the client's window is.
 const PORTS_IN_PAGE: &str = "data-ports=\"28970 28971\" data-client=\"28981\"";
 
-pub(super) fn router(places: &Places) -> Router {
+pub(super) fn router(places: &Places, connectors: &[ConfiguredConnector]) -> Router {
     // The page may reach the agent, and nothing else besides its own server. `[::1]` has no spelling in a policy.
     let mut connect = String::new();
     for port in &places.agent {
@@ -23,5 +24,6 @@ pub(super) fn router(places: &Places) -> Router {
         let asset = asset.with(PORTS_IN_PAGE, &ports);
         router.route(asset.path, get(async move || asset.answer()))
     });
-    guarded(pages, &connect)
+    let frames: Vec<_> = connectors.iter().filter_map(|way| way.connector.frame_origin()).collect();
+    guarded(pages, &connect, &frames)
 }

@@ -126,6 +126,7 @@ impl LoginServer {
             .route(&at("/v1/connect/{connector}/code"), post(connect::code))
             .route(&at("/v1/connect/{connector}/page"), post(connect::page_configuration))
             .route(&at("/v1/connect/{connector}/link"), post(connect::link))
+            .route(&at("/v1/connect/{connector}/frame"), post(connect::frame))
             .route(&at("/v1/connect/{connector}/logout-notice"), post(connect::notice))
             .route(&at("/v1/identities"), get(connect::own_identities))
             .route(&at("/v1/identities/{identity}"), delete(connect::unlink))

@@ -24,20 +24,20 @@ use crate::support::browser::{Context, Engine, Page};
 use crate::support::places::free_places;
 use crate::support::trace;
 
-const SECRET: &str = "the client's secret";
+pub(crate) const SECRET: &str = "the client's secret";
 const PAGE: &str = r#"<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>A site</title>
 <script type="module" src="/sdk/loopkey-card.js"></script>
 <loopkey-card issuer="ISSUER" app="Harbor"></loopkey-card>"#;
 
 /// oidc-provider, in Node.js, until it is dropped.
-struct Provider {
-    issuer: String,
+pub(crate) struct Provider {
+    pub(crate) issuer: String,
     _process: Child,
 }
 
 impl Provider {
-    async fn start(site: &str) -> Self {
+    pub(crate) async fn start(site: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let modules = root.join("target/oidc-provider");
         assert!(
@@ -62,6 +62,46 @@ impl Provider {
     }
 }
 
+impl Provider {
+    /// One of the applications that it knows: `rsa`, `ec`, `ed`, by how it signs for them.
+    pub(crate) fn client(&self, name: &str) -> ConfiguredConnector {
+        let settings = OidcSettings {
+            issuer: self.issuer.clone(),
+            client_id: name.to_owned(),
+            client_secret: Some(Secret::new(SECRET.to_owned())),
+            scopes: ["openid", "profile", "email"].map(str::to_owned).to_vec(),
+            userinfo: name == "ec",
+        };
+        let http = loopkey::connectors::http(true).expect("a client");
+        ConfiguredConnector {
+            name: name.parse().expect("a name"),
+            label: DisplayName::clean(&format!("Corp {name}")).expect("a label"),
+            connector: Arc::new(Oidc::new(settings, http, Arc::new(SystemClock))),
+            accounts: NewAccounts::Create,
+            verifies: UserVerification::Page,
+        }
+    }
+}
+
+/// A person at the provider's pages: signs in there and consents.
+pub(crate) async fn consent_at(provider: &Provider, page: &Page, person: &str) {
+    at(provider, page, "input[name=login]").await;
+    page.click("input[name=login]").await.expect("a field");
+    page.type_text(person).await.expect("typed");
+    page.click("input[name=password]").await.expect("a field");
+    page.type_text("anything").await.expect("typed");
+    page.click("button[type=submit]").await.expect("a button");
+    // Now it asks for consent.
+    page.wait_for("!$('input[name=login]') && !!$('button[type=submit]')", SOON).await.expect("consent");
+    page.click("button[type=submit]").await.expect("a button");
+}
+
+/// The provider's page with that field or button.
+async fn at(provider: &Provider, page: &Page, selector: &str) {
+    let condition = format!("location.origin === '{}' && !!$('{selector}')", provider.issuer);
+    page.wait_for(&condition, SOON).await.expect("the provider's page");
+}
+
 /// A site with its login server, whose people sign in at the provider; no agent anywhere.
 struct Stage {
     provider: Provider,
@@ -81,25 +121,7 @@ impl Stage {
         let mut config = LoginConfig::new(issuer.clone());
         config.development = true;
         config.ports = vec![free_places().agent[0]];
-        config.connectors = ["rsa", "ec", "ed"]
-            .map(|name| {
-                let settings = OidcSettings {
-                    issuer: provider.issuer.clone(),
-                    client_id: name.to_owned(),
-                    client_secret: Some(Secret::new(SECRET.to_owned())),
-                    scopes: ["openid", "profile", "email"].map(str::to_owned).to_vec(),
-                    userinfo: name == "ec",
-                };
-                let http = loopkey::connectors::http(true).expect("a client");
-                ConfiguredConnector {
-                    name: name.parse().expect("a name"),
-                    label: DisplayName::clean(&format!("Corp {name}")).expect("a label"),
-                    connector: Arc::new(Oidc::new(settings, http, Arc::new(SystemClock))),
-                    accounts: NewAccounts::Create,
-                    verifies: UserVerification::Page,
-                }
-            })
-            .to_vec();
+        config.connectors = ["rsa", "ec", "ed"].map(|name| provider.client(name)).to_vec();
         let store = loopkey::store::open(&StoreUrl::Memory, Arc::new(SystemClock)).await.expect("a store");
         let server = LoginServer::start(config, store, Arc::new(SystemClock)).await.expect("a login server");
         let html = PAGE.replace("ISSUER", issuer.as_str());
@@ -123,23 +145,13 @@ impl Stage {
         self.page.wait_for(&condition, SOON).await.expect("the ways are shown");
     }
 
-    /// The provider's page with that field or button.
     async fn at_provider(&self, selector: &str) {
-        let condition = format!("location.origin === '{}' && !!$('{selector}')", self.provider.issuer);
-        self.page.wait_for(&condition, SOON).await.expect("the provider's page");
+        at(&self.provider, &self.page, selector).await;
     }
 
     async fn sign_in(&self, way: &str, person: &str) {
         self.page.click(&format!("loopkey-card >>> [data-way={way}]")).await.expect("the way");
-        self.at_provider("input[name=login]").await;
-        self.page.click("input[name=login]").await.expect("a field");
-        self.page.type_text(person).await.expect("typed");
-        self.page.click("input[name=password]").await.expect("a field");
-        self.page.type_text("anything").await.expect("typed");
-        self.page.click("button[type=submit]").await.expect("a button");
-        // Now it asks for consent.
-        self.page.wait_for("!$('input[name=login]') && !!$('button[type=submit]')", SOON).await.expect("consent");
-        self.page.click("button[type=submit]").await.expect("a button");
+        consent_at(&self.provider, &self.page, person).await;
         self.done(person).await;
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use loopkey::demo::{Demo, Places};
+use loopkey::demo::{Beside, Demo, Places};
 
 use crate::support::browser::{Browser, Context, Engine, LaunchOptions, Page, Permission};
 use crate::support::places::free_places;
@@ -66,10 +66,22 @@ impl Desk {
 
     /// The same with a browser that is told more.
     pub(crate) async fn launched(places: Places, engine: Engine, site: Site, options: LaunchOptions) -> Self {
+        Self::beside(places, engine, site, options, Beside::default()).await
+    }
+
+    /// The same with more in the demo.
+    pub(crate) async fn beside(
+        places: Places,
+        engine: Engine,
+        site: Site,
+        options: LaunchOptions,
+        beside: Beside,
+    ) -> Self {
         trace::start();
         let opened = Arc::new(Opened::default());
         let browser: Arc<dyn loopkey::agent::Browser> = opened.clone();
-        let demo = Demo::start_with(places, Some(browser)).await.expect("the demo starts");
+        let beside = Beside { browser: Some(browser), ..beside };
+        let demo = Demo::start_with(places, beside).await.expect("the demo starts");
         let browser = Browser::launch(engine, options).await.expect("the browser starts");
         let context = browser.new_context().await.expect("a context");
         if let Site::Public(permission) | Site::Ungated(permission) = site {
@@ -171,7 +183,7 @@ impl Desk {
     }
 }
 
-fn options(places: &Places, engine: Engine, site: Site) -> LaunchOptions {
+pub(crate) fn options(places: &Places, engine: Engine, site: Site) -> LaunchOptions {
     let options = LaunchOptions::default();
     if site == Site::Local {
         return options;

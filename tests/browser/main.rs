@@ -13,6 +13,7 @@ mod bridge;
 mod connectors;
 mod consent;
 mod delegated;
+mod demo_connectors;
 mod desk;
 mod dingtalk;
 mod doctor;

@@ -54,7 +54,7 @@ test("presences, reasons of a session, and errors with what to do", () => {
 
 test("the card's attributes, parts and events", () => {
   const card = read("../loopkey-card.js") + read("../card-parts.js");
-  const used = [...card.matchAll(/(?:getAttribute|setAttribute)\("([a-z]+)"/g)].map(([, name]) => name);
+  const used = [...card.matchAll(/(?:get|set|has)Attribute\("([a-z]+)"/g)].map(([, name]) => name);
   for (const name of named(10)) assert.ok(used.includes(name), `the card does not know ${name}`);
   const last = page.slice(page.indexOf("## 10."));
   for (const [, parts] of card.matchAll(/part: "([\w -]+)"/g)) {

@@ -16,6 +16,20 @@ class Piece {
     this.attributes[name] = value;
   }
 
+  toggleAttribute(name, on) {
+    if (on) this.attributes[name] = "";
+    else delete this.attributes[name];
+  }
+
+  append(...pieces) {
+    this.children.push(...pieces);
+    for (const piece of pieces) piece.parent = this;
+  }
+
+  remove() {
+    this.parent.children = this.parent.children.filter((piece) => piece !== this);
+  }
+
   addEventListener(type, run) {
     this.listeners.push(run);
   }
@@ -28,14 +42,16 @@ class Piece {
 const element = (tag, attributes = {}, ...children) => new Piece(tag, attributes, children);
 const ISSUER = "https://app.example.com/loopkey";
 
-function here({ connectors, fragment = "", status = 200 }) {
+function here({ connectors, fragment = "", status = 200, show = undefined, frame = { ok: true, json: async () => ({}) } }) {
   const page = {
-    at: fragment, asked: [],
+    at: fragment, asked: [], gone: [], show,
+    go: (address) => page.gone.push(address),
     fragment: () => page.at,
     setFragment: (to) => { page.at = to; },
     address: () => "https://app.example.com/documents?page=2&x=ä",
     fetch: async (address, init) => {
       page.asked.push([address, init.credentials]);
+      if (init.method === "POST") return frame;
       if (status !== 200) throw new Error("out of reach");
       return { json: async () => ({ connectors }) };
     },
@@ -43,7 +59,15 @@ function here({ connectors, fragment = "", status = 200 }) {
   return page;
 }
 
-const offered = (page) => offer({ issuer: ISSUER, element: /** @type {any} */ (element), page: /** @type {any} */ (page) });
+const offered = (page, frames = undefined) => offer({ issuer: ISSUER, element: /** @type {any} */ (element), frames, page: /** @type {any} */ (page) });
+/** @returns {boolean} whether the browser follows the link */
+const click = (link, keys = {}) => {
+  let follows = true;
+  link.listeners[0]({ preventDefault: () => { follows = false; }, ...keys });
+  return follows;
+};
+/** Until everything that is under way has come to its end. */
+const settled = () => new Promise((resolve) => setImmediate(resolve));
 const CORP = { name: "corp", label: "Corp account", kind: "oidc" };
 
 test("each connector is a link that leads back to where the page is when it is clicked", async () => {
@@ -52,7 +76,7 @@ test("each connector is a link that leads back to where the page is when it is c
   ways.say("en");
   const links = /** @type {any} */ (ways.element).all("a");
   assert.deepEqual(links.map(({ textContent }) => textContent), ["Continue with Corp account", "Continue with <b>$&</b>"]);
-  for (let twice = 0; twice < 2; twice += 1) links[0].listeners[0]();
+  for (let twice = 0; twice < 2; twice += 1) click(links[0]);
   assert.equal(links[0].href, `${ISSUER}/v1/connect/corp?return_to=https%3A%2F%2Fapp.example.com%2Fdocuments%3Fpage%3D2%26x%3D%C3%A4`);
   ways.say("zh-CN");
   assert.equal(links[0].textContent, "使用Corp account继续");
@@ -88,4 +112,72 @@ test("what went wrong is told once, in both languages, and any other words are n
     assert.equal((await offered(here({ connectors: [CORP], fragment }))).error, null, fragment);
   }
   assert.equal((await offered(here({ connectors: [], fragment: "loopkey_error=not_linked" }))).error, "not_linked", "without connectors too");
+});
+
+const DING = { name: "ding", label: "DingTalk", kind: "dingtalk", framed: true };
+const FRAME = {
+  ok: true,
+  json: async () => ({ location: "https://login.example/f", frame_origin: "https://login.example", redirect_uri: `${ISSUER}/back` }),
+};
+
+test("a provider is shown in a frame where the page and the provider want it, and nowhere else", async () => {
+  const shown = [];
+  const show = async (place, { signal, ...options }) => {
+    shown.push(options);
+    return `${ISSUER}/back?code=1`;
+  };
+  const page = here({ connectors: [DING, CORP], show, frame: FRAME });
+  const ways = await offered(page, true);
+  const [ding, corp] = /** @type {any} */ (ways.element).all("a");
+  assert.equal(click(corp), true, "this one cannot be framed");
+  assert.equal(click(ding, { ctrlKey: true }), true, "it is wanted in a tab of its own");
+  assert.deepEqual([shown, page.gone], [[], []]);
+  assert.equal(click(ding), false);
+  await settled();
+  assert.deepEqual(shown, [{ location: "https://login.example/f", frameOrigin: "https://login.example", redirectUri: `${ISSUER}/back`, title: "DingTalk" }]);
+  assert.deepEqual(page.gone, [`${ISSUER}/back?code=1`]);
+  assert.deepEqual(page.asked.at(-1), [`${ISSUER}/v1/connect/ding/frame`, "include"], "with the pre-login cookie");
+  const [link] = /** @type {any} */ ((await offered(here({ connectors: [DING], show, frame: FRAME }))).element).all("a");
+  assert.equal(click(link), true, "the page did not ask for it");
+});
+
+test("a frame that ends badly says so, and leaves the way as a page", async () => {
+  for (const [frame, show, code] of [
+    [FRAME, async () => { throw new DOMException("no", "NotAllowedError"); }, "access_refused"],
+    [{ ok: false, status: 503 }, async () => "", "other"],
+  ]) {
+    const page = here({ connectors: [DING], show, frame });
+    const ways = await offered(page, true);
+    ways.say("en");
+    const { all } = /** @type {any} */ (ways.element);
+    const [notice, link] = ["p", "a"].map((tag) => all.call(ways.element, tag)[0]);
+    assert.equal("hidden" in notice.attributes, true);
+    click(link);
+    assert.deepEqual(all.call(ways.element, "a").map(({ textContent }) => textContent), ["Continue with DingTalk", "Open DingTalk as a page instead"]);
+    await settled();
+    const sentence = code === "other" ? "Signing in there didn’t work." : "You were not let in.";
+    assert.equal(notice.textContent, `${sentence} You can try again.`);
+    assert.deepEqual(["hidden" in notice.attributes, page.gone, all.call(ways.element, "a").length], [false, [], 1]);
+  }
+});
+
+test("a second click begins anew, and what becomes of the first is not told", async () => {
+  const ends = [];
+  const show = (place, { signal }) => new Promise((resolve, reject) => {
+    ends.push(resolve);
+    signal.addEventListener("abort", () => reject(signal.reason));
+  });
+  const page = here({ connectors: [DING], show, frame: FRAME });
+  const ways = await offered(page, true);
+  const { all } = /** @type {any} */ (ways.element);
+  const [link] = all.call(ways.element, "a");
+  click(link);
+  await settled();
+  click(link);
+  await settled();
+  assert.equal(all.call(ways.element, "div").filter(({ attributes }) => attributes.class === "frame").length, 1);
+  assert.equal("hidden" in all.call(ways.element, "p")[0].attributes, true);
+  ends[1]("https://app.example.com/next");
+  await settled();
+  assert.deepEqual(page.gone, ["https://app.example.com/next"]);
 });

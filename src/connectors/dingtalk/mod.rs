@@ -156,10 +156,14 @@ impl Connector for DingTalk {
         })
     }
 
+    fn frame_origin(&self) -> Option<&str> {
+        Some(&self.settings.hosts.login)
+    }
+
     /// What `dd.requestAuthCode` and the frame want to know.
     fn front_end(&self) -> Value {
-        let Settings { app_key, corp_id, hosts, .. } = &self.settings;
-        json!({ "app_key": app_key, "corp_id": corp_id, "frame_origin": hosts.login })
+        let Settings { app_key, corp_id, .. } = &self.settings;
+        json!({ "app_key": app_key, "corp_id": corp_id, "frame_origin": self.frame_origin() })
     }
 
     async fn begin(&self, beginning: &Beginning<'_>) -> Result<Begun, ConnectFault> {

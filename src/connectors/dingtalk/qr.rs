@@ -141,8 +141,12 @@ impl Connector for QrLogin {
         &[Claim::Name]
     }
 
+    fn frame_origin(&self) -> Option<&str> {
+        Some(&self.wire.hosts().login)
+    }
+
     fn front_end(&self) -> Value {
-        json!({ "app_id": self.app_id, "frame_origin": self.wire.hosts().login })
+        json!({ "app_id": self.app_id, "frame_origin": self.frame_origin() })
     }
 
     async fn begin(&self, beginning: &Beginning<'_>) -> Result<Begun, ConnectFault> {

@@ -2,6 +2,7 @@
 //! a port of its own. It is strict where the real one is, its time is the demo's or a test's, and it can be as busy, slow and
 //! wrong as the real one: people try the connector against it, and so do this crate's tests.
 
+mod choose;
 mod gate;
 mod new;
 mod old;

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::choose::{self, Chosen};
 use super::reply::{Asked, Reply};
 use super::state::{App, CodeKind, Kind, State};
 
@@ -20,9 +21,9 @@ pub(super) fn wrong(why: &str) -> Reply {
 
 /// An address with more parameters.
 pub(super) fn with(address: &str, parameters: &[(&str, &str)]) -> String {
-    let mut address = reqwest::Url::parse(address).expect("an address");
-    address.query_pairs_mut().extend_pairs(parameters);
-    address.into()
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    let mark = if address.contains('?') { '&' } else { '?' };
+    format!("{address}{mark}{query}")
 }
 
 fn authorize(state: &mut State, asked: &Asked) -> Reply {
@@ -42,8 +43,12 @@ fn authorize(state: &mut State, asked: &Asked) -> Reply {
         Kind::Internal { corp } => Some(corp.clone()),
         _ => None,
     };
-    let Some((corp, userid)) = state.person.clone() else {
-        return back_with(asked, &with(back, &[("error", "access_denied"), ("state", state_parameter)]));
+    let (corp, userid) = match choose::person(state, asked, own.as_deref()) {
+        Chosen::Person(corp, userid) => (corp, userid),
+        Chosen::Nobody => {
+            return back_with(asked, &with(back, &[("error", "access_denied"), ("state", state_parameter)]));
+        }
+        Chosen::Ask(page) => return page,
     };
     // An internal application is shown to members alone.
     if own.is_some_and(|own| own != corp) {
@@ -71,10 +76,12 @@ fn qr_frame(state: &mut State, asked: &Asked) -> Reply {
         return wrong("goto");
     }
     let app = goto.query_pairs().find(|(name, _)| name == "appid").map(|(_, value)| value.into_owned());
-    let (Some(app), Some((corp, userid))) = (app, state.person.clone()) else { return wrong("nobody scanned it") };
-    if !matches!(state.apps.get(&app), Some(App { kind: Kind::Site, .. })) {
-        return wrong("appid");
-    }
+    let Some(App { kind: Kind::Site, .. }) = app.and_then(|app| state.apps.get(&app)) else { return wrong("appid") };
+    let (corp, userid) = match choose::person(state, asked, None) {
+        Chosen::Person(corp, userid) => (corp, userid),
+        Chosen::Nobody => return wrong("nobody scanned it"),
+        Chosen::Ask(page) => return page,
+    };
     let tmp = state.code(CodeKind::Sns, "loginTmpCode", &corp, &userid);
     Reply::html(&format!("<!doctype html><script>parent.postMessage({}, \"*\")</script>", json!(tmp)))
 }

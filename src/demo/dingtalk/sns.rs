@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
+use super::choose::{self, Chosen};
 use super::pages::{with, wrong};
 use super::reply::{Asked, Reply};
 use super::state::{App, Code, CodeKind, Kind, State, TOKEN_LIFE, TokenKind};
@@ -31,13 +32,17 @@ fn authorize(state: &mut State, asked: &Asked, by_tmp_code: bool) -> Reply {
     if asked.parameter("response_type") != "code" || asked.parameter("scope") != "snsapi_login" {
         return wrong("scope");
     }
-    let person = if by_tmp_code {
+    let (corp, userid) = if by_tmp_code {
         let scanned = state.take_code(CodeKind::Sns, "loginTmpCode", asked.parameter("loginTmpCode"));
-        scanned.map(|code| (code.corp, code.userid))
+        let Some(code) = scanned else { return wrong("nobody scanned it") };
+        (code.corp, code.userid)
     } else {
-        state.person.clone()
+        match choose::person(state, asked, None) {
+            Chosen::Person(corp, userid) => (corp, userid),
+            Chosen::Nobody => return wrong("nobody scanned it"),
+            Chosen::Ask(page) => return page,
+        }
     };
-    let Some((corp, userid)) = person else { return wrong("nobody scanned it") };
     let code = state.code(CodeKind::Sns, key, &corp, &userid);
     Reply::redirect(with(back, &[("code", &code), ("state", asked.parameter("state"))]))
 }

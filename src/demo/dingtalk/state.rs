@@ -116,6 +116,8 @@ pub struct State {
     pub(super) gateway_tickets: BTreeSet<String>,
     /// Who sits in front of the pages, and for which organisation; without anybody, the person says no.
     pub person: Option<(String, String)>,
+    /// The pages ask who it is, among the organisation's members.
+    pub asks_who: bool,
     /// Errors of `topapi` calls come wrapped, and not only those of the gateway.
     pub wraps_everything: bool,
     /// Paths that were called, in order.
@@ -136,6 +138,7 @@ impl State {
             persistent: BTreeMap::new(),
             gateway_tickets: BTreeSet::new(),
             person: None,
+            asks_who: false,
             wraps_everything: false,
             calls: Vec::new(),
             gate: Gate::default(),

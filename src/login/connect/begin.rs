@@ -1,5 +1,6 @@
 //! `GET /v1/connect/{name}`: a browser leaves for the provider. `POST /v1/connect/{name}/link`: the same for somebody who is
-//! signed in already, and wants to sign in so too from now on.
+//! signed in already, and wants to sign in so too from now on. `POST …/frame`: the same for a page that shows the provider's
+//! page in a frame.
 
 use std::collections::BTreeMap;
 
@@ -90,7 +91,8 @@ pub(in crate::login) async fn begin(
         tracing::warn!("refused: return_to is no page of a listed origin");
         return Ok(page::failed(Refusal::BadRequest, &settings));
     };
-    match start(&server, way, &headers, return_to.clone(), None).await {
+    let leaving = Leaving { return_to: return_to.clone(), link: None, embedded: false };
+    match start(&server, way, &headers, leaving).await {
         Ok(started) => Ok(started.with_cookie(redirect(&started.location))),
         Err(refusal) => Ok(return_to.go_with(refusal)),
     }
@@ -112,8 +114,41 @@ pub(in crate::login) async fn link(
     }
     let way = find(&settings, &name)?;
     let (return_to, _) = ReturnTo::require(&asked.return_to, &settings)?;
-    let started = start(&server, way, &headers, return_to, Some(session.key)).await?;
+    let leaving = Leaving { return_to, link: Some(session.key), embedded: false };
+    let started = start(&server, way, &headers, leaving).await?;
     Ok(started.with_cookie(json(StatusCode::OK, &Where { location: &started.location })))
+}
+
+/// `POST …/frame`: what a page's frame shows, whom it may hear, and where the browser goes then.
+pub(in crate::login) async fn frame(
+    State(server): State<Shared>,
+    settings: Current,
+    _: CountedPageCall,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    JsonBody(asked): JsonBody<Asked>,
+) -> Result<Response, Refusal> {
+    #[derive(Serialize)]
+    struct Frame<'a> {
+        location: &'a str,
+        frame_origin: &'a str,
+        redirect_uri: &'a str,
+    }
+    let way = find(&settings, &name)?;
+    let frame_origin = way.connector.frame_origin().ok_or(Refusal::Unsupported)?;
+    let (return_to, _) = ReturnTo::require(&asked.return_to, &settings)?;
+    let started = start(&server, way, &headers, Leaving { return_to, link: None, embedded: true }).await?;
+    let redirect_uri = &redirect_uri(&server, way);
+    Ok(started.with_cookie(json(StatusCode::OK, &Frame { location: &started.location, frame_origin, redirect_uri })))
+}
+
+/// How somebody leaves.
+struct Leaving {
+    return_to: ReturnTo,
+    /// The session whose account an identity is to be linked to.
+    link: Option<SessionKey>,
+    /// The provider's page is in a frame.
+    embedded: bool,
 }
 
 struct Started {
@@ -135,9 +170,9 @@ async fn start(
     server: &Shared,
     way: &ConfiguredConnector,
     headers: &HeaderMap,
-    return_to: ReturnTo,
-    link: Option<SessionKey>,
+    leaving: Leaving,
 ) -> Result<Started, Refusal> {
+    let Leaving { return_to, link, embedded } = leaving;
     let (secret, cookie) = match Cookie::PreLogin.read(headers) {
         Some(secret) => (secret, None),
         None => {
@@ -147,7 +182,7 @@ async fn start(
     };
     let state = crypto::random::<32>();
     let text = base64url::encode(state);
-    let beginning = Beginning { state: &text, redirect_uri: &redirect_uri(server, way), embedded: false };
+    let beginning = Beginning { state: &text, redirect_uri: &redirect_uri(server, way), embedded };
     let begun = call(server, way, "begin", way.connector.begin(&beginning)).await?;
     let browser = base64url::encode(crypto::sha256(&[secret.expose()]));
     let connector = way.name.as_str().to_owned();

@@ -31,6 +31,8 @@ struct Entry<'a> {
     claims: &'static [Claim],
     front_end: serde_json::Value,
     in_app: bool,
+    /// Its page may be shown in a frame (`POST …/frame`).
+    framed: bool,
 }
 
 /// All of them, in the order of the configuration; or those of one external organisation, of which there must be one.
@@ -47,6 +49,7 @@ pub(in crate::login) async fn list(State(_): State<Shared>, settings: Current, u
             claims: way.connector.claims(),
             front_end: way.connector.front_end(),
             in_app: way.connector.is_in_app(),
+            framed: way.connector.frame_origin().is_some(),
         })
         .collect();
     if connectors.is_empty() && asked.tenant.is_some() {

@@ -18,7 +18,7 @@ mod provider_session;
 mod return_to;
 
 pub(super) use administered::{list as administered_identities, put as put_identity, remove as remove_identity};
-pub(super) use begin::{begin, link};
+pub(super) use begin::{begin, frame, link};
 pub(super) use callback::callback;
 pub(super) use identities::{list as own_identities, unlink};
 pub(super) use in_app::{code, page_configuration};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::sync::{SemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
@@ -199,6 +200,7 @@ impl Talk {
             Some(Err(error)) => match error {
                 Error::Capacity(_) => Err(CloseCode::TooBig),
                 Error::Utf8(_) => Err(CloseCode::InvalidUtf8),
+                Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => return Err(Ended::Gone),
                 Error::Protocol(_) => Err(CloseCode::ProtocolError),
                 _ => return Err(Ended::Gone),
             },

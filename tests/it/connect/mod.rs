@@ -2,6 +2,7 @@
 
 mod dingtalk;
 mod flow;
+mod framed;
 mod hostile;
 mod identities;
 mod logging_out;
