@@ -45,10 +45,7 @@ pub(super) async fn run(arguments: Arguments, global: Global) -> Result<(), Fail
     say(format_args!("  The site:            {}   (sign in here)", demo.site_url()));
     say(format_args!("  The desktop client:  {}   (answer, lock, leave, switch, sign out here)", demo.client_url()));
     if let Some(dingtalk) = demo.dingtalk() {
-        say(format_args!(
-            "  The simulated DingTalk: {}   (on the site: Another way to sign in)",
-            dingtalk.hosts().login
-        ));
+        say(format_args!("  DingTalk, simulated: {}   (on the site: Use another way)", dingtalk.hosts().login));
     }
     say("");
     say(format_args!("  The control socket:  {}   (loopkey status --control …)", demo.control().display()));

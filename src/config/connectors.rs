@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::reader::{Notes, Section};
 use super::server::read_secret;
@@ -84,13 +85,17 @@ impl Means<'_> {
         let client_secret = self.secret(&mut section, "client_secret");
         let scopes = section.list_of::<Scope>("scopes");
         let userinfo = section.boolean("userinfo").unwrap_or(false);
+        let recheck = section.number("recheck_minutes", 5, 1440);
+        let recheck =
+            recheck.and_then(|minutes| u64::try_from(minutes).ok()).map(|minutes| Duration::from_secs(60 * minutes));
         if let Some(Address(issuer)) = &issuer
             && !self.development
             && issuer.starts_with("http://")
         {
             self.notes.fault_of(&section.entry("issuer"), "http:// needs development = true; use https://");
         }
-        let own = ["issuer", "client_id", "client_secret_file", "client_secret_env", "scopes", "userinfo"];
+        let own =
+            ["issuer", "client_id", "client_secret_file", "client_secret_env", "scopes", "userinfo", "recheck_minutes"];
         section.end(&[&COMMON[..], &own[..]].concat());
         let mut scopes: Vec<_> = scopes.map_or_else(
             || ["openid", "profile", "email"].map(str::to_owned).to_vec(),
@@ -100,7 +105,8 @@ impl Means<'_> {
             scopes.insert(0, "openid".to_owned());
         }
         let (Address(issuer), Text(client_id)) = (issuer?, client_id?);
-        let settings = OidcSettings { issuer, client_id, client_secret: client_secret.ok()?, scopes, userinfo };
+        let settings =
+            OidcSettings { issuer, client_id, client_secret: client_secret.ok()?, scopes, userinfo, recheck };
         Some(Arc::new(Oidc::new(settings, self.http.clone(), Arc::clone(&self.clock))))
     }
 
@@ -255,6 +261,7 @@ issuer = "https://id.example.com/realms/staff"
 client_id = "loopkey"
 client_secret_file = "SECRET"
 scopes = ["email"]
+recheck_minutes = 60
 accounts = "create"
 verifies = "prompt"
 
@@ -282,6 +289,8 @@ client_id = "public-client"
         let [corp, other] = config.login.connectors.as_slice() else { panic!("{:?}", config.login.connectors) };
         assert_eq!((corp.name.as_str(), corp.label.as_str(), corp.connector.kind()), ("corp", "Corp account", "oidc"));
         assert_eq!((corp.accounts, corp.verifies), (NewAccounts::Create, UserVerification::Prompt));
+        let rechecks = [corp, other].map(|way| way.connector.rechecks_every().map(|period| period.as_secs()));
+        assert_eq!(rechecks, [Some(3600), None]);
         assert_eq!((other.accounts, other.verifies), (NewAccounts::Linked, UserVerification::Page));
         assert_eq!(other.label.as_str(), "其他账号");
         assert!(!format!("{config:?}").contains("planted"), "{config:?}");

@@ -15,6 +15,7 @@ pub mod oidc;
 mod socket;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -87,6 +88,26 @@ pub trait Connector: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`ConnectFault`]; [`Fault::Unsupported`] where there is no such thing.
     async fn page_configuration(&self, _page: &str) -> Result<serde_json::Value, ConnectFault> {
+        Err(Fault::Unsupported.into())
+    }
+
+    /// How often a session that this connector opened asks the provider whether the person still may sign in
+    /// ([`Connector::refresh`]), while it is used. Never, unless it says so.
+    fn rechecks_every(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Asks the provider whether whoever signed in still may; `kept` is what is kept of that ([`Identified::kept`]). What is
+    /// kept from now on.
+    ///
+    /// # Errors
+    /// [`ConnectFault`]; [`Fault::Code`], [`Fault::Refused`] or [`Fault::Tenant`] where they may not any more, which ends the
+    /// session.
+    async fn refresh(
+        &self,
+        _kept: &BTreeMap<String, String>,
+        _now: Timestamp,
+    ) -> Result<BTreeMap<String, String>, ConnectFault> {
         Err(Fault::Unsupported.into())
     }
 
@@ -189,7 +210,8 @@ pub struct Identified {
     pub avatar: Option<String>,
     /// Whatever else is worth keeping beside the link: `email`, `phone`, `union_id`, `job_number`, `departments`.
     pub details: BTreeMap<String, String>,
-    /// What [`Connector::end_session`] and back-channel log-out need again: an ID token, the provider's session id.
+    /// What [`Connector::end_session`], [`Connector::refresh`] and back-channel log-out need again: an ID token, a refresh
+    /// token, the provider's session id. It is kept sealed, with a key that the browser alone holds.
     pub kept: BTreeMap<String, String>,
 }
 

@@ -2,7 +2,7 @@
 //! out at the provider too, where one signed the person in and the page asks for it.
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
@@ -35,6 +35,7 @@ pub(super) async fn log_out(
     settings: Current,
     _: PageCall,
     SignedIn(session): SignedIn,
+    headers: HeaderMap,
     JsonBody(asked): JsonBody<Asked>,
 ) -> Result<Response, Refusal> {
     #[cfg(feature = "connectors")]
@@ -51,13 +52,15 @@ pub(super) async fn log_out(
     tracing::info!(subject = session.account.subject.as_str(), everywhere = asked.everywhere, "logged out");
     let cookie = [(header::SET_COOKIE, Cookie::Session.delete())];
     #[cfg(feature = "connectors")]
-    if let Some(back) = &asked.return_to
-        && let Some(logout_url) = super::connect::log_out_at_provider(&server, &settings, session.key, back).await?
-    {
-        let body = super::answer::json(StatusCode::OK, &Elsewhere { logout_url });
-        return Ok((cookie, body).into_response());
+    if let Some(back) = &asked.return_to {
+        let id = Cookie::Session.read(&headers);
+        let session = (session.key, id.as_ref());
+        if let Some(logout_url) = super::connect::log_out_at_provider(&server, &settings, session, back).await? {
+            let body = super::answer::json(StatusCode::OK, &Elsewhere { logout_url });
+            return Ok((cookie, body).into_response());
+        }
     }
     #[cfg(not(feature = "connectors"))]
-    let _ = (settings, asked.return_to);
+    let _ = (settings, headers, asked.return_to);
     Ok((StatusCode::NO_CONTENT, cookie).into_response())
 }

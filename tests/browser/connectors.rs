@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
@@ -23,6 +24,7 @@ use crate::site::{Place, Site};
 use crate::support::browser::{Context, Engine, Page};
 use crate::support::places::free_places;
 use crate::support::trace;
+use crate::support::world::http;
 
 pub(crate) const SECRET: &str = "the client's secret";
 const PAGE: &str = r#"<!doctype html>
@@ -65,12 +67,17 @@ impl Provider {
 impl Provider {
     /// One of the applications that it knows: `rsa`, `ec`, `ed`, by how it signs for them.
     pub(crate) fn client(&self, name: &str) -> ConfiguredConnector {
+        self.configured(name, SECRET, None)
+    }
+
+    fn configured(&self, name: &str, secret: &str, recheck: Option<Duration>) -> ConfiguredConnector {
         let settings = OidcSettings {
             issuer: self.issuer.clone(),
             client_id: name.to_owned(),
-            client_secret: Some(Secret::new(SECRET.to_owned())),
+            client_secret: Some(Secret::new(secret.to_owned())),
             scopes: ["openid", "profile", "email"].map(str::to_owned).to_vec(),
             userinfo: name == "ec",
+            recheck,
         };
         let http = loopkey::connectors::http(true).expect("a client");
         ConfiguredConnector {
@@ -80,6 +87,14 @@ impl Provider {
             accounts: NewAccounts::Create,
             verifies: UserVerification::Page,
         }
+    }
+}
+
+impl Provider {
+    /// An order of the test's.
+    async fn order(&self, order: &str) {
+        let answer = http().get(format!("{}/test/{order}", self.issuer)).send().await.expect("an answer");
+        assert_eq!(answer.status(), 204);
     }
 }
 
@@ -113,6 +128,10 @@ struct Stage {
 
 impl Stage {
     async fn new(engine: Engine) -> Self {
+        Self::with(engine, |provider| ["rsa", "ec", "ed"].map(|name| provider.client(name)).to_vec()).await
+    }
+
+    async fn with(engine: Engine, connectors: impl FnOnce(&Provider) -> Vec<ConfiguredConnector>) -> Self {
         trace::start();
         trace::note(SECRET);
         let place = Place::take().await;
@@ -121,7 +140,7 @@ impl Stage {
         let mut config = LoginConfig::new(issuer.clone());
         config.development = true;
         config.ports = vec![free_places().agent[0]];
-        config.connectors = ["rsa", "ec", "ed"].map(|name| provider.client(name)).to_vec();
+        config.connectors = connectors(&provider);
         let store = loopkey::store::open(&StoreUrl::Memory, Arc::new(SystemClock)).await.expect("a store");
         let server = LoginServer::start(config, store, Arc::new(SystemClock)).await.expect("a login server");
         let html = PAGE.replace("ISSUER", issuer.as_str());
@@ -234,7 +253,8 @@ async fn who_says_no_at_the_provider_reads_one_sentence_and_can_try_again() {
     assert_eq!(stage.page.text("loopkey-card >>> [data-way=ec]").await.expect("a way"), "使用Corp ec继续");
     stage.page.goto(&format!("{}/deep?x=1", stage.site.url())).await.expect("the site");
     stage.shown("rsa").await;
-    let again: bool = stage.page.eval("!$('loopkey-card >>> .other .notice')").await.expect("the card");
+    let again: bool =
+        stage.page.eval("!$('loopkey-card >>> .other .notice').checkVisibility()").await.expect("the card");
     assert!(again, "it is told once");
     stage.sign_in("rsa", "ada").await;
     stage.server.close();
@@ -265,5 +285,51 @@ async fn logging_out_at_the_provider_ends_the_session_here() {
     stage.page.click("button[name=logout]").await.expect("yes");
     let back = format!("location.href === '{}/' && !!$('loopkey-card')", stage.site.url());
     stage.page.wait_for(&back, SOON).await.expect("back on the site");
+    stage.server.close();
+}
+
+/// The provider's keys are others between two sign-ins, long before the kept ones are old.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certified_provider_changes_its_keys() {
+    let stage = Stage::new(Engine::Chromium).await;
+    stage.open().await;
+    stage.sign_in("ec", "ada").await;
+    stage.provider.order("rotate").await;
+    let another = stage.context.another().await.expect("a context").new_page().await.expect("a tab");
+    let stage = Stage { page: another, ..stage };
+    stage.open().await;
+    stage.sign_in("ec", "lin").await;
+    stage.server.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_secret_is_said_by_a_certified_provider_and_told_in_one_sentence() {
+    let wrong = |provider: &Provider| vec![provider.configured("rsa", "another secret", None)];
+    let stage = Stage::with(Engine::Chromium, wrong).await;
+    stage.open().await;
+    stage.page.click("loopkey-card >>> [data-way=rsa]").await.expect("the way");
+    consent_at(&stage.provider, &stage.page, "ada").await;
+    stage.shown("rsa").await;
+    let notice = stage.page.text("loopkey-card >>> .other .notice").await.expect("a sentence");
+    let sentence = "This way to sign in isn’t set up correctly. Please tell an administrator.";
+    assert_eq!(notice, format!("{sentence} You can try again."));
+    stage.server.close();
+}
+
+/// The provider is asked at each call here, and gives another refresh token each time.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_disabled_at_a_certified_provider_is_signed_out_here() {
+    let asked = |provider: &Provider| vec![provider.configured("rsa", SECRET, Some(Duration::ZERO))];
+    let stage = Stage::with(Engine::Chromium, asked).await;
+    stage.open().await;
+    stage.sign_in("rsa", "ada").await;
+    for _ in 0..3 {
+        assert_eq!(stage.session().await["method"], "connector:rsa");
+    }
+    stage.provider.order("disable/ada").await;
+    let status = "fetch('/v1/session').then(({ status }) => status)";
+    assert_eq!(stage.page.eval::<u16>(status).await.expect("a status"), 401);
+    // The page hears of it without asking.
+    stage.page.wait_for("$('loopkey-card')?.getAttribute('view') !== 'done'", SOON).await.expect("signed out");
     stage.server.close();
 }

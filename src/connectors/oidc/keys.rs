@@ -26,14 +26,20 @@ struct Set {
 pub(super) struct Keys {
     keys: Vec<ForeignKey>,
     fetched_at: Moment,
+    /// When they were last fetched because of a name: keys that have just been fetched for their age may be others already.
+    named_at: Option<Moment>,
 }
 
 impl Keys {
-    /// Reads a JWK set. What is no key for signatures as they are known here is left out, as RFC 7517 section 5 says.
-    pub(super) fn parse(set: serde_json::Value, fetched_at: Moment) -> Result<Self, ConnectFault> {
+    /// Reads a JWK set; `named_at`: when one was last fetched because of a name. What is no key for signatures as they are known here is left out, as RFC 7517 section 5 says.
+    pub(super) fn parse(
+        set: serde_json::Value,
+        fetched_at: Moment,
+        named_at: Option<Moment>,
+    ) -> Result<Self, ConnectFault> {
         let set: Set = serde_json::from_value(set).map_err(|error| ConnectFault::new(Fault::Misbehaved, error))?;
         let keys = set.keys.into_iter().take(MAX_KEYS).filter_map(|key| serde_json::from_value(key).ok()).collect();
-        Ok(Self { keys, fetched_at })
+        Ok(Self { keys, fetched_at, named_at })
     }
 
     /// The key of a name; where a token names none, the only one there is for its algorithm.
@@ -49,8 +55,17 @@ impl Keys {
         now < self.fetched_at + LIFE
     }
 
-    /// Whether they may be fetched anew because of a name.
-    pub(super) fn may_be_asked_again(&self, now: Moment) -> bool {
-        now >= self.fetched_at + PAUSE
+    /// When they were last fetched because of a name.
+    pub(super) const fn named_at(&self) -> Option<Moment> {
+        self.named_at
+    }
+
+    /// Whether they may be fetched anew because of a name; if so, then not again for a while, whatever comes of it.
+    pub(super) fn may_be_asked_again(&mut self, now: Moment) -> bool {
+        let may = self.named_at.is_none_or(|named_at| now >= named_at + PAUSE);
+        if may {
+            self.named_at = Some(now);
+        }
+        may
     }
 }

@@ -1,5 +1,6 @@
 //! OpenID Connect: the code flow with PKCE and a nonce (OpenID Connect Core 1.0, RFC 7636, RFC 9207), log-out both ways
-//! (RP-Initiated Logout 1.0, Back-Channel Logout 1.0). Works with every provider that publishes its configuration.
+//! (RP-Initiated Logout 1.0, Back-Channel Logout 1.0), and, where it is wanted, the question whether the person still may, with
+//! a refresh token (Core section 12). Works with every provider that publishes its configuration.
 //!
 //! All that is said of a person is read from a token that the provider signed, for this client, for this one sign-in. It never
 //! takes an address from anything but the provider's own published configuration, and never says a code, token or secret.
@@ -11,6 +12,7 @@ mod verify;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -26,8 +28,13 @@ use verify::{Expected, Subject};
 /// What has to be there again when the browser is back.
 const NONCE: &str = "nonce";
 const VERIFIER: &str = "verifier";
-/// What log-out needs again.
-const ID_TOKEN: &str = "id_token";
+/// What log-out is better with, as [`Identified::kept`] names it.
+pub const ID_TOKEN: &str = "id_token";
+/// What [`Connector::refresh`] needs again: the token, and whose it is.
+const REFRESH_TOKEN: &str = "refresh_token";
+const SUBJECT: &str = "sub";
+/// The scope that a refresh token is given for (Core section 11).
+const OFFLINE: &str = "offline_access";
 /// The provider's own session, as [`Identified::kept`] names it.
 pub const PROVIDER_SESSION: &str = "sid";
 
@@ -44,6 +51,9 @@ pub struct OidcSettings {
     pub scopes: Vec<String>,
     /// Whether the provider's userinfo is asked too: one more call, for a provider that puts no name into its ID tokens.
     pub userinfo: bool,
+    /// How often the provider is asked whether the person still may sign in. Needs a refresh token: the provider has to give
+    /// this client one (`offline_access`), and asks the person for consent.
+    pub recheck: Option<Duration>,
 }
 
 /// One provider.
@@ -70,6 +80,14 @@ impl Oidc {
         let presented = verify::Presented::parse(token, kind)?;
         let key = self.provider.key(presented.kid(), presented.algorithm()).await?;
         Ok((presented.open(&key)?, presented.algorithm()))
+    }
+
+    fn scopes(&self) -> Vec<&str> {
+        let mut scopes: Vec<_> = self.settings.scopes.iter().map(String::as_str).collect();
+        if self.settings.recheck.is_some() && !scopes.contains(&OFFLINE) {
+            scopes.push(OFFLINE);
+        }
+        scopes
     }
 
     fn expected<'a>(&'a self, nonce: Option<&'a str>, access_token: Option<&'a str>, now: Timestamp) -> Expected<'a> {
@@ -113,11 +131,15 @@ impl Connector for Oidc {
             .append_pair("response_type", "code")
             .append_pair("client_id", &self.settings.client_id)
             .append_pair("redirect_uri", beginning.redirect_uri)
-            .append_pair("scope", &self.settings.scopes.join(" "))
+            .append_pair("scope", &self.scopes().join(" "))
             .append_pair("state", beginning.state)
             .append_pair("nonce", &nonce)
             .append_pair("code_challenge", &challenge)
             .append_pair("code_challenge_method", "S256");
+        if self.settings.recheck.is_some() {
+            // Without consent there is no refresh token (Core section 11).
+            location.query_pairs_mut().append_pair("prompt", "consent");
+        }
         let kept = BTreeMap::from([(NONCE.to_owned(), nonce), (VERIFIER.to_owned(), verifier)]);
         Ok(Begun { location: location.into(), kept })
     }
@@ -134,16 +156,50 @@ impl Connector for Oidc {
         let (nonce, verifier) = (kept(NONCE)?, kept(VERIFIER)?);
         let exchange = token::Exchange { code, verifier, redirect_uri: returned.redirect_uri };
         let tokens = token::exchange(self.provider.http(), &found, &self.settings, &exchange).await?;
-        let (said, algorithm): (Subject, _) = self.open(&tokens.id_token, verify::Kind::IdToken).await?;
+        let id_token = tokens.id_token.clone().ok_or_else(|| lost("ID token"))?;
+        let (said, algorithm): (Subject, _) = self.open(&id_token, verify::Kind::IdToken).await?;
         said.require(&self.expected(Some(nonce), Some(&tokens.access_token), returned.now), algorithm)?;
         let mut profile = said.profile;
         if self.settings.userinfo {
             profile = token::userinfo(self.provider.http(), &found, &tokens, &said.sub).await?.or(profile);
         }
-        let mut kept = BTreeMap::from([(ID_TOKEN.to_owned(), tokens.id_token)]);
+        let mut kept = BTreeMap::from([(ID_TOKEN.to_owned(), id_token)]);
         kept.extend(said.sid.map(|sid| (PROVIDER_SESSION.to_owned(), sid)));
+        if self.settings.recheck.is_some() {
+            let missing = "the provider gives no refresh token: let this client have offline_access, or take recheck_minutes away";
+            let token = tokens.refresh_token.ok_or_else(|| ConnectFault::new(Fault::Misconfigured, missing))?;
+            kept.extend([(REFRESH_TOKEN.to_owned(), token), (SUBJECT.to_owned(), said.sub.clone())]);
+        }
         let (details, name, avatar) = (profile.details(), profile.shown_name(), profile.picture);
         Ok(Identified { tenant: self.settings.issuer.clone(), id: said.sub, name, avatar, details, kept })
+    }
+
+    fn rechecks_every(&self) -> Option<Duration> {
+        self.settings.recheck
+    }
+
+    async fn refresh(
+        &self,
+        kept: &BTreeMap<String, String>,
+        now: Timestamp,
+    ) -> Result<BTreeMap<String, String>, ConnectFault> {
+        let (Some(token), Some(subject)) = (kept.get(REFRESH_TOKEN), kept.get(SUBJECT)) else {
+            return Err(ConnectFault::new(Fault::Refused, "there is no refresh token to ask with"));
+        };
+        let found = self.provider.configuration().await?;
+        let tokens = token::refresh(self.provider.http(), &found, &self.settings, token).await?;
+        let mut kept = kept.clone();
+        // Some providers say nothing but that it counts; whoever they name must be the same (Core section 12.2).
+        if let Some(id_token) = tokens.id_token {
+            let (said, algorithm): (Subject, _) = self.open(&id_token, verify::Kind::IdToken).await?;
+            said.require_refreshed(&self.expected(None, Some(&tokens.access_token), now), algorithm)?;
+            if said.sub != *subject {
+                return Err(ConnectFault::new(Fault::Misbehaved, "the refreshed ID token is of another person"));
+            }
+            kept.insert(ID_TOKEN.to_owned(), id_token);
+        }
+        kept.extend(tokens.refresh_token.map(|token| (REFRESH_TOKEN.to_owned(), token)));
+        Ok(kept)
     }
 
     async fn end_session(&self, kept: &BTreeMap<String, String>, back: &str) -> Result<Option<String>, ConnectFault> {

@@ -87,7 +87,7 @@ impl Provider {
         let found = self.configuration().await?;
         let mut kept = self.keys.lock().await;
         let now = self.clock.now();
-        if let Some(keys) = kept.as_ref().filter(|keys| keys.are_fresh(now)) {
+        if let Some(keys) = kept.as_mut().filter(|keys| keys.are_fresh(now)) {
             if let Some(key) = keys.find(kid, algorithm) {
                 return Ok(key.clone());
             }
@@ -95,7 +95,8 @@ impl Provider {
                 return Err(unknown());
             }
         }
-        let keys = Keys::parse(self.fetch(&found.jwks_uri).await?, now)?;
+        let named_at = kept.as_ref().and_then(Keys::named_at);
+        let keys = Keys::parse(self.fetch(&found.jwks_uri).await?, now, named_at)?;
         let key = keys.find(kid, algorithm).cloned();
         *kept = Some(keys);
         key.ok_or_else(unknown)

@@ -1,5 +1,5 @@
 //! The calls that a sign-in makes: the code for tokens (OpenID Connect Core section 3.1.3, RFC 6749 section 4.1.3), and, where
-//! it is wanted, the userinfo (section 5.3).
+//! it is wanted, the userinfo (section 5.3) and a refreshed token later (section 12).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -23,8 +23,10 @@ pub(super) struct Exchange<'a> {
 /// What the provider gave. Has no `Debug`: all of it is secret.
 #[derive(Deserialize)]
 pub(super) struct Tokens {
-    pub(super) id_token: String,
+    /// Always there after a code; after a refresh perhaps.
+    pub(super) id_token: Option<String>,
     pub(super) access_token: String,
+    pub(super) refresh_token: Option<String>,
     token_type: String,
 }
 
@@ -40,8 +42,32 @@ pub(super) async fn exchange(
     settings: &OidcSettings,
     exchange: &Exchange<'_>,
 ) -> Result<Tokens, ConnectFault> {
-    let request = request(http, found, settings, exchange)?;
-    let answer = http.send(request).await?;
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("code", exchange.code.expose().as_str()),
+        ("redirect_uri", exchange.redirect_uri),
+        ("code_verifier", exchange.verifier),
+    ];
+    call(http, found, settings, &form).await
+}
+
+/// Refreshes. The provider may give another refresh token with it, and from then on the former one may count no more.
+pub(super) async fn refresh(
+    http: &Guarded,
+    found: &Configuration,
+    settings: &OidcSettings,
+    token: &str,
+) -> Result<Tokens, ConnectFault> {
+    call(http, found, settings, &[("grant_type", "refresh_token"), ("refresh_token", token)]).await
+}
+
+async fn call(
+    http: &Guarded,
+    found: &Configuration,
+    settings: &OidcSettings,
+    form: &[(&str, &str)],
+) -> Result<Tokens, ConnectFault> {
+    let answer = http.send(request(http, found, settings, form)?).await?;
     if answer.status != 200 {
         let said: Option<Refusal> = answer.json().ok();
         return Err(of_status(answer.status, said.as_ref().map(|refusal| refusal.error.as_str())));
@@ -57,13 +83,10 @@ fn request(
     http: &Guarded,
     found: &Configuration,
     settings: &OidcSettings,
-    exchange: &Exchange<'_>,
+    parameters: &[(&str, &str)],
 ) -> Result<reqwest::RequestBuilder, ConnectFault> {
     let mut form = form_urlencoded::Serializer::new(String::new());
-    form.append_pair("grant_type", "authorization_code")
-        .append_pair("code", exchange.code.expose())
-        .append_pair("redirect_uri", exchange.redirect_uri)
-        .append_pair("code_verifier", exchange.verifier);
+    form.extend_pairs(parameters);
     let mut request = http.request(Method::POST, &found.token_endpoint)?;
     match &settings.client_secret {
         Some(secret) if found.posts_secret() => {

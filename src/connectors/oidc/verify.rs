@@ -184,14 +184,23 @@ pub(super) struct Subject {
 impl Subject {
     /// OpenID Connect Core section 3.1.3.7.
     pub(super) fn require(&self, expected: &Expected<'_>, algorithm: ForeignAlgorithm) -> Result<(), ConnectFault> {
-        self.common.require(expected)?;
-        if self.common.exp.is_none() {
-            return Err(wrong("exp is missing"));
-        }
         let digest = |text: &str| sha256(&[text.as_bytes()]);
         let (nonce, wanted) = (self.common.nonce.as_deref().unwrap_or_default(), expected.nonce.unwrap_or_default());
         if wanted.is_empty() || !equal_digests(&digest(nonce), &digest(wanted)) {
             return Err(wrong("nonce is of another sign-in"));
+        }
+        self.require_refreshed(expected, algorithm)
+    }
+
+    /// OpenID Connect Core section 12.2: a token of a refresh is of no sign-in, and so has no nonce to be held against.
+    pub(super) fn require_refreshed(
+        &self,
+        expected: &Expected<'_>,
+        algorithm: ForeignAlgorithm,
+    ) -> Result<(), ConnectFault> {
+        self.common.require(expected)?;
+        if self.common.exp.is_none() {
+            return Err(wrong("exp is missing"));
         }
         if let (Some(hash), Some(access)) = (&self.at_hash, expected.access_token)
             && *hash != algorithm.half_digest(access)

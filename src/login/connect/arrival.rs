@@ -83,8 +83,9 @@ impl Arrival<'_> {
             tracing::warn!(subject, connector, "refused: {withdrawn}");
             Refusal::AccessRefused
         })?;
-        let until = server.clock.timestamp().plus(settings.lifetimes.absolute.as_secs());
-        provider_session::remember(server, way, identified, (&account.profile.account, key), until).await?;
+        let now = server.clock.timestamp();
+        let times = (now, now.plus(settings.lifetimes.absolute.as_secs()));
+        provider_session::remember(server, way, identified, (&account.profile.account, key, &id), times).await?;
         tracing::info!(subject, connector, "signed in");
         Ok(vec![(header::SET_COOKIE, Cookie::PreLogin.delete()), (header::SET_COOKIE, cookie)])
     }

@@ -24,7 +24,7 @@ pub(super) use identities::{list as own_identities, unlink};
 pub(super) use in_app::{code, page_configuration};
 pub(super) use list::list;
 pub(super) use notice::notice;
-pub(super) use provider_session::log_out as log_out_at_provider;
+pub(super) use provider_session::{log_out as log_out_at_provider, recheck};
 
 use std::sync::Arc;
 

@@ -1,5 +1,8 @@
 //! What is remembered of the provider's own session for as long as ours may last: so that logging out here can log out there
-//! too, and the other way round. Kept in notes; where one is forgotten early, the person still logs out here.
+//! too, and the other way round; and so that the provider can be asked whether the person still may. Kept in notes; where one is
+//! forgotten early, the person still logs out here.
+//!
+//! Tokens of the provider are sealed under the session's id, which the browser alone has: the store knows its digest.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +11,15 @@ use serde::{Deserialize, Serialize};
 use super::return_to::ReturnTo;
 use super::{ConfiguredConnector, call};
 use crate::connectors::Identified;
-use crate::connectors::oidc::PROVIDER_SESSION;
+use crate::connectors::oidc::{ID_TOKEN, PROVIDER_SESSION};
+use crate::crypto::{SealingKey, Secret};
 use crate::login::answer::Refusal;
+use crate::login::cookie::CookieSecret;
 use crate::login::settings::Settings;
 use crate::login::state::Shared;
+use crate::protocol::base64url;
 use crate::protocol::time::Timestamp;
-use crate::store::{AccountId, NoteKey, NoteKind, NoteValue, SessionKey};
+use crate::store::{AccountId, NoteKey, NoteKind, NoteValue, Session, SessionKey, Voucher};
 
 const OURS: NoteKind = NoteKind::new("connect-session");
 const THEIRS: NoteKind = NoteKind::new("connect-provider-session");
@@ -22,11 +28,49 @@ const MAX_SESSIONS: usize = 32;
 /// Attempts to add to a note that others write too.
 const ATTEMPTS: usize = 8;
 
-/// What logging out there needs.
+/// After a provider did not answer it is asked again, in seconds.
+const ASK_AGAIN: u64 = 60;
+const PURPOSE: &str = "loopkey provider session";
+
+/// What logging out there needs, and asking there.
 #[derive(Serialize, Deserialize)]
 struct Ours {
     connector: String,
-    kept: BTreeMap<String, String>,
+    /// What the connector wants kept, sealed.
+    kept: String,
+    /// When the provider said so, or was asked last.
+    checked: Timestamp,
+}
+
+impl Ours {
+    /// As a note. A provider's tokens may be too long for one together: without the ID token it asks the person whether to log
+    /// out, and that is all.
+    fn value(&mut self, kept: &BTreeMap<String, String>, id: &CookieSecret) -> Result<NoteValue, Refusal> {
+        let mut kept = kept.clone();
+        loop {
+            let text = Secret::new(serde_json::to_string(&kept).expect("texts by name are JSON"));
+            self.kept = base64url::encode(key(id).seal(text.expose().as_bytes(), self.connector.as_bytes()));
+            match NoteValue::try_from(serde_json::to_string(self).expect("texts by name are JSON")) {
+                Ok(value) => return Ok(value),
+                Err(_) if kept.remove(ID_TOKEN).is_some() => {}
+                Err(_) => {
+                    tracing::error!(connector = self.connector, "the provider's tokens are too long to be kept");
+                    return Err(Refusal::ProviderMisbehaved);
+                }
+            }
+        }
+    }
+
+    /// What was sealed; nothing in another browser's hands.
+    fn open(&self, id: &CookieSecret) -> BTreeMap<String, String> {
+        let sealed = base64url::decode(&self.kept).unwrap_or_default();
+        let opened = key(id).open(&sealed, self.connector.as_bytes()).ok();
+        opened.and_then(|text| serde_json::from_slice(text.expose()).ok()).unwrap_or_default()
+    }
+}
+
+fn key(id: &CookieSecret) -> SealingKey {
+    SealingKey::derive(&Secret::new(base64url::encode(id.expose())), PURPOSE)
 }
 
 /// Which sessions one of theirs opened.
@@ -50,23 +94,16 @@ pub(super) async fn remember(
     server: &Shared,
     way: &ConfiguredConnector,
     identified: &Identified,
-    (account, session): (&AccountId, SessionKey),
-    until: Timestamp,
+    (account, session, id): (&AccountId, SessionKey, &CookieSecret),
+    (now, until): (Timestamp, Timestamp),
 ) -> Result<(), Refusal> {
     if !identified.kept.is_empty() {
-        let mut note = Ours { connector: way.name.as_str().to_owned(), kept: identified.kept.clone() };
-        let value = NoteValue::try_from(serde_json::to_string(&note).expect("texts by name are JSON"));
-        // A token of unusual length: without it the provider asks the person whether to log out.
-        let value = value.or_else(|_| {
-            note.kept.clear();
-            NoteValue::try_from(serde_json::to_string(&note).expect("texts by name are JSON"))
-        });
-        if let Ok(value) = value {
-            server.store.keep_note(&ours(session), value, until).await?;
-        }
+        let mut note = Ours { connector: way.name.as_str().to_owned(), kept: String::new(), checked: now };
+        let value = note.value(&identified.kept, id)?;
+        server.store.keep_note(&ours(session), value, until).await?;
     }
-    if let Some(id) = identified.kept.get(PROVIDER_SESSION) {
-        add(server, &theirs(way, &identified.tenant, id), account, session, until).await?;
+    if let Some(theirs_id) = identified.kept.get(PROVIDER_SESSION) {
+        add(server, &theirs(way, &identified.tenant, theirs_id), account, session, until).await?;
     }
     Ok(())
 }
@@ -119,12 +156,101 @@ pub(super) async fn end(server: &Shared, way: &ConfiguredConnector, tenant: &str
 pub(in crate::login) async fn log_out(
     server: &Shared,
     settings: &Settings,
-    session: SessionKey,
+    (session, id): (SessionKey, Option<&CookieSecret>),
     back: &str,
 ) -> Result<Option<String>, Refusal> {
     let (back, _) = ReturnTo::require(back, settings)?;
     let Some(note) = server.store.take_note(&ours(session)).await? else { return Ok(None) };
     let Ok(note) = serde_json::from_str::<Ours>(note.as_str()) else { return Ok(None) };
     let Some(way) = settings.connectors.iter().find(|way| way.name.as_str() == note.connector) else { return Ok(None) };
-    Ok(call(server, way, "end_session", way.connector.end_session(&note.kept, back.as_str())).await.unwrap_or(None))
+    let kept = id.map(|id| note.open(id)).unwrap_or_default();
+    Ok(call(server, way, "end_session", way.connector.end_session(&kept, back.as_str())).await.unwrap_or(None))
+}
+
+/// Asks the provider that opened a session whether the person still may sign in, where it is time for that. Whether the session
+/// goes on: it ends where the provider says no, and not where it says nothing.
+pub(in crate::login) async fn recheck(
+    server: &Shared,
+    settings: &Settings,
+    session: &Session,
+    id: &CookieSecret,
+) -> Result<bool, Refusal> {
+    let opened_by = |way: &&ConfiguredConnector| Voucher::Connector(way.name.clone()).to_string() == session.method;
+    let Some(way) = settings.connectors.iter().find(opened_by) else { return Ok(true) };
+    let Some(period) = way.connector.rechecks_every() else { return Ok(true) };
+    let (key, now) = (ours(session.key), server.clock.timestamp());
+    let Some(note) = server.store.note(&key).await? else { return Ok(true) };
+    let Ok(mut known) = serde_json::from_str::<Ours>(note.value.as_str()) else { return Ok(true) };
+    if now < known.checked.plus(period.as_secs()) {
+        return Ok(true);
+    }
+    // Whoever writes this asks, among all tabs and servers; the others go on meanwhile. A refresh token may count once.
+    known.checked = now;
+    let kept = known.open(id);
+    if !server.store.change_note(&key, note.version, known.value(&kept, id)?, note.until).await? {
+        return Ok(true);
+    }
+    let kept = match call(server, way, "refresh", way.connector.refresh(&kept, now)).await {
+        Ok(kept) => kept,
+        Err(Refusal::CodeExpired | Refusal::AccessRefused | Refusal::OtherOrganisation) => {
+            tracing::info!(
+                subject = session.account.subject.as_str(),
+                connector = way.name.as_str(),
+                "may not any more"
+            );
+            server.store.end_session(&session.account.profile.account, session.key).await?;
+            server.store.take_note(&key).await?;
+            return Ok(false);
+        }
+        // It may be the provider's fault, or the configuration's: nobody is signed out by it.
+        Err(_) => {
+            known.checked = Timestamp((now.0 + ASK_AGAIN).saturating_sub(period.as_secs()));
+            kept
+        }
+    };
+    // Nobody else has written it: whoever wanted to asked nothing.
+    if let Some(note) = server.store.note(&key).await? {
+        server.store.change_note(&key, note.version, known.value(&kept, id)?, note.until).await?;
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(id_token: usize, refresh_token: usize) -> BTreeMap<String, String> {
+        let token = |name: &str, len| (name.to_owned(), "t".repeat(len));
+        BTreeMap::from([token(ID_TOKEN, id_token), token("refresh_token", refresh_token)])
+    }
+
+    fn note() -> Ours {
+        Ours { connector: "corp".to_owned(), kept: String::new(), checked: Timestamp(0) }
+    }
+
+    #[test]
+    fn what_is_kept_opens_with_the_browsers_cookie_alone_and_for_its_connector() {
+        let (mine, theirs) = (Secret::new([1; 32]), Secret::new([2; 32]));
+        let mut note = note();
+        let value = note.value(&kept(300, 300), &mine).expect("a note");
+        assert!(!value.as_str().contains("ttt") && !value.as_str().contains("refresh"), "{}", value.as_str());
+        let mut read: Ours = serde_json::from_str(value.as_str()).expect("a note");
+        assert_eq!(read.open(&mine), kept(300, 300));
+        assert!(read.open(&theirs).is_empty());
+        read.connector = "other".to_owned();
+        assert!(read.open(&mine).is_empty());
+    }
+
+    #[test]
+    fn where_both_are_too_long_for_a_note_the_id_token_goes_and_nothing_else() {
+        let id = Secret::new([1; 32]);
+        for (id_token, refresh_token, expected) in [(1200, 1200, 2), (2500, 1200, 1), (10, 3500, 0)] {
+            let mut note = note();
+            let value = note.value(&kept(id_token, refresh_token), &id);
+            let read = value.ok().map(|value| serde_json::from_str::<Ours>(value.as_str()).expect("a note"));
+            let entries = read.map(|read| read.open(&id)).unwrap_or_default();
+            assert_eq!(entries.len(), expected, "{id_token} and {refresh_token}");
+            assert_eq!(entries.contains_key("refresh_token"), expected > 0);
+        }
+    }
 }

@@ -8,6 +8,7 @@ mod identities;
 mod logging_out;
 mod own;
 pub(crate) mod provider;
+mod rechecked;
 
 use std::sync::Arc;
 
@@ -40,6 +41,7 @@ pub(crate) fn connectors(server: &Arc<loopkey::clock::ManualClock>, issuer: &str
             client_secret: Some(Secret::new(SECRET.to_owned())),
             scopes: ["openid", "profile", "email"].map(str::to_owned).to_vec(),
             userinfo,
+            recheck: None,
         };
         let http = loopkey::connectors::http(true).expect("a client");
         ConfiguredConnector {

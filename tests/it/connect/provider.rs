@@ -83,6 +83,9 @@ pub(crate) struct Inner {
     lies: Mutex<Lies>,
     pub(crate) configuration: Mutex<Vec<(&'static str, Value)>>,
     codes: Mutex<BTreeMap<String, Granted>>,
+    /// The refresh token that counts; each use gives another one.
+    refresh: Mutex<Option<String>>,
+    pub(crate) refreshes: AtomicUsize,
     pub(crate) exchanges: AtomicUsize,
     pub(crate) key_fetches: AtomicUsize,
 }
@@ -113,6 +116,8 @@ impl Provider {
             lies: Mutex::default(),
             configuration: Mutex::default(),
             codes: Mutex::default(),
+            refresh: Mutex::default(),
+            refreshes: AtomicUsize::new(0),
             exchanges: AtomicUsize::new(0),
             key_fetches: AtomicUsize::new(0),
         });
@@ -124,6 +129,16 @@ impl Provider {
             .with_state(Arc::clone(&inner));
         let task = tokio::spawn(async move { axum::serve(listener, router).await.expect("served") });
         Self { inner, task }
+    }
+
+    /// The person may not any more: nothing that was given out counts.
+    pub(crate) fn disable(&self) {
+        *self.inner.refresh.lock().expect("unpoisoned") = None;
+    }
+
+    /// How often a token was refreshed.
+    pub(crate) fn refreshes(&self) -> usize {
+        self.inner.refreshes.load(Ordering::SeqCst)
     }
 
     /// From now on.
@@ -178,7 +193,7 @@ impl Inner {
         format!("{message}.{}", base64url::encode(signature))
     }
 
-    fn id_token(&self, nonce: &str, lies: &Lies) -> String {
+    fn id_token(&self, nonce: Option<&str>, lies: &Lies) -> String {
         let mut claims = json!({
             "iss": self.issuer, "sub": "248289761001", "aud": CLIENT, "nonce": nonce, "iat": NOW, "exp": NOW + 300,
             "sid": "their session", "name": "Ada of the provider", "preferred_username": "ada",
@@ -249,6 +264,22 @@ async fn token(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes)
         return refused(401, "invalid_client");
     }
     let form: BTreeMap<String, String> = form_urlencoded::parse(&body).into_owned().collect();
+    if form["grant_type"] == "refresh_token" {
+        inner.refreshes.fetch_add(1, Ordering::SeqCst);
+        let mut counts = inner.refresh.lock().expect("unpoisoned");
+        if counts.as_ref() != form.get("refresh_token") {
+            // Somebody has an old one: whoever it is, nothing counts any more.
+            *counts = None;
+            return refused(400, "invalid_grant");
+        }
+        // Without an ID token where it shall be so, and without a nonce always.
+        let id_token = (lies.token_type != "bearer").then(|| inner.id_token(None, &lies));
+        let answer = json!({
+            "access_token": "an access token", "token_type": lies.token_type, "expires_in": 300,
+            "id_token": id_token, "refresh_token": fresh(&mut counts),
+        });
+        return json_answer(200, answer.to_string());
+    }
     let mut codes = inner.codes.lock().expect("unpoisoned");
     let Some(granted) = codes.get_mut(&form["code"]).filter(|granted| !granted.used) else {
         return refused(400, "invalid_grant");
@@ -260,10 +291,22 @@ async fn token(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes)
         return refused(400, "invalid_grant");
     }
     granted.used = true;
-    let id_token = inner.id_token(&granted.asked["nonce"], &lies);
+    let id_token = inner.id_token(Some(&granted.asked["nonce"]), &lies);
     trace::note(&id_token);
-    let answer = json!({ "access_token": "an access token", "token_type": lies.token_type, "expires_in": 300, "id_token": id_token });
+    let mut answer = json!({ "access_token": "an access token", "token_type": lies.token_type, "expires_in": 300, "id_token": id_token });
+    // Only with consent (Core section 11).
+    let asked =
+        |name: &str, word: &str| granted.asked.get(name).is_some_and(|words| words.split(' ').any(|each| each == word));
+    if asked("scope", "offline_access") && asked("prompt", "consent") && !lies.ignores_pkce {
+        answer["refresh_token"] = json!(fresh(&mut inner.refresh.lock().expect("unpoisoned")));
+    }
     json_answer(200, answer.to_string())
+}
+
+fn fresh(counts: &mut Option<String>) -> String {
+    let token = base64url::encode(crypto::random::<24>());
+    trace::note(&token);
+    counts.insert(token).clone()
 }
 
 async fn userinfo(State(inner): State<Arc<Inner>>, headers: HeaderMap) -> Response {
