@@ -61,6 +61,14 @@ const zh = {
   again: "{sentence}您可以重试。",
 };
 
+const wordsFor = (lang) => (/^zh\b/i.test(lang) ? zh : en);
+
+/** What went wrong, in one sentence. @param {string} code @param {string} lang */
+export function sentence(code, lang) {
+  const words = wordsFor(lang);
+  return words.again.replace("{sentence}", words.errors[code] ?? words.errors.other);
+}
+
 /** A name as configured: nothing else goes into an address. */
 const NAME = /^[a-z][a-z0-9-]{0,31}$/;
 /** What is read of the fragment. */
@@ -73,12 +81,13 @@ export async function offer({ issuer, element, frames = false, page = thisPage()
   if (!ways.length && !error) return null;
   const notice = element("p", { class: "notice", role: "alert", part: "notice", ...(!error && { hidden: "" }) });
   const links = ways.map(({ name }) => element("a", { class: "second", href: `${issuer}/v1/connect/${name}`, "data-way": name }));
-  let words = en;
+  let language = "en";
   /** The frame that is open. @type {{close: AbortController, label: string, link: HTMLElement} | null} */
   let open = null;
   const draw = () => {
     notice.toggleAttribute("hidden", !error);
-    if (error) notice.textContent = words.again.replace("{sentence}", words.errors[error] ?? words.errors.other);
+    if (error) notice.textContent = sentence(error, language);
+    const words = wordsFor(language);
     links.forEach((link, at) => {
       link.textContent = words.with.replace("{label}", () => ways[at].label);
     });
@@ -121,7 +130,7 @@ export async function offer({ issuer, element, frames = false, page = thisPage()
     element: box,
     error,
     say(lang) {
-      words = /^zh\b/i.test(lang) ? zh : en;
+      language = lang;
       draw();
     },
   };
@@ -138,8 +147,8 @@ async function showFrame(place, { issuer, name, label, page, signal }) {
   page.go(await page.show(place, { location, frameOrigin, redirectUri, title: label, signal }));
 }
 
-/** Once: who loads the page again, or goes back to it, is not told again. */
-function takeError({ fragment, setFragment }) {
+/** Once: who loads the page again, or goes back to it, is not told again. @returns {string | null} its code */
+export function takeError({ fragment, setFragment }) {
   const found = ERROR.exec(fragment());
   if (!found) return null;
   setFragment(fragment().slice(0, found.index));
@@ -147,7 +156,7 @@ function takeError({ fragment, setFragment }) {
 }
 
 /** Out of reach, or without connectors: then there is no other way, and nobody needs to hear of it. */
-async function listed(issuer, fetch) {
+export async function listed(issuer, fetch) {
   try {
     const answer = await fetch(`${issuer}/v1/connectors`, { cache: "no-store", credentials: "omit" });
     const { connectors } = await answer.json();
@@ -157,8 +166,8 @@ async function listed(issuer, fetch) {
   }
 }
 
-/** The page that this library is on. */
-function thisPage() {
+/** The page that this library is on. @returns {Page} */
+export function thisPage() {
   const { fetch, location, history } = globalThis;
   return {
     fetch: (input, init) => fetch(input, init),

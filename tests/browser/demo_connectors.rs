@@ -107,6 +107,65 @@ async fn who_says_no_in_the_frame_reads_one_sentence() {
     desk.demo.stop().await;
 }
 
+/// Whoever signed in with the desktop program links an account elsewhere, and is the same person with it from then on.
+#[tokio::test(flavor = "multi_thread")]
+async fn d10_d11_a_person_links_an_account_elsewhere_and_takes_it_away_again() {
+    let places = free_places();
+    let options = options(&places, Engine::Chromium, Site::Local);
+    let beside = Beside { dingtalk: true, ..Beside::default() };
+    let desk = Desk::beside(places, Engine::Chromium, Site::Local, options, beside).await;
+    desk.open(Site::Local).await;
+    desk.card(&desk.site, "person").await;
+    desk.sign_in().await;
+
+    let page = desk.context.new_page().await.expect("a tab");
+    page.set_viewport(360, 740).await.expect("a size");
+    page.goto(&format!("{}/account?lang=en", desk.demo.site_url())).await.expect("the page");
+    shown(&page, "#link-dingtalk").await;
+    assert!(page.text("#identities").await.expect("the panel").contains("No account is linked."));
+    page.click("#link-dingtalk").await.expect("the button");
+    shown(&page, "a[data-person=\"\"]").await;
+    page.click("a[data-person=\"\"]").await.expect("no");
+    shown(&page, "#identities .trouble").await;
+    let trouble = page.text("#identities .trouble").await.expect("a sentence");
+    assert_eq!(trouble, "You were not let in. You can try again.");
+    page.click("#link-dingtalk").await.expect("the button");
+    shown(&page, "a[data-person=\"lin\"]").await;
+    page.click("a[data-person=\"lin\"]").await.expect("a choice");
+    shown(&page, "#identities li").await;
+    let linked = page.text("#identities li").await.expect("what is linked");
+    assert!(linked.contains("DingTalk · 钉钉") && linked.contains("As 林小雨"), "{linked}");
+    let wide: Vec<String> = page
+        .eval("[...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 0.5 && !e.closest('.unseen')).map((e) => e.outerHTML.slice(0, 90))")
+        .await
+        .expect("the elements");
+    assert_eq!(wide, Vec::<String>::new(), "wider than the screen");
+    desk.picture(&page, "account-linked").await;
+
+    // Her DingTalk account signs Ada in now.
+    desk.site.bring_to_front().await.expect("the site in front");
+    desk.site.click("#logout").await.expect("the button");
+    desk.session(&desk.site, "out").await;
+    desk.demo.stop_agent().await;
+    desk.card(&desk.site, "absent").await;
+    as_a_page(&desk, "lin").await;
+    signed_in_as(&desk, "Ada Lovelace", "connector:dingtalk").await;
+
+    page.goto(&format!("{}/account?lang=zh", desk.demo.site_url())).await.expect("the page");
+    shown(&page, "#identities li button").await;
+    page.click("#identities li button").await.expect("the button");
+    shown(&page, "#question-yes").await;
+    desk.picture(&page, "account-unlink-zh").await;
+    page.click("#question-yes").await.expect("yes");
+    page.wait_for("!$('#identities li')", SOON).await.expect("it is gone");
+    assert_eq!(page.text("[role=status]").await.expect("what is said"), "已解除关联 林小雨。");
+    desk.site.click("#logout").await.expect("the button");
+    desk.session(&desk.site, "out").await;
+    as_a_page(&desk, "lin").await;
+    signed_in_as(&desk, "林小雨", "connector:dingtalk").await;
+    desk.demo.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certified_provider_from_the_demo() {
     trace::start();

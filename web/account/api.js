@@ -1,5 +1,7 @@
 /** The login server's calls that the page makes, with the visitor's own session. */
 
+import { listed } from "../ways.js";
+
 /** Nobody is signed in, or no longer. */
 export class NoSession extends Error {}
 
@@ -28,10 +30,18 @@ export class Api {
 
   /** Who is signed in, where, and with what. */
   async load() {
-    const [person, { sessions }, { devices }] = await Promise.all(
-      ["v1/session", "v1/sessions", "v1/devices"].map((path) => this.#ask("GET", path)),
-    );
-    return { person, sessions, devices };
+    const [[person, { sessions }, { devices }], identities] = await Promise.all([
+      Promise.all(["v1/session", "v1/sessions", "v1/devices"].map((path) => this.#ask("GET", path))),
+      this.#identities(),
+    ]);
+    return { person, sessions, devices, ...identities };
+  }
+
+  /** Accounts elsewhere: those that are linked, and what can be linked. Some login servers have no such thing. */
+  async #identities() {
+    const ways = await listed(this.#base.slice(0, -1), this.#fetch);
+    const { identities } = ways.length ? await this.#ask("GET", "v1/identities") : { identities: [] };
+    return { identities, ways };
   }
 
   /** The origins of the site's pages. */
@@ -45,6 +55,15 @@ export class Api {
 
   revoke(device) {
     return this.#ask("DELETE", `v1/devices/${encodeURIComponent(device)}`);
+  }
+
+  unlink(identity) {
+    return this.#ask("DELETE", `v1/identities/${encodeURIComponent(identity)}`);
+  }
+
+  /** Where the browser goes to link an account elsewhere. @returns {Promise<string>} */
+  async link(way, back) {
+    return (await this.#ask("POST", `v1/connect/${encodeURIComponent(way)}/link`, { return_to: back })).location;
   }
 
   signOutEverywhere() {

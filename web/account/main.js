@@ -2,6 +2,7 @@
 
 import { browserEnvironment } from "../environment.js";
 import { SessionEvents } from "../session-events.js";
+import { takeError, thisPage } from "../ways.js";
 import { Api, siteOf } from "./api.js";
 import { replaceWith } from "./draw.js";
 import { AccountPage } from "./page.js";
@@ -27,10 +28,16 @@ status.setAttribute("role", "status");
 let site = null;
 let shown = "";
 
+const browser = thisPage();
 const page = new AccountPage(api, {
   draw,
+  go: browser.go,
+  address: browser.address,
   done: (what, name) => {
-    status.textContent = what === "removed" ? fill(words.devices.removed, { device: name }) : words.sessions.ended;
+    status.textContent = {
+      removed: fill(words.devices.removed, { device: name }),
+      unlinked: fill(words.identities.unlinked, { account: name }),
+    }[what] ?? words.sessions.ended;
   },
 });
 
@@ -44,6 +51,8 @@ addEventListener("pageshow", ({ persisted }) => {
   events.join();
   page.load();
 });
+const error = takeError(browser);
+if (error) page.notLinked(error);
 page.load();
 api.origins().then((origins) => {
   site = siteOf(origins, document.referrer, location.href);
@@ -65,7 +74,7 @@ function moveFocus({ phase, asking, reason }, before) {
   const asked = asking ? `${asking.what} ${asking.id}` : "";
   if (asked !== shown) {
     const [what, id] = shown.split(" ");
-    const came = asked ? "question-no" : what === "device" ? `remove-${id}` : "everywhere-button";
+    const came = asked ? "question-no" : { device: `remove-${id}`, identity: `unlink-${id}` }[what] ?? "everywhere-button";
     document.getElementById(came)?.focus();
   }
   shown = asked;

@@ -5,20 +5,21 @@ import { Failed, NoSession } from "./api.js";
 /**
  * @typedef {object} State
  * @property {"loading" | "ready" | "none" | "failed"} phase
- * @property {{person: object, sessions: object[], devices: object[]} | null} account
+ * @property {{person: object, sessions: object[], devices: object[], identities: object[], ways: object[]} | null} account
  * @property {string | null} reason  why there is no session any more
  * @property {string | null} trouble what went wrong last: a name of `failed` in the words
- * @property {{what: "device" | "everywhere", id?: string} | null} asking what the person is asked about
+ * @property {{what: "device" | "identity" | "everywhere", id?: string} | null} asking what the person is asked about
+ * @property {string | null} linking what went wrong while an account elsewhere was linked: a code of the login server's
  * @property {boolean} busy          something is under way: nothing else can be begun
  */
 
 export class AccountPage {
   /** @type {State} */
-  #state = { phase: "loading", account: null, reason: null, trouble: null, asking: null, busy: false };
+  #state = { phase: "loading", account: null, reason: null, trouble: null, linking: null, asking: null, busy: false };
   #api;
   #on;
 
-  /** @param {object} api @param {{draw: (state: State) => void, done: (what: string, name?: string) => void}} on */
+  /** @param {object} api @param {{draw: (state: State) => void, done: (what: string, name?: string) => void, go: (address: string) => void, address: () => string}} on */
   constructor(api, on) {
     this.#api = api;
     this.#on = on;
@@ -61,6 +62,29 @@ export class AccountPage {
   revoke(id) {
     const device = this.#state.account.devices.find((device) => device.device === id);
     return this.#change(() => this.#api.revoke(id), device?.current ? "revoked" : null, "removed", device?.name);
+  }
+
+  unlink(id) {
+    const { name, label, connector } = this.#state.account.identities.find((identity) => identity.id === id) ?? {};
+    return this.#change(() => this.#api.unlink(id), null, "unlinked", name ?? label ?? connector);
+  }
+
+  /** The browser leaves for the provider, and comes back here. */
+  async link(way) {
+    if (this.#state.busy) return;
+    this.#set({ busy: true, trouble: null, linking: null });
+    try {
+      this.#on.go(await this.#api.link(way, this.#on.address()));
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#set({ busy: false });
+    }
+  }
+
+  /** The browser is back, and nothing was linked. */
+  notLinked(code) {
+    this.#set({ linking: code });
   }
 
   signOutEverywhere() {

@@ -4,6 +4,7 @@
  */
 
 import { shownName } from "../name.js";
+import { sentence } from "../ways.js";
 import { exact, said } from "./time.js";
 import { fill, wordsFor } from "./words.js";
 
@@ -53,6 +54,7 @@ function ready(state, words) {
     ...(why ? [["p", { class: "trouble", role: "alert" }, fill(words.notDone, { why })]] : []),
     sessions(state, words),
     devices(state, words),
+    ...identities(state, words),
     everywhere(state, words),
     ...(site ? [["p", { class: "foot" }, ["a", { href: site }, fill(words.back, { site: hostOf(site) })]]] : []),
   ];
@@ -108,6 +110,34 @@ function devices(state, words) {
         : [button(`remove-${device.device}`, own.remove, fill(own.removeWhich, { device: name }), ["ask", "device", device.device], busy)])];
   });
   return panel("devices", own, items.length ? ["ul", {}, ...items] : ["p", { class: "empty" }, own.none]);
+}
+
+/** Accounts elsewhere; nothing where the login server has no such thing. */
+function identities(state, words) {
+  const { account, asking, busy, linking, lang } = state;
+  if (!account.ways.length) return [];
+  const own = words.identities;
+  const items = account.identities.map(({ id, name, label, connector, linked_at: at }) => {
+    const where = shownName(label ?? connector);
+    const who = name ? fill(own.as, { name: shownName(name) }) : "";
+    const asked = asking?.what === "identity" && asking.id === id;
+    return ["li", { class: "row", id: `identity-${id}` },
+      ["span", { class: "face", icon: "person" }],
+      ["div", { class: "what" },
+        ["p", { class: "name" }, where],
+        ["p", { class: "more" }, ...(who ? [`${who} · `] : []), time(at, state, own.since, words)]],
+      ...(asked
+        ? [question(own.ask, [own.ask.text], where, ["unlink", id], words, busy)]
+        : [button(`unlink-${id}`, own.unlink, fill(own.unlinkWhich, { account: name ? `${where}, ${shownName(name)}` : where }), ["ask", "identity", id], busy)])];
+  });
+  const links = account.ways.map(({ name, label }) => {
+    const words = fill(own.link, { account: shownName(label) });
+    return button(`link-${name}`, words, words, ["link", name], busy);
+  });
+  return [panel("identities", own,
+    ...(linking ? [["p", { class: "trouble", role: "alert" }, sentence(linking, lang)]] : []),
+    items.length ? ["ul", {}, ...items] : ["p", { class: "empty" }, own.none],
+    ["div", { class: "links" }, ...links])];
 }
 
 function everywhere({ asking, busy }, words) {

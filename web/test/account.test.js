@@ -15,6 +15,7 @@ const ACCOUNT = {
   person: { subject: "s", name: "Ada", avatar: null },
   sessions: [session("far", { browser: "Safari on iPhone" }), session("own", { current: true })],
   devices: [{ device: "d1", name: "ada-laptop", enrolled_at: NOW - 86_400, current: true }, { device: "d2", name: "old", enrolled_at: NOW - 86_400 * 90, current: false }],
+  identities: [], ways: [],
 };
 
 /** A login server that answers what the test says. */
@@ -25,6 +26,8 @@ class FakeApi {
   load = () => this.#answer("load", this.account);
   end = (id) => this.#answer(`end ${id}`);
   revoke = (id) => this.#answer(`revoke ${id}`);
+  unlink = (id) => this.#answer(`unlink ${id}`);
+  link = (way, back) => this.#answer(`link ${way} ${back}`, "https://id.example.com/authorize");
   signOutEverywhere = () => this.#answer("everywhere");
   async #answer(call, value = null) {
     this.calls.push(call);
@@ -36,9 +39,12 @@ class FakeApi {
 async function opened(api = new FakeApi()) {
   const done = [];
   const states = [];
-  const page = new AccountPage(api, { draw: (state) => states.push(state), done: (...what) => done.push(what) });
+  const gone = [];
+  const page = new AccountPage(api, {
+    draw: (state) => states.push(state), done: (...what) => done.push(what), go: (to) => gone.push(to), address: () => "https://app.example.com/account",
+  });
   await page.load();
-  return { api, page, done, states };
+  return { api, page, done, states, gone };
 }
 
 const shown = (state, lang = "en", site = "https://app.example.com/") => view({ ...state, lang, now: NOW, site });
@@ -171,6 +177,41 @@ test("a session without a device says how it was opened", async () => {
   const { page } = await opened(api);
   assert.match(text(byId(shown(page.state), "session-c")), /Signed in through dingtalk/);
   assert.match(text(byId(shown(page.state), "session-a")), /Signed in by approval/);
+});
+
+const LINKED = {
+  ...ACCOUNT,
+  ways: [{ name: "corp", label: "Corp account" }, { name: "ding", label: "钉钉" }],
+  identities: [{ id: "i1", connector: "corp", label: "Corp account", name: "ada.l", linked_at: NOW - 3600 }, { id: "i2", connector: "gone", label: null, name: null, linked_at: NOW - 60 }],
+};
+
+test("accounts elsewhere are listed, linked and unlinked, where the login server has such a thing", async () => {
+  const api = new FakeApi();
+  api.account = LINKED;
+  const { page, done, gone } = await opened(api);
+  const tree = shown(page.state);
+  assert.match(text(byId(tree, "identity-i1")), /Corp account.*As ada\.l · .*Linked 1 hour ago.*Unlink/);
+  assert.match(text(byId(tree, "identity-i2")), /gone\s+Linked 1 minute ago/);
+  page.ask("identity", "i1");
+  assert.match(text(shown(page.state)), /Unlink Corp account\?.*another way to sign in/);
+  assert.equal(byId(shown(page.state), "unlink-i1"), undefined);
+  await page.unlink("i1");
+  assert.deepEqual([api.calls.slice(1), done], [["unlink i1", "load"], [["unlinked", "ada.l"]]]);
+  await page.link("ding");
+  assert.deepEqual([api.calls.at(-1), gone], ["link ding https://app.example.com/account", ["https://id.example.com/authorize"]]);
+  assert.equal(page.state.phase, "ready");
+  assert.equal(byId(shown((await opened()).page.state), "identities"), undefined, "this one has none");
+});
+
+test("what kept an account from being linked is said once, and a second try takes it away", async () => {
+  const api = new FakeApi();
+  api.account = LINKED;
+  const { page } = await opened(api);
+  page.notLinked("identity_taken");
+  assert.match(text(byId(shown(page.state), "identities")), /linked to somebody else here\. You can try again\./);
+  assert.match(text(byId(shown(page.state, "zh"), "identities")), /该账号已关联到其他用户。您可以重试。/);
+  await page.link("corp");
+  assert.doesNotMatch(text(shown(page.state)), /somebody else/);
 });
 
 test("both languages say the same things", () => {
