@@ -7,18 +7,22 @@
 
 pub mod connection;
 pub mod head;
+pub mod link;
 pub mod message;
 pub mod origin;
+pub mod qr;
 pub mod statement;
 
 /// A fuzz target: the name of its seed folder, and what it runs.
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
 /// Every target.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 7] = [
     ("connection", connection::run),
     ("head", head::run),
+    ("link", link::run),
     ("message", message::run),
     ("origin", origin::run),
+    ("qr", qr::run),
     ("statement", statement::run),
 ];

@@ -1,6 +1,7 @@
 //! Signing in at a provider: the login server, a provider, and a browser as far as both see one.
 
 mod dingtalk;
+mod example;
 mod flow;
 mod framed;
 mod hostile;
