@@ -90,15 +90,21 @@ async fn press(phone: &Page, digits: &str, button: &str) {
     phone.wait_for(&pressed, SOON).await.expect("the press counts");
 }
 
-#[tokio::test]
-async fn a_phone_lets_the_computer_in_and_says_no_too() {
-    let desk = Desk::with_person(Engine::Chromium).await;
+/// In the dark, or no more. Firefox is told at its start alone, and stays as it is.
+async fn darken(page: &Page, engine: Engine, dark: bool) {
+    if engine == Engine::Chromium {
+        page.emulate_dark(dark).await.expect("dark");
+    }
+}
+
+async fn a_phone_lets_the_computer_in_and_says_no_too(engine: Engine) {
+    let desk = Desk::with_person(engine).await;
     let phone = phone(&desk).await;
 
     // No, in Chinese and in the dark.
-    phone.emulate_dark(true).await.expect("dark");
+    darken(&phone, engine, true).await;
     let computer = computer(&desk, "zh").await;
-    computer.emulate_dark(true).await.expect("dark");
+    darken(&computer, engine, true).await;
     let address = seen(&desk, &computer).await;
     desk.picture(&computer, "approval-scan-zh").await;
     scan(&desk, &phone, &address, "zh").await;
@@ -113,10 +119,10 @@ async fn a_phone_lets_the_computer_in_and_says_no_too() {
     // Again, and yes.
     computer.click("loopkey-card >>> #approval-again").await.expect("again");
     let address = seen(&desk, &computer).await;
-    phone.emulate_dark(false).await.expect("light");
+    darken(&phone, engine, false).await;
     scan(&desk, &phone, &address, "en").await;
     let code = digits(&computer).await;
-    computer.emulate_dark(false).await.expect("light");
+    darken(&computer, engine, false).await;
     desk.picture(&computer, "approval-digits").await;
     press(&phone, &code, "approve").await;
     is(&phone, "approved").await;
@@ -133,6 +139,16 @@ async fn a_phone_lets_the_computer_in_and_says_no_too() {
         assert!(violations.is_empty(), "a page broke its own policy: {violations:#?}");
     }
     desk.leave().await;
+}
+
+#[tokio::test]
+async fn a_phone_lets_the_computer_in_and_says_no_too_chromium() {
+    a_phone_lets_the_computer_in_and_says_no_too(Engine::Chromium).await;
+}
+
+#[tokio::test]
+async fn a_phone_lets_the_computer_in_and_says_no_too_firefox() {
+    a_phone_lets_the_computer_in_and_says_no_too(Engine::Firefox).await;
 }
 
 #[tokio::test]

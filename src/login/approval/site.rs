@@ -8,8 +8,9 @@ use super::super::answer::Refusal;
 use super::super::path::Path;
 use super::super::sdk;
 
-/// The page's own modules and nothing else: no script from text, no other host, no picture, no frame.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+/// The page's own modules and nothing else: no script from text, no other host, no picture but the
+/// site's icon, no frame.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                       connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'; \
                       frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 

@@ -28,7 +28,7 @@ pub(super) fn failed(refusal: Refusal, settings: &Settings) -> Response {
     let mut response = (refusal.status(), body).into_response();
     let style = STANDARD.encode(crypto::sha256(&[STYLE.as_bytes()]));
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{style}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+        "default-src 'none'; style-src 'sha256-{style}'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
     );
     let headers = response.headers_mut();
     for (name, value) in [
