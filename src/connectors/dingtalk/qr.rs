@@ -105,7 +105,7 @@ impl QrLogin {
         let token = self.token().await?;
         match self.wire.call(call, Some(&token)).await {
             Err(fault) if fault.is_about_token => {
-                self.token.invalidate(&token).await;
+                self.token.invalidate(&token);
                 self.wire.call(call, Some(&*self.token().await?)).await
             }
             ended => ended,

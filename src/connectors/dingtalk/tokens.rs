@@ -57,7 +57,7 @@ impl Tokens {
         match self.wire.call(call, Some(&token)).await {
             Err(fault) if fault.is_about_token => {
                 tracing::debug!(code = %fault.code, "a token is not taken any more: another one is fetched");
-                self.cache(call.dialect()).invalidate(&token).await;
+                self.cache(call.dialect()).invalidate(&token);
                 let token = self.get(call.dialect()).await?;
                 self.wire.call(call, Some(&token)).await
             }
