@@ -7,6 +7,7 @@
 //! A connector never sees a cookie, never opens a session, and keeps nothing between two calls but caches of tokens that are its
 //! own application's. Anybody can write one outside this crate and hand it to [`crate::login`].
 
+mod background;
 mod cache;
 pub mod dingtalk;
 mod fault;
@@ -15,6 +16,7 @@ pub mod oidc;
 mod socket;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::crypto::Secret;
 use crate::protocol::time::Timestamp;
 
+pub use background::{Background, Shelf};
 pub use cache::{Fetched, TokenCache};
 pub use fault::{ConnectFault, Fault};
 pub use guard::{Answer, Guarded, NoGuard, http};
@@ -55,6 +58,12 @@ pub trait Connector: Send + Sync + std::fmt::Debug {
     /// What a page needs to show the way: anybody can read it, so no secret is ever in it.
     fn front_end(&self) -> serde_json::Value {
         serde_json::Value::Object(serde_json::Map::new())
+    }
+
+    /// A login server takes the connector on: called when it starts, and again at each reload that brings the connector. What
+    /// it keeps goes on `shelf`; what it does beside its calls is returned.
+    fn attend(&self, _shelf: &Arc<dyn Shelf>) -> Option<Arc<dyn Background>> {
+        None
     }
 
     /// Where the browser is sent, and what has to be there again when it comes back.
@@ -91,6 +100,16 @@ pub trait Connector: Send + Sync + std::fmt::Debug {
     /// [`ConnectFault`].
     async fn end_session(&self, _kept: &BTreeMap<String, String>, _back: &str) -> Result<Option<String>, ConnectFault> {
         Ok(None)
+    }
+
+    /// Takes an event that the provider posted to this connector's address, and says what it is answered. Nothing but what is
+    /// in it proves that it is the provider's.
+    ///
+    /// # Errors
+    /// [`ConnectFault`]; [`Fault::Unsupported`] where the provider does not post. Whatever else is wrong with it, whoever
+    /// posted it hears one and the same refusal, unless the fault passes ([`Fault::is_passing`]).
+    async fn event(&self, _posted: &Posted<'_>) -> Result<serde_json::Value, ConnectFault> {
+        Err(Fault::Unsupported.into())
     }
 
     /// Verifies what a provider posts when somebody logged out there (back-channel log-out): whose sessions are over.
@@ -169,6 +188,17 @@ impl Returned<'_> {
     pub fn parameter(&self, name: &str) -> Option<&Secret<String>> {
         self.parameters.get(name).filter(|value| !value.expose().is_empty())
     }
+}
+
+/// What a provider posted.
+#[derive(Debug)]
+pub struct Posted<'a> {
+    /// The parameters of the address, each at most once.
+    pub parameters: &'a BTreeMap<String, Secret<String>>,
+    /// A JSON body, of 64 KiB at most.
+    pub body: &'a Secret<Vec<u8>>,
+    /// The login server's time.
+    pub now: Timestamp,
 }
 
 /// Who somebody is at a provider. Within one connector, tenant and id together name one person for good.

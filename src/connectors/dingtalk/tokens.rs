@@ -102,7 +102,7 @@ impl Tokens {
                 return Err(DingTalkFault::new(Fault::Unsupported, "a CorpSecret has no token of the new interface"));
             }
             (Way::Suite(suite), Dialect::New) => {
-                let ticket = suite.ticket()?;
+                let ticket = suite.ticket().await?;
                 let body = json!({
                     "suiteKey": self.app_key, "suiteSecret": secret,
                     "authCorpId": self.corp_id, "suiteTicket": ticket.expose(),
@@ -110,7 +110,7 @@ impl Tokens {
                 (Call::post(Dialect::New, "/v1.0/oauth2/corpAccessToken", body), "accessToken", "expireIn")
             }
             (Way::Suite(suite), Dialect::Old) => {
-                let ticket = suite.ticket()?;
+                let ticket = suite.ticket().await?;
                 let timestamp = self.wire.clock().wall().0.to_string();
                 let call = Call::post(Dialect::Old, "/service/get_corp_token", json!({ "auth_corpid": self.corp_id }))
                     .with("accessKey", &self.app_key)

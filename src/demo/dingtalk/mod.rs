@@ -6,6 +6,7 @@ mod gate;
 mod new;
 mod old;
 mod pages;
+mod push;
 mod reply;
 mod sns;
 mod state;
@@ -26,6 +27,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use gate::{Ban, Mischief};
+pub use push::{Push, Subscription};
 pub use reply::Asked;
 pub use state::{App, Department, Kind, State, User};
 pub use stream::StreamSide;

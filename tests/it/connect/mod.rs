@@ -7,6 +7,7 @@ mod identities;
 mod logging_out;
 mod own;
 pub(crate) mod provider;
+mod suite;
 
 use std::sync::Arc;
 

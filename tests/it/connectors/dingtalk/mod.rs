@@ -3,6 +3,7 @@
 
 mod application;
 pub(crate) mod browser;
+pub(crate) mod callback;
 mod documents;
 mod faults;
 mod in_app;
@@ -11,7 +12,7 @@ mod page;
 mod program;
 mod qr;
 mod stream;
-mod suite;
+pub(crate) mod suite;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
