@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::browser::code;
@@ -21,7 +22,8 @@ use crate::connectors::{
 use crate::crypto::{Secret, digests};
 
 /// How the code is exchanged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum QrExchange {
     /// `getuserinfo_bycode`: one signed call.
     #[default]
@@ -57,10 +59,10 @@ impl QrLogin {
     ) -> Result<Self, BadSettings> {
         let is_word = |text: &str| (8..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric());
         if !is_word(&app_id) {
-            return Err(BadSettings::AppKey);
+            return Err(BadSettings::AppId);
         }
         if !(16..=128).contains(&app_secret.expose().len()) {
-            return Err(BadSettings::AppSecret);
+            return Err(BadSettings::SiteSecret);
         }
         if ![&hosts.oapi, &hosts.api, &hosts.login].into_iter().all(|host| is_host(host)) {
             return Err(BadSettings::Hosts);
@@ -139,6 +141,14 @@ impl Connector for QrLogin {
     /// No telephone number, nothing of an organisation.
     fn claims(&self) -> &'static [Claim] {
         &[Claim::Name]
+    }
+
+    fn describe(&self) -> Value {
+        let Hosts { oapi, login, .. } = self.wire.hosts();
+        json!({
+            "kind": self.kind(), "claims": self.claims(), "app_id": self.app_id, "app_secret": "********",
+            "exchange": self.exchange, "hosts": [oapi, login],
+        })
     }
 
     fn front_end(&self) -> Value {
