@@ -19,7 +19,7 @@ const MAY_NAME: [(&str, &[&str]); 17] = [
     ("certs", &["agent", "crypto", "install", "keyfile", "protocol"]),
     ("policies", &["agent", "config", "protocol"]),
     ("doctor", &["agent", "certs", "config", "install", "protocol", "clock"]),
-    ("demo", &["agent", "login", "store", "protocol", "clock", "crypto"]),
+    ("demo", &["agent", "login", "connectors", "store", "protocol", "clock", "crypto"]),
     (
         "cli",
         &[

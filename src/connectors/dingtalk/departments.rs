@@ -8,7 +8,7 @@ use super::DingTalk;
 use super::fault::DingTalkFault;
 use super::people::result;
 use super::settings::Dialect;
-use super::wire::{Call, text};
+use super::wire::{Call, number, text};
 use crate::connectors::Fault;
 
 /// The department that all others are below.
@@ -90,7 +90,7 @@ impl DingTalk {
             if page["has_more"] != true {
                 return Ok(found);
             }
-            let next = page["next_cursor"].as_u64().ok_or_else(|| DingTalkFault::lacks("next_cursor"))?;
+            let next = number(&page["next_cursor"]).ok_or_else(|| DingTalkFault::lacks("next_cursor"))?;
             if next <= cursor {
                 break;
             }
@@ -105,6 +105,6 @@ fn list(value: &Value) -> Result<&Vec<Value>, DingTalkFault> {
 }
 
 fn department(value: &Value, id: &str, parent: &str) -> Result<Department, DingTalkFault> {
-    let number = value[id].as_i64().ok_or_else(|| DingTalkFault::lacks(id))?;
-    Ok(Department { id: number, name: text(value, "name")?, parent: value[parent].as_i64() })
+    let id = number(&value[id]).ok_or_else(|| DingTalkFault::lacks(id))?;
+    Ok(Department { id, name: text(value, "name")?, parent: number(&value[parent]) })
 }

@@ -6,6 +6,7 @@
 //!
 //! Nothing here believes a browser about who somebody is: a code is all that it brings.
 
+mod admin_console;
 mod browser;
 mod callback;
 mod departments;
@@ -38,6 +39,7 @@ use page::Signing;
 use tokens::{Tokens, fetched};
 use wire::{Call, Wire};
 
+pub use admin_console::{AdminConsole, Administrator};
 pub use callback::Callback;
 pub use departments::{Department, ROOT};
 pub use fault::DingTalkFault;
@@ -68,7 +70,7 @@ impl DingTalk {
     /// # Errors
     /// [`BadSettings::Suite`] where the settings are a suite's.
     pub fn new(settings: Settings, http: Guarded, clock: Arc<dyn Clock>) -> Result<Self, BadSettings> {
-        let wire = Arc::new(Wire::new(http, settings.hosts.clone(), settings.patience, clock));
+        let wire = Arc::new(Wire::new(http, settings.hosts.clone(), settings.limits, clock));
         Self::over(wire, settings, None)
     }
 
@@ -85,7 +87,7 @@ impl DingTalk {
         if settings.credentials != Credentials::Suite {
             return Err(BadSettings::Suite);
         }
-        let wire = Arc::new(Wire::new(http, settings.hosts.clone(), settings.patience, clock));
+        let wire = Arc::new(Wire::new(http, settings.hosts.clone(), settings.limits, clock));
         Ok(Arc::new(Suite::new(settings.app_key.clone(), settings.app_secret.clone(), wire, keeper)))
     }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::browser::code;
 use super::fault::DingTalkFault;
 use super::settings::{BadSettings, Dialect, Hosts, is_host};
-use super::wire::{Call, Wire, optional, seconds, text};
+use super::wire::{Call, Limits, Wire, optional, seconds, text};
 use crate::clock::Clock;
 use crate::connectors::{
     Beginning, Begun, Claim, ConnectFault, Connector, Fetched, Guarded, Identified, Returned, TokenCache,
@@ -68,7 +68,7 @@ impl QrLogin {
             return Err(BadSettings::Hosts);
         }
         let token = TokenCache::new(Arc::clone(&clock), Duration::MAX);
-        let wire = Wire::new(http, hosts, Duration::from_secs(5), clock);
+        let wire = Wire::new(http, hosts, Limits::default(), clock);
         Ok(Self { app_id, app_secret, exchange, wire, token })
     }
 

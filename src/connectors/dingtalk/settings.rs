@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::wire::Limits;
 use crate::crypto::Secret;
 
 /// Where DingTalk is.
@@ -191,11 +192,8 @@ pub struct Settings {
     pub(super) dialect: Dialect,
     pub(super) page_digest: PageDigest,
     pub(super) hosts: Hosts,
-    pub(super) patience: Duration,
+    pub(super) limits: Limits,
 }
-
-/// How long DingTalk may take for an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 const APP_KEY_LEN: usize = 20;
 const APP_SECRET_LEN: usize = 64;
@@ -230,8 +228,8 @@ impl Settings {
         if ![&hosts.oapi, &hosts.api, &hosts.login].into_iter().all(|host| is_host(host)) {
             return Err(BadSettings::Hosts);
         }
-        let patience = PATIENCE;
-        Ok(Self { app_key, app_secret, corp_id, agent_id, credentials, dialect, page_digest, hosts, patience })
+        let limits = Limits::default();
+        Ok(Self { app_key, app_secret, corp_id, agent_id, credentials, dialect, page_digest, hosts, limits })
     }
 
     /// The suite's key, where this is a suite in one organisation.
@@ -243,7 +241,14 @@ impl Settings {
     /// Waits no longer than this for an answer of DingTalk.
     #[must_use]
     pub const fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+        self.limits.patience = patience;
+        self
+    }
+
+    /// Asks DingTalk no more often than this in twenty seconds; 5000 by default. A suite's organisations count together.
+    #[must_use]
+    pub const fn burst(mut self, calls: u32) -> Self {
+        self.limits.burst = calls;
         self
     }
 }

@@ -104,11 +104,12 @@ async fn answer(Shared((state, host)): Shared<(Arc<Mutex<State>>, Host)>, reques
     let reply = {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         state.calls.push(asked.path.clone());
-        gate::pass(&mut state, &asked).unwrap_or_else(|| match host {
+        let reply = gate::pass(&mut state, &asked).unwrap_or_else(|| match host {
             Host::Oapi => old::answer(&mut state, &asked),
             Host::Api => new::answer(&mut state, &asked),
             Host::Login => pages::answer(&mut state, &asked),
-        })
+        });
+        if state.numbers_as_text { reply.with_numbers_as_text() } else { reply }
     };
     reply.into_response().await
 }

@@ -77,3 +77,25 @@ async fn d13_whoever_is_not_of_the_organisation_hears_one_sentence_and_gets_no_s
     assert_failed(&stage.come_back(&mut browser, "ding", &with).await, "access_refused");
     assert!(!browser.cookies.contains_key(SESSION));
 }
+
+#[tokio::test]
+async fn f11_the_sign_in_leads_back_to_the_page_that_wanted_it_and_to_no_foreign_one() {
+    let stand = Stand::start().await;
+    let stage = stage(&stand).await;
+    stand.fake.state().person = Some((CORP.into(), "ada".into()));
+    let mut browser = stage.server.browser();
+    let asked = stand.fake.state().calls.len();
+    for foreign in ["https://evil.example/", "https://app.example.com.evil.example/", "//evil.example/"] {
+        let path = format!("/v1/connect/ding?{}", super::query(&[("return_to", foreign)]));
+        super::assert_lost(&stage.navigate(&mut browser, &path, "none").await, "bad_request");
+    }
+    assert_eq!(stand.fake.state().calls.len(), asked, "nobody was sent to DingTalk");
+    let location = stage.leave(&mut browser, "ding").await;
+    let (_, back, answer) = visit(&location).await;
+    let with = pairs(&back.unwrap_or_else(|| panic!("{answer}")));
+    let answer = stage.come_back(&mut browser, "ding", &with).await;
+    assert_eq!((answer.status, answer.header("location")), (303, Some(PAGE)));
+    // What came back is a session, and stands in no address.
+    assert!(browser.is_signed_in().await);
+    assert!(!format!("{:?}", answer.header("location")).contains("ada"));
+}

@@ -1,6 +1,7 @@
 //! DingTalk's connector against a DingTalk of our own. A test's name begins with the row of the feature list that it proves:
 //! C the micro-application, D the login element, E the QR code for sites, F the five steps.
 
+mod admin_console;
 mod application;
 pub(crate) mod browser;
 pub(crate) mod callback;
@@ -8,9 +9,11 @@ mod documents;
 mod faults;
 mod in_app;
 mod instances;
+mod lives;
 mod page;
 mod program;
 mod qr;
+mod steps;
 mod stream;
 pub(crate) mod suite;
 
