@@ -74,7 +74,10 @@ impl DingTalk {
         Ok(found)
     }
 
-    /// The ids of a department's members, however many pages they fill.
+    /// The ids of a department's members, however many pages they fill (`topapi/user/listsimple`).
+    ///
+    /// The call is not in DingTalk's documents as we have them, and is made as public programs make it. Nobody has run it against
+    /// the real one. The older interface has no such call: this one is made whatever the dialect.
     ///
     /// # Errors
     /// [`DingTalkFault`]; [`Fault::Misbehaved`] where the pages have no end.

@@ -16,6 +16,7 @@ mod page;
 mod people;
 mod qr;
 mod settings;
+mod shared;
 mod stream;
 mod suite;
 mod tokens;

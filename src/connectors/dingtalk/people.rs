@@ -125,7 +125,10 @@ impl DingTalk {
         })
     }
 
-    /// The member of the organisation who is this person elsewhere.
+    /// The member of the organisation who is this person elsewhere (`topapi/user/getbyunionid`).
+    ///
+    /// That the browser's person has to be found by `unionid` is in DingTalk's documents as we have them; the call itself is not,
+    /// and is made as public programs make it. Nobody has run it against the real one.
     ///
     /// # Errors
     /// [`DingTalkFault`]; [`Fault::Tenant`] where they are no member.

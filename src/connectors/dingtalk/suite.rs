@@ -12,6 +12,7 @@ use super::callback::{UNNAMED_SUITE, millis};
 use super::fault::DingTalkFault;
 use super::keeper::{SuiteTicket, TicketKeeper};
 use super::settings::{BadSettings, Dialect, Settings};
+use super::shared::SharedTokens;
 use super::stream::{Event, EventStream, Heard};
 use super::tokens::fetched;
 use super::wire::{Call, Wire, optional};
@@ -27,6 +28,8 @@ pub struct Suite {
     pub(super) secret: Secret<String>,
     pub(super) wire: Arc<Wire>,
     keeper: Box<dyn TicketKeeper>,
+    /// Its organisations' tokens.
+    pub(super) shared: SharedTokens,
     old: TokenCache,
     new: TokenCache,
     /// Its events are posted to us, and not streamed.
@@ -36,7 +39,8 @@ pub struct Suite {
 impl Suite {
     pub(super) fn new(key: String, secret: Secret<String>, wire: Arc<Wire>, keeper: Box<dyn TicketKeeper>) -> Self {
         let cache = || TokenCache::new(wire.clock(), Duration::MAX);
-        Self { old: cache(), new: cache(), key, secret, wire, keeper, is_posted: AtomicBool::new(false) }
+        let shared = SharedTokens::new(&key, &secret);
+        Self { old: cache(), new: cache(), key, secret, wire, keeper, shared, is_posted: AtomicBool::new(false) }
     }
 
     /// Whether settings are of this suite, in one of its organisations.
@@ -159,6 +163,7 @@ impl Suite {
     /// A login server takes it on.
     pub(super) fn attend(self: &Arc<Self>, shelf: &Arc<dyn Shelf>) -> Option<Arc<dyn Background>> {
         self.keeper.attend(shelf);
+        self.shared.attend(shelf);
         self.is_streamed().then(|| Arc::clone(self) as Arc<dyn Background>)
     }
 

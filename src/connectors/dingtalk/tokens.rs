@@ -58,6 +58,9 @@ impl Tokens {
             Err(fault) if fault.is_about_token => {
                 tracing::debug!(code = %fault.code, "a token is not taken any more: another one is fetched");
                 self.cache(call.dialect()).invalidate(&token);
+                if let Way::Suite(suite) = &self.way {
+                    suite.shared.forget(&self.corp_id, call.dialect(), &token).await;
+                }
                 let token = self.get(call.dialect()).await?;
                 self.wire.call(call, Some(&token)).await
             }
@@ -66,7 +69,17 @@ impl Tokens {
     }
 
     pub(super) async fn get(&self, dialect: Dialect) -> Result<Arc<Secret<String>>, ConnectFault> {
-        self.cache(dialect).get(async { Ok(self.fetch(dialect).await?) }).await
+        let fetch = async {
+            let Way::Suite(suite) = &self.way else { return Ok(self.fetch(dialect).await?) };
+            let now = self.wire.clock().wall();
+            if let Some(token) = suite.shared.find(&self.corp_id, dialect, now).await {
+                return Ok(token);
+            }
+            let token = self.fetch(dialect).await?;
+            suite.shared.keep(&self.corp_id, dialect, &token, now).await;
+            Ok(token)
+        };
+        self.cache(dialect).get(fetch).await
     }
 
     const fn cache(&self, dialect: Dialect) -> &TokenCache {
