@@ -5,8 +5,67 @@
 //! differs between providers is data where it can be, and one file each where it cannot.
 //!
 //! A connector never sees a cookie, never opens a session, and keeps nothing between two calls but caches of tokens that are its
-//! own application's. Anybody can write one outside this crate and hand it to [`crate::login`].
+//! own application's. Anybody can write one outside this crate and hand it to [`crate::login`]:
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use std::sync::Arc;
+//!
+//! use loopkey::connectors::{Beginning, Begun, Claim, ConnectFault, Connector, Fault, Identified, Returned};
+//! use loopkey::crypto::Secret;
+//! use loopkey::login::{ConfiguredConnector, LoginConfig, NewAccounts};
+//! use loopkey::protocol::statement::UserVerification;
+//! use loopkey::store::DisplayName;
+//!
+//! /// The company's old portal, which sends people back with a code that it tells the person of, once.
+//! #[derive(Debug)]
+//! struct Portal {
+//!     secret: Secret<String>,
+//! }
+//!
+//! impl Portal {
+//!     async fn whose(&self, code: &Secret<String>) -> Option<(String, String)> {
+//!         // A call to the portal, with its secret; `loopkey::connectors::http` makes a client that goes to no private address.
+//!         (code.expose() == "4711" && !self.secret.expose().is_empty()).then(|| ("7".into(), "Ada".into()))
+//!     }
+//! }
+//!
+//! #[async_trait::async_trait]
+//! impl Connector for Portal {
+//!     fn kind(&self) -> &'static str {
+//!         "portal"
+//!     }
+//!
+//!     fn claims(&self) -> &'static [Claim] {
+//!         &[Claim::Name]
+//!     }
+//!
+//!     async fn begin(&self, beginning: &Beginning<'_>) -> Result<Begun, ConnectFault> {
+//!         let location = format!("https://portal.example.com/sign-in?state={}", beginning.state);
+//!         Ok(Begun { location, kept: BTreeMap::new() })
+//!     }
+//!
+//!     async fn finish(&self, returned: &Returned<'_>) -> Result<Identified, ConnectFault> {
+//!         let code = returned.parameter("code").ok_or(Fault::Code)?;
+//!         let (id, name) = self.whose(code).await.ok_or(Fault::Code)?;
+//!         let (tenant, details, kept) = (String::new(), BTreeMap::new(), BTreeMap::new());
+//!         Ok(Identified { tenant, id, name: Some(name), avatar: None, details, kept })
+//!     }
+//! }
+//!
+//! let mut config = LoginConfig::new("https://app.example.com/loopkey".parse()?);
+//! config.connectors.push(ConfiguredConnector {
+//!     name: "portal".parse()?,
+//!     label: DisplayName::clean("Portal")?,
+//!     connector: Arc::new(Portal { secret: Secret::new("from a file".into()) }),
+//!     accounts: NewAccounts::Linked,
+//!     verifies: UserVerification::Page,
+//! });
+//! assert!(config.faults().is_empty());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod background;
 mod cache;
 pub mod dingtalk;
 mod fault;
@@ -15,6 +74,7 @@ pub mod oidc;
 mod socket;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,6 +83,7 @@ use serde::{Deserialize, Serialize};
 use crate::crypto::Secret;
 use crate::protocol::time::Timestamp;
 
+pub use background::{Background, Shelf};
 pub use cache::{Fetched, TokenCache};
 pub use fault::{ConnectFault, Fault};
 pub use guard::{Answer, Guarded, NoGuard, http};
@@ -60,6 +121,12 @@ pub trait Connector: Send + Sync + std::fmt::Debug {
 
     /// The origin of the provider's page, where it may be shown in a frame of the site's own ([`Beginning::embedded`]).
     fn frame_origin(&self) -> Option<&str> {
+        None
+    }
+
+    /// A login server takes the connector on: called when it starts, and again at each reload that brings the connector. What
+    /// it keeps goes on `shelf`; what it does beside its calls is returned.
+    fn attend(&self, _shelf: &Arc<dyn Shelf>) -> Option<Arc<dyn Background>> {
         None
     }
 
@@ -117,6 +184,16 @@ pub trait Connector: Send + Sync + std::fmt::Debug {
     /// [`ConnectFault`].
     async fn end_session(&self, _kept: &BTreeMap<String, String>, _back: &str) -> Result<Option<String>, ConnectFault> {
         Ok(None)
+    }
+
+    /// Takes an event that the provider posted to this connector's address, and says what it is answered. Nothing but what is
+    /// in it proves that it is the provider's.
+    ///
+    /// # Errors
+    /// [`ConnectFault`]; [`Fault::Unsupported`] where the provider does not post. Whatever else is wrong with it, whoever
+    /// posted it hears one and the same refusal, unless the fault passes ([`Fault::is_passing`]).
+    async fn event(&self, _posted: &Posted<'_>) -> Result<serde_json::Value, ConnectFault> {
+        Err(Fault::Unsupported.into())
     }
 
     /// Verifies what a provider posts when somebody logged out there (back-channel log-out): whose sessions are over.
@@ -195,6 +272,17 @@ impl Returned<'_> {
     pub fn parameter(&self, name: &str) -> Option<&Secret<String>> {
         self.parameters.get(name).filter(|value| !value.expose().is_empty())
     }
+}
+
+/// What a provider posted.
+#[derive(Debug)]
+pub struct Posted<'a> {
+    /// The parameters of the address, each at most once.
+    pub parameters: &'a BTreeMap<String, Secret<String>>,
+    /// A JSON body, of 64 KiB at most.
+    pub body: &'a Secret<Vec<u8>>,
+    /// The login server's time.
+    pub now: Timestamp,
 }
 
 /// Who somebody is at a provider. Within one connector, tenant and id together name one person for good.

@@ -3,6 +3,8 @@
 //! Two algorithms and no choice between them at verification time: the stored key says which one it is, and a
 //! statement whose header disagrees is refused before any arithmetic (protocol section 5).
 
+#[cfg(feature = "connectors")]
+pub mod cbc;
 pub mod digests;
 mod foreign;
 mod seal;

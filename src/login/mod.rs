@@ -79,8 +79,8 @@ const LINK_GRACE: Duration = Duration::from_secs(2);
 pub struct LoginServer(Shared);
 
 impl LoginServer {
-    /// Makes a login server: loads or makes the challenge keys, and follows the store's log of sign-outs in the background
-    /// for as long as there is a clone of it.
+    /// Makes a login server: loads or makes the challenge keys. In the background it follows the store's log of sign-outs and
+    /// does what its connectors do beside their calls, for as long as there is a clone of it.
     ///
     /// # Errors
     /// [`StartError`] with everything that is wrong with the configuration, or what is wrong with the keys or the store.
@@ -128,6 +128,7 @@ impl LoginServer {
             .route(&at("/v1/connect/{connector}/link"), post(connect::link))
             .route(&at("/v1/connect/{connector}/frame"), post(connect::frame))
             .route(&at("/v1/connect/{connector}/logout-notice"), post(connect::notice))
+            .route(&at("/v1/connect/{connector}/events"), post(connect::event))
             .route(&at("/v1/identities"), get(connect::own_identities))
             .route(&at("/v1/identities/{identity}"), delete(connect::unlink))
             .route(

@@ -154,7 +154,7 @@ impl fmt::Display for NeedsRestart {
 
 impl State {
     /// Takes a configuration over as far as that goes, or, where anything is wrong with it, not at all.
-    pub(super) async fn reload(&self, mut config: LoginConfig) -> Result<Vec<NeedsRestart>, Vec<ConfigFault>> {
+    pub(super) async fn reload(self: &Shared, mut config: LoginConfig) -> Result<Vec<NeedsRestart>, Vec<ConfigFault>> {
         let stays = &self.config;
         let differing = [
             (config.issuer != stays.issuer, NeedsRestart::Issuer),
@@ -177,6 +177,8 @@ impl State {
             return Err(faults);
         }
         self.limiter.change(&config.limits);
+        #[cfg(feature = "connectors")]
+        self.backgrounds.attend(Arc::downgrade(self), &config.connectors);
         self.settings.set(config);
         self.look_for_keys().await;
         Ok(waiting)

@@ -8,6 +8,8 @@ use tokio::task::JoinSet;
 
 use super::bus::Bus;
 use super::config::{ConfigFault, LoginConfig};
+#[cfg(feature = "connectors")]
+use super::connect::Backgrounds;
 use super::keys::{self, CurrentKeys};
 use super::limits::Limiter;
 use super::links::Links;
@@ -57,6 +59,9 @@ pub(super) struct State {
     pub(super) pinged: tokio::sync::Mutex<u64>,
     /// What goes on in the background; it ends with the state, or when it is taken out and shut down.
     background: Mutex<JoinSet<()>>,
+    /// And what the connectors do there.
+    #[cfg(feature = "connectors")]
+    pub(super) backgrounds: Backgrounds,
 }
 
 /// The state, shared.
@@ -92,11 +97,15 @@ impl State {
             pings: AtomicU64::new(0),
             pinged: tokio::sync::Mutex::default(),
             background: Mutex::default(),
+            #[cfg(feature = "connectors")]
+            backgrounds: Backgrounds::default(),
         });
         let mut background = JoinSet::new();
         background.spawn(tail::follow(Arc::downgrade(&server), cursor));
         background.spawn(keys::refresh(Arc::downgrade(&server)));
         *server.background() = background;
+        #[cfg(feature = "connectors")]
+        server.backgrounds.attend(Arc::downgrade(&server), &server.settings.get().connectors);
         Ok(server)
     }
 
@@ -113,6 +122,8 @@ impl State {
     pub(super) async fn end_background(&self) {
         let mut background = std::mem::take(&mut *self.background());
         background.shutdown().await;
+        #[cfg(feature = "connectors")]
+        self.backgrounds.end().await;
     }
 
     fn background(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {

@@ -1,7 +1,7 @@
 //! Notes: what one flow remembers between two requests (a sign-in that went elsewhere, an order that waits for approval).
 //!
-//! A note is found by a secret of which the store has the digest alone. It lives for minutes, and of several writers one
-//! wins. It may be forgotten early, say when the store fails over, and then the person begins anew; never is one given out
+//! A note is found by a secret of which the store has the digest alone. It lives for minutes (what connectors keep, for longer),
+//! and of several writers one wins. It may be forgotten early, say when the store fails over, and then the person begins anew; never is one given out
 //! twice by [`take_note`](super::Store::take_note). Whoever reads the database reads notes: nothing may stand in one that
 //! signs somebody in by itself.
 

@@ -90,17 +90,21 @@ pub(super) fn new(answer: &Answer) -> Result<Value, DingTalkFault> {
 
 /// The answer as JSON, unless it is none of DingTalk's: a page, a redirect, a ban.
 fn body(answer: &Answer) -> Result<Value, DingTalkFault> {
+    if (300..400).contains(&answer.status) {
+        return Err(DingTalkFault::new(Fault::Misbehaved, format_args!("a redirect ({})", answer.status)));
+    }
     let is_html = answer.content_type.as_deref().is_some_and(|t| t.starts_with("text/html"))
         || answer.body.trim_ascii_start().starts_with(b"<");
+    if is_html && answer.status >= 500 {
+        // Of a gateway that has nothing behind it: that passes, and is no ban.
+        return Err(DingTalkFault::new(Fault::Unavailable, format_args!("a page ({})", answer.status)));
+    }
     if is_html {
         // What the gate in front of DingTalk shows to an address that called too often; it says for how long only in JSON.
         let mut fault =
             DingTalkFault::new(Fault::Busy, format_args!("a page in the place of an answer ({})", answer.status));
         fault.banned_minutes = Some(BAN_MINUTES);
         return Err(fault);
-    }
-    if (300..400).contains(&answer.status) {
-        return Err(DingTalkFault::new(Fault::Misbehaved, format_args!("a redirect ({})", answer.status)));
     }
     let value: Value = answer.json()?;
     if value["punish"] == "deny" || value["status"] == 1111 {
@@ -142,7 +146,8 @@ fn class_of_old(code: &str) -> Fault {
 
 fn class_of_new(status: u16, code: &str) -> Fault {
     match code {
-        "invalidParameter.authCode.notFound" | "invalidCode" | "accesstoken.expired" => Fault::Code,
+        // 41007 is the console's, and written as in the old interface.
+        "invalidParameter.authCode.notFound" | "invalidCode" | "accesstoken.expired" | "41007" => Fault::Code,
         "invalidParameter.user.notFound" => Fault::Refused,
         "invalidClientIdOrSecret"
         | "invalid.client"
@@ -156,6 +161,7 @@ fn class_of_new(status: u16, code: &str) -> Fault {
         _ if code.contains(".Qps") || code.contains(".Qpm") => Fault::Busy,
         // The caller's address, or a permission.
         _ if code.starts_with("Forbidden.AccessDenied") => Fault::Misconfigured,
+        _ if status == 401 => Fault::Misconfigured,
         _ if status == 429 => Fault::Busy,
         _ if status >= 500 => Fault::Unavailable,
         _ => Fault::Misbehaved,
@@ -203,5 +209,98 @@ mod tests {
         }
         let unknown = super::new(&answer(200, r#"{"errcode":404,"errmsg":"请求的URI地址不存在"}"#));
         assert_eq!(unknown.expect_err("no such path").code, "404");
+    }
+    #[test]
+    fn f13_every_code_of_the_old_interface_has_a_class() {
+        for (codes, class) in [
+            (&["40078", "40102", "42008", "41026", "41007"][..], Fault::Code),
+            (&["40079", "60121"], Fault::Tenant),
+            (&["33012", "50002", "50004", "60003"], Fault::Refused),
+            (&["-1"], Fault::Unavailable),
+            (&["90001", "90002", "90003", "90004", "90005", "90006", "90018"], Fault::Busy),
+            (
+                &[
+                    "40000", "40014", "42001", "40035", "40056", "40082", "40085", "40088", "40089", "40096", "60011",
+                    "60020", "853001", "853002", "853003", "853004", "900005",
+                ],
+                Fault::Misconfigured,
+            ),
+            (&["22", "404", "400002", "88", "1"], Fault::Misbehaved),
+        ] {
+            for code in codes {
+                let plain = format!(r#"{{"errcode":{code},"errmsg":"why"}}"#);
+                let text = format!(r#"{{"errcode":"{code}","errmsg":"why"}}"#);
+                let wrapped = format!(r#"{{"errcode":88,"sub_code":"{code}","sub_msg":"why","errmsg":"outer"}}"#);
+                for body in [plain, text, wrapped] {
+                    let fault = old(&answer(200, &body)).expect_err(&body);
+                    let seen = (fault.fault, fault.code.as_str(), fault.message.as_str());
+                    assert_eq!(seen, (class, *code, "why"), "{body}");
+                    assert_eq!(fault.is_about_token, ["40000", "40014", "42001"].contains(code), "{body}");
+                    assert_eq!(fault.is_busy, *code == "-1", "{body}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn f13_every_code_of_the_new_interface_has_a_class() {
+        for (status, code, class) in [
+            (400, "invalidParameter.authCode.notFound", Fault::Code),
+            (400, "invalidCode", Fault::Code),
+            (409, "invalidCode", Fault::Code),
+            (400, "accesstoken.expired", Fault::Code),
+            (400, "41007", Fault::Code),
+            (404, "invalidParameter.user.notFound", Fault::Refused),
+            (400, "invalidClientIdOrSecret", Fault::Misconfigured),
+            (400, "invalid.client", Fault::Misconfigured),
+            (401, "unauthorized.client", Fault::Misconfigured),
+            (400, "unsupported.grant.type", Fault::Misconfigured),
+            (400, "invalidSuiteKey", Fault::Misconfigured),
+            (400, "invalidSuiteTicket", Fault::Misconfigured),
+            (400, "invalidAuthInfo", Fault::Misconfigured),
+            (400, "InvalidAuthentication", Fault::Misconfigured),
+            (400, "AuthenticationFailed.MissingParameter", Fault::Misconfigured),
+            (403, "Forbidden.AccessDenied.IpNotInWhiteList", Fault::Misconfigured),
+            (403, "Forbidden.AccessDenied.AccessTokenPermissionDenied", Fault::Misconfigured),
+            (401, "authFailed", Fault::Misconfigured),
+            (403, "Forbidden.AccessDenied.QpsLimitForApi", Fault::Busy),
+            (403, "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi", Fault::Busy),
+            (403, "Forbidden.AccessDenied.QpmLimitForAppkeyAndApi", Fault::Busy),
+            (429, "systemBusy", Fault::Busy),
+            (500, "systemBusy", Fault::Unavailable),
+            (500, "server.error", Fault::Unavailable),
+            (500, "unknownError", Fault::Unavailable),
+            (400, "somethingElse", Fault::Misbehaved),
+        ] {
+            let body = format!(r#"{{"code":"{code}","requestid":"1","message":"why"}}"#);
+            let fault = super::new(&answer(status, &body)).expect_err(code);
+            assert_eq!((fault.fault, fault.code.as_str(), fault.message.as_str()), (class, code, "why"), "{status}");
+            assert_eq!(fault.is_about_token, code == "InvalidAuthentication");
+            assert_eq!(fault.is_busy, (status, code) == (500, "systemBusy"));
+        }
+    }
+
+    #[test]
+    fn a_page_is_a_ban_only_where_a_gateway_would_show_one() {
+        let page = |status: u16, kind: &str| {
+            let answer = Answer { content_type: Some(kind.to_owned()), ..answer(status, "<html>") };
+            super::new(&answer).map(drop).expect_err("no answer")
+        };
+        for (status, class, minutes) in [
+            (200, Fault::Busy, Some(5)),
+            (403, Fault::Busy, Some(5)),
+            (500, Fault::Unavailable, None),
+            (502, Fault::Unavailable, None),
+            (302, Fault::Misbehaved, None),
+        ] {
+            for kind in ["text/html;charset=utf-8", "application/json"] {
+                let fault = page(status, kind);
+                assert_eq!((fault.fault, fault.banned_minutes), (class, minutes), "{status} {kind}");
+            }
+        }
+        for (wait, minutes) in [("5", 5), ("\"5\"", 5), ("9999999", 60), ("null", 5)] {
+            let body = format!(r#"{{"status":1111,"wait":{wait},"punish":"deny"}}"#);
+            assert_eq!(old(&answer(200, &body)).map(drop).expect_err("a ban").banned_minutes, Some(minutes), "{wait}");
+        }
     }
 }

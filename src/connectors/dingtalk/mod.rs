@@ -6,13 +6,17 @@
 //!
 //! Nothing here believes a browser about who somebody is: a code is all that it brings.
 
+mod admin_console;
 mod browser;
+mod callback;
 mod departments;
 mod fault;
+mod keeper;
 mod page;
 mod people;
 mod qr;
 mod settings;
+mod shared;
 mod stream;
 mod suite;
 mod tokens;
@@ -25,7 +29,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::{Beginning, Begun, Claim, ConnectFault, Connector, Guarded, Identified, Returned, TokenCache};
+use super::{
+    Background, Beginning, Begun, Claim, ConnectFault, Connector, Fault, Guarded, Identified, Posted, Returned, Shelf,
+    TokenCache,
+};
 use crate::clock::Clock;
 use crate::crypto::{self, Secret};
 use crate::protocol::base64url;
@@ -33,13 +40,16 @@ use page::Signing;
 use tokens::{Tokens, fetched};
 use wire::{Call, Wire};
 
+pub use admin_console::{AdminConsole, Administrator};
+pub use callback::Callback;
 pub use departments::{Department, ROOT};
 pub use fault::DingTalkFault;
+pub use keeper::{InMemory, OnShelf, SuiteTicket, TicketKeeper};
 pub use people::{Person, Visitor};
 pub use qr::{QrExchange, QrLogin};
 pub use settings::{BadSettings, Credentials, Dialect, Edition, Hosts, PageDigest, Settings, Table};
 pub use stream::{Event, EventStream, Heard};
-pub use suite::{InMemory, Suite, TicketKeeper};
+pub use suite::Suite;
 
 /// A ticket that is renewed stays the same one, but no longer than this.
 const TICKET_CAP: Duration = Duration::from_secs(24 * 3600);
@@ -51,6 +61,8 @@ pub struct DingTalk {
     wire: Arc<Wire>,
     tokens: Tokens,
     ticket: TokenCache,
+    suite: Option<Arc<Suite>>,
+    callback: Option<Callback>,
 }
 
 impl DingTalk {
@@ -59,7 +71,7 @@ impl DingTalk {
     /// # Errors
     /// [`BadSettings::Suite`] where the settings are a suite's.
     pub fn new(settings: Settings, http: Guarded, clock: Arc<dyn Clock>) -> Result<Self, BadSettings> {
-        let wire = Arc::new(Wire::new(http, settings.hosts.clone(), settings.patience, clock));
+        let wire = Arc::new(Wire::new(http, settings.hosts.clone(), settings.limits, clock));
         Self::over(wire, settings, None)
     }
 
@@ -76,25 +88,33 @@ impl DingTalk {
         if settings.credentials != Credentials::Suite {
             return Err(BadSettings::Suite);
         }
-        let wire = Arc::new(Wire::new(http, settings.hosts.clone(), settings.patience, clock));
+        let wire = Arc::new(Wire::new(http, settings.hosts.clone(), settings.limits, clock));
         Ok(Arc::new(Suite::new(settings.app_key.clone(), settings.app_secret.clone(), wire, keeper)))
     }
 
     /// A suite in the organisation of the settings.
     ///
     /// # Errors
-    /// [`BadSettings::Suite`] where the settings are not that suite's.
+    /// [`BadSettings`] where the settings are not that suite's.
     pub fn of_suite(settings: Settings, suite: &Arc<Suite>) -> Result<Self, BadSettings> {
-        if suite.key != settings.app_key {
-            return Err(BadSettings::Suite);
-        }
+        suite.admit(&settings)?;
         Self::over(Arc::clone(&suite.wire), settings, Some(Arc::clone(suite)))
     }
 
+    /// Takes the suite's events over HTTP here, as its developer console says, and not in Stream mode.
+    ///
+    /// # Errors
+    /// [`BadSettings::Callback`] where this is no suite.
+    pub fn with_callback(mut self, callback: Callback) -> Result<Self, BadSettings> {
+        self.suite.as_ref().ok_or(BadSettings::Callback)?.expect_posts();
+        self.callback = Some(callback);
+        Ok(self)
+    }
+
     fn over(wire: Arc<Wire>, settings: Settings, suite: Option<Arc<Suite>>) -> Result<Self, BadSettings> {
-        let tokens = Tokens::new(Arc::clone(&wire), &settings, suite).ok_or(BadSettings::Suite)?;
+        let tokens = Tokens::new(Arc::clone(&wire), &settings, suite.clone()).ok_or(BadSettings::Suite)?;
         let ticket = TokenCache::new(wire.clock(), TICKET_CAP);
-        Ok(Self { settings, wire, tokens, ticket })
+        Ok(Self { settings, wire, tokens, ticket, suite, callback: None })
     }
 
     /// The application's own token, for calls that are not here.
@@ -153,6 +173,7 @@ impl Connector for DingTalk {
             "app_key": app_key, "app_secret": "********", "agent_id": agent_id, "corp_id": corp_id,
             "credentials": credentials, "dialect": dialect, "page_digest": page_digest,
             "hosts": [hosts.oapi, hosts.api, hosts.login],
+            "events": self.suite.as_ref().map(|suite| if suite.is_streamed() { "stream" } else { "callback" }),
         })
     }
 
@@ -164,6 +185,19 @@ impl Connector for DingTalk {
     fn front_end(&self) -> Value {
         let Settings { app_key, corp_id, .. } = &self.settings;
         json!({ "app_key": app_key, "corp_id": corp_id, "frame_origin": self.frame_origin() })
+    }
+
+    fn attend(&self, shelf: &Arc<dyn Shelf>) -> Option<Arc<dyn Background>> {
+        self.suite.as_ref()?.attend(shelf)
+    }
+
+    async fn event(&self, posted: &Posted<'_>) -> Result<Value, ConnectFault> {
+        let (Some(suite), Some(callback)) = (&self.suite, &self.callback) else {
+            return Err(Fault::Unsupported.into());
+        };
+        let opened = callback.open(posted)?;
+        let answer = suite.hear_posted(opened.message.expose(), &opened.owner).await?;
+        Ok(callback.seal(&answer, &opened.owner, self.wire.clock().wall()))
     }
 
     async fn begin(&self, beginning: &Beginning<'_>) -> Result<Begun, ConnectFault> {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::DingTalk;
 use super::fault::DingTalkFault;
 use super::settings::Dialect;
-use super::wire::{Call, optional, text};
+use super::wire::{Call, number, optional, text};
 use crate::connectors::{Fault, Identified};
 use crate::crypto::Secret;
 
@@ -63,6 +63,7 @@ macro_rules! shows_nobody {
         }
     )+};
 }
+pub(super) use shows_nobody;
 shows_nobody!(Visitor, Person);
 
 impl DingTalk {
@@ -84,7 +85,7 @@ impl DingTalk {
                 self.tokens.call(&call).await?
             }
         };
-        let level = found["sys_level"].as_u64();
+        let level = number(&found["sys_level"]);
         let (userid, unionid, name) = (text(&found, "userid")?, optional(&found, "unionid"), optional(&found, "name"));
         Ok(Visitor { userid, unionid, name, level, raw: members(found) })
     }
@@ -108,7 +109,7 @@ impl DingTalk {
         // The old interface writes the same with other letters.
         let either = |new: &str, old: &str| optional(&found, if is_new { new } else { old });
         let departments = found[if is_new { "dept_id_list" } else { "department" }].as_array();
-        let departments = departments.into_iter().flatten().filter_map(Value::as_i64).collect();
+        let departments = departments.into_iter().flatten().filter_map(number).collect();
         Ok(Person {
             userid: told,
             unionid: optional(&found, "unionid"),
@@ -118,20 +119,23 @@ impl DingTalk {
             email: either("org_email", "orgEmail").or_else(|| optional(&found, "email")),
             job_number: either("job_number", "jobnumber"),
             title: either("title", "position"),
-            hired: found[if is_new { "hired_date" } else { "hiredDate" }].as_u64(),
+            hired: number(&found[if is_new { "hired_date" } else { "hiredDate" }]),
             departments,
             raw: members(found),
         })
     }
 
-    /// The member of the organisation who is this person elsewhere.
+    /// The member of the organisation who is this person elsewhere (`topapi/user/getbyunionid`).
+    ///
+    /// That the browser's person has to be found by `unionid` is in DingTalk's documents as we have them; the call itself is not,
+    /// and is made as public programs make it. Nobody has run it against the real one.
     ///
     /// # Errors
     /// [`DingTalkFault`]; [`Fault::Tenant`] where they are no member.
     pub async fn userid_of(&self, unionid: &str) -> Result<String, DingTalkFault> {
         let call = Call::post(Dialect::Old, "/topapi/user/getbyunionid", json!({ "unionid": unionid }));
         let found = result(self.tokens.call(&call).await?)?;
-        if found["contact_type"].as_u64().unwrap_or(0) != 0 {
+        if number(&found["contact_type"]).unwrap_or(0_u64) != 0 {
             return Err(DingTalkFault::new(Fault::Tenant, "a contact from outside, and no member"));
         }
         text(&found, "userid")
@@ -172,7 +176,7 @@ pub(super) fn result(mut answer: Value) -> Result<Value, DingTalkFault> {
     }
 }
 
-fn members(value: Value) -> Map<String, Value> {
+pub(super) fn members(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(members) => members,
         _ => Map::new(),

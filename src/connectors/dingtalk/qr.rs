@@ -8,12 +8,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::browser::code;
 use super::fault::DingTalkFault;
 use super::settings::{BadSettings, Dialect, Hosts, is_host};
-use super::wire::{Call, Wire, optional, seconds, text};
+use super::wire::{Call, Limits, Wire, optional, seconds, text};
 use crate::clock::Clock;
 use crate::connectors::{
     Beginning, Begun, Claim, ConnectFault, Connector, Fetched, Guarded, Identified, Returned, TokenCache,
@@ -21,7 +22,8 @@ use crate::connectors::{
 use crate::crypto::{Secret, digests};
 
 /// How the code is exchanged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum QrExchange {
     /// `getuserinfo_bycode`: one signed call.
     #[default]
@@ -57,16 +59,16 @@ impl QrLogin {
     ) -> Result<Self, BadSettings> {
         let is_word = |text: &str| (8..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric());
         if !is_word(&app_id) {
-            return Err(BadSettings::AppKey);
+            return Err(BadSettings::AppId);
         }
         if !(16..=128).contains(&app_secret.expose().len()) {
-            return Err(BadSettings::AppSecret);
+            return Err(BadSettings::SiteSecret);
         }
         if ![&hosts.oapi, &hosts.api, &hosts.login].into_iter().all(|host| is_host(host)) {
             return Err(BadSettings::Hosts);
         }
         let token = TokenCache::new(Arc::clone(&clock), Duration::MAX);
-        let wire = Wire::new(http, hosts, Duration::from_secs(5), clock);
+        let wire = Wire::new(http, hosts, Limits::default(), clock);
         Ok(Self { app_id, app_secret, exchange, wire, token })
     }
 
@@ -105,7 +107,7 @@ impl QrLogin {
         let token = self.token().await?;
         match self.wire.call(call, Some(&token)).await {
             Err(fault) if fault.is_about_token => {
-                self.token.invalidate(&token).await;
+                self.token.invalidate(&token);
                 self.wire.call(call, Some(&*self.token().await?)).await
             }
             ended => ended,
@@ -143,6 +145,14 @@ impl Connector for QrLogin {
 
     fn frame_origin(&self) -> Option<&str> {
         Some(&self.wire.hosts().login)
+    }
+
+    fn describe(&self) -> Value {
+        let Hosts { oapi, login, .. } = self.wire.hosts();
+        json!({
+            "kind": self.kind(), "claims": self.claims(), "app_id": self.app_id, "app_secret": "********",
+            "exchange": self.exchange, "hosts": [oapi, login],
+        })
     }
 
     fn front_end(&self) -> Value {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::wire::Limits;
 use crate::crypto::Secret;
 
 /// Where DingTalk is.
@@ -132,6 +133,27 @@ pub enum BadSettings {
     /// A suite's organisation is opened with its suite, and nothing else is.
     #[error("credentials: \"suite\" goes together with a suite, and nothing else does")]
     Suite,
+    /// One suite has one secret.
+    #[error("app_secret: another connector of this suite has another one; a suite has one secret")]
+    SuiteSecret,
+    /// One suite is at one DingTalk.
+    #[error("hosts: another connector of this suite has others (or another edition); a suite is at one DingTalk")]
+    SuiteHosts,
+    /// Events over HTTP are a suite's.
+    #[error("callback_token: is for credentials = \"suite\" alone; remove it")]
+    Callback,
+    /// The token beside the address for events.
+    #[error("callback_token: 1 to 64 visible letters (in the developer console: Events and callbacks, Token)")]
+    CallbackToken,
+    /// The key beside it.
+    #[error("callback_key: 43 letters, digits, + and / (Events and callbacks, EncodingAESKey)")]
+    CallbackKey,
+    /// `appId` of a site.
+    #[error("app_id: 8 to 64 letters and digits (in the developer console: the application for sign-in, AppId)")]
+    AppId,
+    /// `appSecret` of a site.
+    #[error("app_secret: 16 to 128 letters (the application for sign-in, AppSecret)")]
+    SiteSecret,
     /// `CorpSecret` works with the old interface alone.
     #[error("dialect: credentials = \"corp_secret\" needs dialect = \"old\"")]
     Dialect,
@@ -146,12 +168,15 @@ impl BadSettings {
     pub const fn entry(self) -> &'static str {
         match self {
             Self::AppKey | Self::SuiteKey | Self::NoAppKey => "app_key",
-            Self::AppSecret => "app_secret",
+            Self::AppSecret | Self::SuiteSecret | Self::SiteSecret => "app_secret",
+            Self::AppId => "app_id",
+            Self::Callback | Self::CallbackToken => "callback_token",
+            Self::CallbackKey => "callback_key",
             Self::AgentId => "agent_id",
             Self::CorpId => "corp_id",
             Self::Suite => "credentials",
             Self::Dialect => "dialect",
-            Self::Hosts => "hosts",
+            Self::Hosts | Self::SuiteHosts => "hosts",
         }
     }
 }
@@ -167,11 +192,8 @@ pub struct Settings {
     pub(super) dialect: Dialect,
     pub(super) page_digest: PageDigest,
     pub(super) hosts: Hosts,
-    pub(super) patience: Duration,
+    pub(super) limits: Limits,
 }
-
-/// How long DingTalk may take for an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 const APP_KEY_LEN: usize = 20;
 const APP_SECRET_LEN: usize = 64;
@@ -206,14 +228,27 @@ impl Settings {
         if ![&hosts.oapi, &hosts.api, &hosts.login].into_iter().all(|host| is_host(host)) {
             return Err(BadSettings::Hosts);
         }
-        let patience = PATIENCE;
-        Ok(Self { app_key, app_secret, corp_id, agent_id, credentials, dialect, page_digest, hosts, patience })
+        let limits = Limits::default();
+        Ok(Self { app_key, app_secret, corp_id, agent_id, credentials, dialect, page_digest, hosts, limits })
+    }
+
+    /// The suite's key, where this is a suite in one organisation.
+    #[must_use]
+    pub fn suite_key(&self) -> Option<String> {
+        (self.credentials == Credentials::Suite).then(|| self.app_key.clone())
     }
 
     /// Waits no longer than this for an answer of DingTalk.
     #[must_use]
     pub const fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+        self.limits.patience = patience;
+        self
+    }
+
+    /// Asks DingTalk no more often than this in twenty seconds; 5000 by default. A suite's organisations count together.
+    #[must_use]
+    pub const fn burst(mut self, calls: u32) -> Self {
+        self.limits.burst = calls;
         self
     }
 }

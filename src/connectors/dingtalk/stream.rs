@@ -12,8 +12,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::fault::DingTalkFault;
 use super::settings::Dialect;
-use super::suite::Suite;
-use super::wire::{Call, Wire, optional, text};
+use super::wire::{Call, Wire, text};
 use crate::connectors::{Fault, Socket};
 use crate::crypto::Secret;
 
@@ -87,12 +86,15 @@ impl EventStream {
     }
 
     /// Hears events until the future that this is dropped, one after the other; connects again whenever a connection ends.
-    pub async fn run(&self, mut on_event: impl FnMut(Event) -> Heard) {
+    pub async fn run<F: Future<Output = Heard>>(&self, mut on_event: impl FnMut(Event) -> F) {
         let (mut seen, mut pause) = (VecDeque::new(), FIRST_PAUSE);
         loop {
             let began = self.wire.clock().now();
             match self.hear(&mut seen, &mut on_event).await {
                 Ended::Asked => {}
+                Ended::Fault(fault) if fault.fault == Fault::Misconfigured => {
+                    tracing::error!(%fault, "DingTalk gives this application no stream of events");
+                }
                 Ended::Fault(fault) => tracing::warn!(%fault, "the stream of DingTalk's events broke off"),
             }
             // One that lasted shows that all is well; one that ends at once must not become a storm.
@@ -104,7 +106,11 @@ impl EventStream {
         }
     }
 
-    async fn hear(&self, seen: &mut VecDeque<String>, on_event: &mut impl FnMut(Event) -> Heard) -> Ended {
+    async fn hear<F: Future<Output = Heard>>(
+        &self,
+        seen: &mut VecDeque<String>,
+        on_event: &mut impl FnMut(Event) -> F,
+    ) -> Ended {
         let mut socket = match self.connect().await {
             Ok(socket) => socket,
             Err(fault) => return Ended::Fault(fault),
@@ -124,7 +130,7 @@ impl EventStream {
             if frame.kind == "SYSTEM" && frame.headers.topic == "disconnect" {
                 return Ended::Asked;
             }
-            if let Some(answer) = answer(&frame, seen, on_event)
+            if let Some(answer) = answer(&frame, seen, on_event).await
                 && let Err(error) = socket.send(Message::Text(Utf8Bytes::from(answer.to_string()))).await
             {
                 return broke(error.to_string());
@@ -153,7 +159,11 @@ impl EventStream {
 }
 
 /// What a frame is answered with; nothing for a kind that nobody asked for.
-fn answer(frame: &Frame, seen: &mut VecDeque<String>, on_event: &mut impl FnMut(Event) -> Heard) -> Option<Value> {
+async fn answer<F: Future<Output = Heard>>(
+    frame: &Frame,
+    seen: &mut VecDeque<String>,
+    on_event: &mut impl FnMut(Event) -> F,
+) -> Option<Value> {
     let reply = |code: u16, data: &str| {
         let headers = json!({ "contentType": "application/json", "messageId": frame.headers.message_id });
         Some(json!({ "code": code, "headers": headers, "message": "ok", "data": data }))
@@ -169,7 +179,7 @@ fn answer(frame: &Frame, seen: &mut VecDeque<String>, on_event: &mut impl FnMut(
                 data: serde_json::from_str(&frame.data).unwrap_or(Value::Null),
             };
             let id = event.id.clone();
-            let heard = if seen.contains(&id) { Heard::Success } else { on_event(event) };
+            let heard = if seen.contains(&id) { Heard::Success } else { on_event(event).await };
             if heard == Heard::Later {
                 return reply(500, r#"{"status":"LATER"}"#);
             }
@@ -180,35 +190,5 @@ fn answer(frame: &Frame, seen: &mut VecDeque<String>, on_event: &mut impl FnMut(
             reply(200, r#"{"status":"SUCCESS"}"#)
         }
         _ => None,
-    }
-}
-
-impl Suite {
-    /// The suite's events.
-    #[must_use]
-    pub fn events(&self) -> EventStream {
-        EventStream::new(self.key.clone(), self.secret.clone(), Arc::clone(&self.wire))
-    }
-
-    /// Takes the suite's ticket out of an event. One that cannot be kept is asked for again.
-    pub fn hear(&self, event: &Event) -> Heard {
-        if event.kind != "suite_ticket" {
-            return Heard::Success;
-        }
-        let ticket = optional(&event.data, "SuiteTicket").or_else(|| optional(&event.data, "suiteTicket"));
-        let own = optional(&event.data, "SuiteKey").is_none_or(|key| key == self.key);
-        match ticket.map(Secret::new) {
-            Some(ticket) if own => match self.take_ticket(&ticket) {
-                Ok(()) => Heard::Success,
-                Err(error) => {
-                    tracing::error!(%error, "the suite's ticket cannot be kept");
-                    Heard::Later
-                }
-            },
-            _ => {
-                tracing::warn!("a push of a suite's ticket without one of this suite");
-                Heard::Success
-            }
-        }
     }
 }

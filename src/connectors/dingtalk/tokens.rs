@@ -57,7 +57,10 @@ impl Tokens {
         match self.wire.call(call, Some(&token)).await {
             Err(fault) if fault.is_about_token => {
                 tracing::debug!(code = %fault.code, "a token is not taken any more: another one is fetched");
-                self.cache(call.dialect()).invalidate(&token).await;
+                self.cache(call.dialect()).invalidate(&token);
+                if let Way::Suite(suite) = &self.way {
+                    suite.shared.forget(&self.corp_id, call.dialect(), &token).await;
+                }
                 let token = self.get(call.dialect()).await?;
                 self.wire.call(call, Some(&token)).await
             }
@@ -66,7 +69,17 @@ impl Tokens {
     }
 
     pub(super) async fn get(&self, dialect: Dialect) -> Result<Arc<Secret<String>>, ConnectFault> {
-        self.cache(dialect).get(async { Ok(self.fetch(dialect).await?) }).await
+        let fetch = async {
+            let Way::Suite(suite) = &self.way else { return Ok(self.fetch(dialect).await?) };
+            let now = self.wire.clock().wall();
+            if let Some(token) = suite.shared.find(&self.corp_id, dialect, now).await {
+                return Ok(token);
+            }
+            let token = self.fetch(dialect).await?;
+            suite.shared.keep(&self.corp_id, dialect, &token, now).await;
+            Ok(token)
+        };
+        self.cache(dialect).get(fetch).await
     }
 
     const fn cache(&self, dialect: Dialect) -> &TokenCache {
@@ -102,7 +115,7 @@ impl Tokens {
                 return Err(DingTalkFault::new(Fault::Unsupported, "a CorpSecret has no token of the new interface"));
             }
             (Way::Suite(suite), Dialect::New) => {
-                let ticket = suite.ticket()?;
+                let ticket = suite.ticket().await?;
                 let body = json!({
                     "suiteKey": self.app_key, "suiteSecret": secret,
                     "authCorpId": self.corp_id, "suiteTicket": ticket.expose(),
@@ -110,7 +123,7 @@ impl Tokens {
                 (Call::post(Dialect::New, "/v1.0/oauth2/corpAccessToken", body), "accessToken", "expireIn")
             }
             (Way::Suite(suite), Dialect::Old) => {
-                let ticket = suite.ticket()?;
+                let ticket = suite.ticket().await?;
                 let timestamp = self.wire.clock().wall().0.to_string();
                 let call = Call::post(Dialect::Old, "/service/get_corp_token", json!({ "auth_corpid": self.corp_id }))
                     .with("accessKey", &self.app_key)

@@ -50,20 +50,41 @@ impl Call {
     }
 }
 
+/// DingTalk counts the calls of an address over so long, and then refuses it everything for minutes.
+const WINDOW: Duration = Duration::from_secs(20);
+
+/// What one application may ask of DingTalk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// How long an answer may take.
+    pub(super) patience: Duration,
+    /// Calls in twenty seconds. DingTalk bans an address after 10 000, and others may call from it too.
+    pub(super) burst: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { patience: Duration::from_secs(5), burst: 5_000 }
+    }
+}
+
 /// The way to DingTalk.
 #[derive(Debug)]
 pub(super) struct Wire {
     http: Guarded,
     hosts: Hosts,
-    patience: Duration,
+    limits: Limits,
     clock: Arc<dyn Clock>,
+    /// When the calls are counted from, and how many there were.
+    asked: Mutex<(Moment, u32)>,
     /// DingTalk refuses everything of this address until then; to ask on only makes it longer.
     banned_until: Mutex<Option<Moment>>,
 }
 
 impl Wire {
-    pub(super) fn new(http: Guarded, hosts: Hosts, patience: Duration, clock: Arc<dyn Clock>) -> Self {
-        Self { http, hosts, patience, clock, banned_until: Mutex::new(None) }
+    pub(super) fn new(http: Guarded, hosts: Hosts, limits: Limits, clock: Arc<dyn Clock>) -> Self {
+        let asked = Mutex::new((clock.now(), 0));
+        Self { http, hosts, limits, clock, asked, banned_until: Mutex::new(None) }
     }
 
     pub(super) const fn hosts(&self) -> &Hosts {
@@ -92,6 +113,9 @@ impl Wire {
     async fn call_once(&self, call: &Call, token: Option<&Secret<String>>) -> Result<Value, DingTalkFault> {
         if self.is_banned() {
             return Err(DingTalkFault::new(Fault::Busy, "not asked: DingTalk refuses this address for now"));
+        }
+        if !self.may_ask() {
+            return Err(DingTalkFault::new(Fault::Busy, "not asked: too many calls in twenty seconds"));
         }
         let answered = match call.dialect {
             Dialect::Old => fault::old(&self.send(call, token).await?),
@@ -123,7 +147,7 @@ impl Wire {
         let request = self.http.request(call.method.clone(), url.expose());
         let request =
             request.map_err(|_| DingTalkFault::new(Fault::Misconfigured, "the configured host is not called"));
-        let mut request = request?.timeout(self.patience).header("Accept", "application/json");
+        let mut request = request?.timeout(self.limits.patience).header("Accept", "application/json");
         if let (Dialect::New, Some(token)) = (call.dialect, token) {
             request = request.header("x-acs-dingtalk-access-token", token.expose());
         }
@@ -131,6 +155,18 @@ impl Wire {
             request = request.json(body);
         }
         Ok(self.http.send(request).await?)
+    }
+
+    /// Counts a call, where there may be one more.
+    fn may_ask(&self) -> bool {
+        let now = self.clock.now();
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.since(asked.0) >= WINDOW {
+            *asked = (now, 0);
+        }
+        let may = asked.1 < self.limits.burst;
+        asked.1 += u32::from(may);
+        may
     }
 
     fn is_banned(&self) -> bool {
@@ -151,7 +187,14 @@ pub(super) fn optional(value: &Value, member: &str) -> Option<String> {
 
 /// Seconds, as a number or as text.
 pub(super) fn seconds(value: &Value, member: &str) -> Result<Duration, DingTalkFault> {
-    let member_value = &value[member];
-    let number = member_value.as_u64().or_else(|| member_value.as_str()?.parse().ok());
-    number.map(Duration::from_secs).ok_or_else(|| DingTalkFault::lacks(member))
+    number(&value[member]).map(Duration::from_secs).ok_or_else(|| DingTalkFault::lacks(member))
+}
+
+/// A number, or a number as text: DingTalk writes both.
+pub(super) fn number<N: std::str::FromStr>(value: &Value) -> Option<N> {
+    match value {
+        Value::Number(number) => number.to_string().parse().ok(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
 }

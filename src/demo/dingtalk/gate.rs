@@ -35,7 +35,13 @@ pub enum Mischief {
     /// JSON that lacks what was asked for.
     Empty,
     Redirect,
+    /// A page of a gateway with nothing behind it.
+    BadGateway,
+    /// An error that nobody documented.
+    Strange,
     Never,
+    /// The connection ends without a byte.
+    Closed,
     BrokenOff,
     /// The answer is about somebody whom nobody asked for.
     Stranger,
@@ -124,6 +130,10 @@ fn spoiled(host: Host, mischief: Mischief) -> Reply {
         Mischief::Empty if is_old => Reply::fine(json!({})),
         Mischief::Empty => Reply::good(json!({})),
         Mischief::Redirect => Reply::redirect("http://127.0.0.1:1/".into()),
+        Mischief::BadGateway => Reply { status: 502, ..Reply::html("<html><body>Bad Gateway") },
+        Mischief::Strange if is_old => Reply::errcode(77_777, "未知"),
+        Mischief::Strange => Reply::error(418, "unheardOf", "未知"),
+        Mischief::Closed => Reply { fate: Fate::Closed, ..Reply::json(200, &json!({})) },
         Mischief::Never => Reply { fate: Fate::Never, ..Reply::json(200, &json!({})) },
         Mischief::Stranger => Reply::fine(json!({ "result": { "userid": "eve", "name": "Eve" } })),
         Mischief::Endless => Reply::fine(json!({ "result": { "has_more": true, "next_cursor": 0, "list": [] } })),

@@ -7,6 +7,7 @@ mod gate;
 mod new;
 mod old;
 mod pages;
+mod push;
 mod reply;
 mod sns;
 mod state;
@@ -27,6 +28,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use gate::{Ban, Mischief};
+pub use push::{Push, Subscription};
 pub use reply::Asked;
 pub use state::{App, Department, Kind, State, User};
 pub use stream::StreamSide;
@@ -103,11 +105,12 @@ async fn answer(Shared((state, host)): Shared<(Arc<Mutex<State>>, Host)>, reques
     let reply = {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         state.calls.push(asked.path.clone());
-        gate::pass(&mut state, &asked).unwrap_or_else(|| match host {
+        let reply = gate::pass(&mut state, &asked).unwrap_or_else(|| match host {
             Host::Oapi => old::answer(&mut state, &asked),
             Host::Api => new::answer(&mut state, &asked),
             Host::Login => pages::answer(&mut state, &asked),
-        })
+        });
+        if state.numbers_as_text { reply.with_numbers_as_text() } else { reply }
     };
     reply.into_response().await
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::reply::{Asked, Reply};
-use super::state::{App, CodeKind, Kind, State, TOKEN_LIFE, Token, TokenKind};
+use super::state::{App, CONSOLE_TOKEN_LIFE, CodeKind, Kind, State, TOKEN_LIFE, Token, TokenKind};
 
 pub(super) fn answer(state: &mut State, asked: &Asked) -> Reply {
     match (asked.method.as_str(), asked.path.as_str()) {
@@ -13,6 +13,8 @@ pub(super) fn answer(state: &mut State, asked: &Asked) -> Reply {
         ("POST", "/v1.0/oauth2/userAccessToken") => user_token(state, asked),
         ("POST", "/v1.0/oauth2/jsapiTickets") => page_ticket(state, asked),
         ("GET", "/v1.0/contact/users/me") => me(state, asked),
+        ("POST", "/v1.0/oauth2/ssoAccessToken") => console_token(state, asked),
+        ("GET", "/v1.0/oauth2/ssoUserInfo") => administrator(state, asked),
         ("POST", "/v1.0/gateway/connections/open") => open_stream(state, asked),
         ("POST", path) => match path.strip_prefix("/v1.0/oauth2/").and_then(|rest| rest.strip_suffix("/token")) {
             Some(corp) => token_of_corp(state, asked, corp),
@@ -110,6 +112,37 @@ fn user_token(state: &mut State, asked: &Asked) -> Reply {
     let token = state.new_token(TokenKind::User, key, &code.corp, &code.userid);
     Reply::good(json!({
         "accessToken": token, "refreshToken": State::fresh(), "expireIn": TOKEN_LIFE, "corpId": code.corp,
+    }))
+}
+
+/// The admin console has a secret of the organisation's own. That a wrong one is answered so is inferred.
+fn console_token(state: &mut State, asked: &Asked) -> Reply {
+    let corp = asked.member("corpid");
+    if state.corps.get(corp).is_none_or(|found| found.sso_secret.as_deref() != Some(asked.member("ssoSecret"))) {
+        return Reply::error(400, "invalidClientIdOrSecret", "无效的corpid或ssoSecret");
+    }
+    let token = state.new_token(TokenKind::Console, corp, corp, "");
+    Reply::good(json!({ "accessToken": token, "expireIn": CONSOLE_TOKEN_LIFE }))
+}
+
+fn administrator(state: &mut State, asked: &Asked) -> Reply {
+    let token = match admit(state, asked, TokenKind::Console) {
+        Err(reply) => return reply,
+        Ok(token) => token,
+    };
+    let code = asked.parameter("code");
+    // Of whichever organisation it is: the application has to look.
+    let owner = state.codes.get(code).map_or_else(|| token.corp.clone(), |code| code.app.clone());
+    let Some(code) = state.take_code(CodeKind::Console, &owner, code) else {
+        return Reply::error(400, "41007", "invalid ssocode");
+    };
+    let Some(user) = state.user(&code.corp, &code.userid) else {
+        return Reply::error(400, "41007", "invalid ssocode");
+    };
+    Reply::good(json!({
+        "userId": code.userid, "userName": user.name, "email": user.email, "avatar": user.avatar,
+        "isAdmin": state.corps[&code.corp].administrators.contains(&code.userid),
+        "corpId": code.corp, "corpName": "公司",
     }))
 }
 

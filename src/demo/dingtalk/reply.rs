@@ -63,6 +63,7 @@ pub(super) enum Fate {
     Whole,
     Never,
     BrokenOff,
+    Closed,
 }
 
 /// An answer.
@@ -123,9 +124,29 @@ impl Reply {
         Self::json(status, &json!({ "code": code, "requestid": "r1", "message": message }))
     }
 
+    /// The same with every number written as text.
+    pub(super) fn with_numbers_as_text(mut self) -> Self {
+        fn write(value: &mut Value) {
+            match value {
+                Value::Number(number) => *value = Value::String(number.to_string()),
+                Value::Array(items) => items.iter_mut().for_each(write),
+                Value::Object(members) => members.values_mut().for_each(write),
+                _ => {}
+            }
+        }
+        if let Ok(mut value) = serde_json::from_str(&self.body) {
+            write(&mut value);
+            self.body = value.to_string();
+        }
+        self
+    }
+
     pub(super) async fn into_response(self) -> Response {
-        if self.fate == Fate::Never {
-            std::future::pending::<()>().await;
+        match self.fate {
+            Fate::Never => std::future::pending().await,
+            // The task of the connection ends with it, and nothing is said of a panic.
+            Fate::Closed => std::panic::resume_unwind(Box::new("closed")),
+            Fate::Whole | Fate::BrokenOff => {}
         }
         let mut response = Response::builder().status(self.status).header("Content-Type", self.content_type);
         if let Some(location) = self.location {

@@ -11,6 +11,7 @@ use crate::protocol::base64url;
 use super::gate::Gate;
 
 pub(super) const TOKEN_LIFE: u64 = 7_200;
+pub(super) const CONSOLE_TOKEN_LIFE: u64 = 3_600;
 pub(super) const CODE_LIFE: u64 = 300;
 const TICKET_CAP: u64 = 24 * 3_600;
 
@@ -63,6 +64,10 @@ pub struct Department {
 pub struct Corp {
     /// `CorpSecret`, from before there were applications.
     pub secret: Option<String>,
+    /// `ssoSecret`, of the admin console.
+    pub sso_secret: Option<String>,
+    /// Who may open the admin console.
+    pub administrators: BTreeSet<String>,
     pub users: BTreeMap<String, User>,
     pub departments: Vec<Department>,
 }
@@ -72,6 +77,7 @@ pub(super) enum CodeKind {
     InApp,
     Browser,
     Sns,
+    Console,
 }
 
 #[derive(Debug, Clone)]
@@ -91,6 +97,7 @@ pub(super) enum TokenKind {
     Site,
     Sns,
     Suite,
+    Console,
 }
 
 #[derive(Debug, Clone)]
@@ -118,6 +125,10 @@ pub struct State {
     pub person: Option<(String, String)>,
     /// The pages ask who it is, among the organisation's members.
     pub asks_who: bool,
+    /// Numbers of the interfaces' answers come as text.
+    pub numbers_as_text: bool,
+    /// The client cannot compute signatures at present.
+    pub cannot_sign: bool,
     /// Errors of `topapi` calls come wrapped, and not only those of the gateway.
     pub wraps_everything: bool,
     /// Paths that were called, in order.
@@ -139,6 +150,8 @@ impl State {
             gateway_tickets: BTreeSet::new(),
             person: None,
             asks_who: false,
+            numbers_as_text: false,
+            cannot_sign: false,
             wraps_everything: false,
             calls: Vec::new(),
             gate: Gate::default(),
@@ -179,6 +192,11 @@ impl State {
         self.code(CodeKind::InApp, app, corp, userid)
     }
 
+    /// What the admin console opens an administration page with.
+    pub fn console_code(&mut self, corp: &str, userid: &str) -> String {
+        self.code(CodeKind::Console, corp, corp, userid)
+    }
+
     pub(super) fn code(&mut self, kind: CodeKind, app: &str, corp: &str, userid: &str) -> String {
         let (code, made) = (Self::fresh(), self.now());
         let (app, corp, userid) = (app.to_owned(), corp.to_owned(), userid.to_owned());
@@ -205,7 +223,8 @@ impl State {
     }
 
     pub(super) fn new_token(&mut self, kind: TokenKind, app: &str, corp: &str, userid: &str) -> String {
-        let (value, ends) = (Self::fresh(), self.now() + TOKEN_LIFE);
+        let life = if kind == TokenKind::Console { CONSOLE_TOKEN_LIFE } else { TOKEN_LIFE };
+        let (value, ends) = (Self::fresh(), self.now() + life);
         let (app, corp, userid) = (app.to_owned(), corp.to_owned(), userid.to_owned());
         self.tokens.insert(value.clone(), Token { kind, app, corp, userid, ends });
         value

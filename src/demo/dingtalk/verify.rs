@@ -16,6 +16,9 @@ impl State {
         if text("corpId") != corp {
             return Err(52010);
         }
+        if self.cannot_sign {
+            return Err(52012);
+        }
         let app = self.apps.get(app).ok_or(52019_u32)?;
         if text("agentId") != app.agent_id.to_string() {
             return Err(52019);

@@ -128,7 +128,7 @@ async fn take(
 }
 
 /// The parameters of an address, each at most once.
-fn parse(uri: &Uri) -> Option<Parameters> {
+pub(super) fn parse(uri: &Uri) -> Option<Parameters> {
     let mut parameters = Parameters::new();
     for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
         let twice = parameters.insert(name.into_owned(), Secret::new(value.into_owned())).is_some();

@@ -7,8 +7,10 @@
 
 mod administered;
 mod arrival;
+mod background;
 mod begin;
 mod callback;
+mod event;
 mod identities;
 mod in_app;
 mod list;
@@ -16,10 +18,13 @@ mod notice;
 mod page;
 mod provider_session;
 mod return_to;
+mod shelf;
 
 pub(super) use administered::{list as administered_identities, put as put_identity, remove as remove_identity};
+pub(super) use background::Backgrounds;
 pub(super) use begin::{begin, frame, link};
 pub(super) use callback::callback;
+pub(super) use event::event;
 pub(super) use identities::{list as own_identities, unlink};
 pub(super) use in_app::{code, page_configuration};
 pub(super) use list::list;

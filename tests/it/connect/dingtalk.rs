@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use loopkey::connectors::dingtalk::Dialect;
+use loopkey::connectors::dingtalk::{Dialect, QrExchange, QrLogin};
+use loopkey::crypto::Secret;
+use loopkey::demo::dingtalk::Kind;
 use loopkey::login::{ConfiguredConnector, LoginConfig, NewAccounts};
 use loopkey::protocol::statement::UserVerification;
 use loopkey::store::{DisplayName, StoreUrl};
@@ -76,4 +78,70 @@ async fn d13_whoever_is_not_of_the_organisation_hears_one_sentence_and_gets_no_s
     stand.fake.state().corps.get_mut(CORP).expect("the organisation").users.remove("ada");
     assert_failed(&stage.come_back(&mut browser, "ding", &with).await, "access_refused");
     assert!(!browser.cookies.contains_key(SESSION));
+}
+
+#[tokio::test]
+async fn f11_the_sign_in_leads_back_to_the_page_that_wanted_it_and_to_no_foreign_one() {
+    let stand = Stand::start().await;
+    let stage = stage(&stand).await;
+    stand.fake.state().person = Some((CORP.into(), "ada".into()));
+    let mut browser = stage.server.browser();
+    let asked = stand.fake.state().calls.len();
+    for foreign in ["https://evil.example/", "https://app.example.com.evil.example/", "//evil.example/"] {
+        let path = format!("/v1/connect/ding?{}", super::query(&[("return_to", foreign)]));
+        super::assert_lost(&stage.navigate(&mut browser, &path, "none").await, "bad_request");
+    }
+    assert_eq!(stand.fake.state().calls.len(), asked, "nobody was sent to DingTalk");
+    let location = stage.leave(&mut browser, "ding").await;
+    let (_, back, answer) = visit(&location).await;
+    let with = pairs(&back.unwrap_or_else(|| panic!("{answer}")));
+    let answer = stage.come_back(&mut browser, "ding", &with).await;
+    assert_eq!((answer.status, answer.header("location")), (303, Some(PAGE)));
+    // What came back is a session, and stands in no address.
+    assert!(browser.is_signed_in().await);
+    assert!(!format!("{:?}", answer.header("location")).contains("ada"));
+}
+
+#[tokio::test]
+async fn e05_the_older_qr_code_signs_in_and_its_state_counts_once_in_the_browser_that_began() {
+    const SITE: &str = "dingoaexample01234";
+    let stand = Stand::start().await;
+    let secret = crate::connectors::dingtalk::secret();
+    {
+        let mut state = stand.fake.state();
+        let back = format!("{ISSUER}/v1/connect/site/callback");
+        state.app(SITE, &secret, Kind::Site).redirects.insert(back);
+        state.person = Some((CORP.into(), "ada".into()));
+    }
+    for exchange in [QrExchange::Signed, QrExchange::Persistent] {
+        let keys = (SITE.to_owned(), Secret::new(secret.clone()));
+        let connector = QrLogin::new(keys, exchange, stand.fake.hosts(), Stand::http(), stand.clock.clone());
+        let connectors = vec![ConfiguredConnector {
+            name: "site".parse().expect("a name"),
+            label: DisplayName::clean("钉钉扫码").expect("a label"),
+            connector: Arc::new(connector.expect("a connector")),
+            accounts: NewAccounts::Create,
+            verifies: UserVerification::Page,
+        }];
+        let store = loopkey::store::open(&StoreUrl::Memory, stand.clock.clone()).await.expect("a store");
+        let server = Server::start_configured(LoginConfig { connectors, ..config() }, store, stand.clock.clone()).await;
+        let stage = Stage { server, provider: Provider::start().await };
+        let listed = stage.server.browser().get("/v1/connectors").await;
+        assert!(listed.body.contains("dingtalk_qr") && !listed.body.contains(&secret), "{listed:?}");
+        let (mut browser, mut other) = (stage.server.browser(), stage.server.browser());
+        stage.leave(&mut other, "site").await;
+        let location = stage.leave(&mut browser, "site").await;
+        let (_, back, answer) = visit(&location).await;
+        let with = pairs(&back.unwrap_or_else(|| panic!("{answer}")));
+        assert_signed_in(&stage.come_back(&mut browser, "site", &with).await);
+        assert_eq!(browser.get("/v1/session").await.json()["method"], "connector:site");
+        super::assert_lost(&stage.come_back(&mut browser, "site", &with).await, "sign_in_expired");
+        // In another browser it would sign somebody else in.
+        let location = stage.leave(&mut browser, "site").await;
+        let (_, back, answer) = visit(&location).await;
+        let with = pairs(&back.unwrap_or_else(|| panic!("{answer}")));
+        super::assert_lost(&stage.come_back(&mut other, "site", &with).await, "sign_in_expired");
+        assert!(!other.is_signed_in().await);
+        stage.server.stop().await;
+    }
 }

@@ -10,6 +10,7 @@ mod logging_out;
 mod own;
 pub(crate) mod provider;
 mod rechecked;
+mod suite;
 
 use std::sync::Arc;
 

@@ -2,10 +2,12 @@
 //! application, and a page's configuration.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use loopkey::connectors::{Beginning, Begun, Claim, ConnectFault, Connector, Fault, Identified, Returned};
+use loopkey::connectors::{
+    Background, Beginning, Begun, Claim, ConnectFault, Connector, Fault, Identified, Posted, Returned, Shelf,
+};
 use loopkey::crypto::Secret;
 use loopkey::login::{ConfiguredConnector, LoginConfig, NewAccounts, RateLimits};
 use loopkey::protocol::statement::UserVerification;
@@ -21,6 +23,7 @@ use crate::login::{Server, clock, config, no_limits};
 #[derive(Debug)]
 struct Badges {
     secret: Secret<String>,
+    shelf: Mutex<Option<Arc<dyn Shelf>>>,
 }
 
 #[async_trait]
@@ -43,6 +46,24 @@ impl Connector for Badges {
 
     fn front_end(&self) -> Value {
         json!({ "app_key": "public" })
+    }
+
+    fn attend(&self, shelf: &Arc<dyn Shelf>) -> Option<Arc<dyn Background>> {
+        *self.shelf.lock().expect("a shelf") = Some(Arc::clone(shelf));
+        None
+    }
+
+    /// The badge office posts who came in last.
+    async fn event(&self, posted: &Posted<'_>) -> Result<Value, ConnectFault> {
+        let is_the_offices = posted.parameters.get("key").is_some_and(|key| key.expose() == self.secret.expose());
+        if !is_the_offices {
+            return Err(ConnectFault::new(Fault::Refused, "not the badge office"));
+        }
+        let shelf = self.shelf.lock().expect("a shelf").clone().expect("attended");
+        let former = shelf.read("badges last").await?;
+        let text = String::from_utf8_lossy(posted.body.expose()).into_owned();
+        let is_kept = shelf.write("badges last", former.as_deref(), text).await?;
+        Ok(json!({ "former": former, "kept": is_kept, "at": posted.now.0 }))
     }
 
     async fn begin(&self, beginning: &Beginning<'_>) -> Result<Begun, ConnectFault> {
@@ -69,13 +90,22 @@ impl Connector for Badges {
     }
 }
 
+fn badges() -> Arc<Badges> {
+    let secret = Secret::new("a planted secret of badges".to_owned());
+    Arc::new(Badges { secret, shelf: Mutex::default() })
+}
+
 async fn server(limits: RateLimits) -> Server {
+    server_with(badges(), limits).await
+}
+
+async fn server_with(badges: Arc<Badges>, limits: RateLimits) -> Server {
     let clock = clock();
     let store = loopkey::store::open(&StoreUrl::Memory, clock.clone()).await.expect("store");
     let door = ConfiguredConnector {
         name: "door".parse().expect("a name"),
         label: DisplayName::clean("Badge").expect("a label"),
-        connector: Arc::new(Badges { secret: Secret::new("a planted secret of badges".to_owned()) }),
+        connector: badges,
         accounts: NewAccounts::Create,
         verifies: UserVerification::Page,
     };
@@ -145,4 +175,42 @@ async fn an_address_begins_as_many_sign_ins_as_it_may_call_and_no_foreign_page_u
         statuses.push(begin(site).await);
     }
     assert_eq!(statuses, [403, 403, 403, 303, 303, 429]);
+}
+
+#[tokio::test]
+async fn d14_a_connector_of_somebody_elses_hears_events_and_keeps_something() {
+    let badges = badges();
+    let server = server_with(Arc::clone(&badges), no_limits()).await;
+    let post = async |key: &str, body: &Value| {
+        let path = format!("/v1/connect/door/events?{}", query(&[("key", key)]));
+        Call::new("POST", &path).json(body).send(server.address).await
+    };
+    let key = "a planted secret of badges";
+    for former in [Value::Null, json!("{\"last\":\"ada\"}")] {
+        let answer = post(key, &json!({ "last": "ada" })).await;
+        assert_eq!(
+            (answer.status, answer.json()),
+            (200, json!({ "former": former, "kept": true, "at": crate::login::NOW }))
+        );
+    }
+    post("guessed", &json!({ "last": "eve" })).await.expect_error(400, "bad_request");
+    // More than a shelf holds: the connector's fault passes, and it may be posted again.
+    let long = json!({ "last": "x".repeat(5000) });
+    post(key, &long).await.expect_error(503, "provider_unavailable");
+    // Of two writers who read the same, one writes.
+    let shelf = badges.shelf.lock().expect("a shelf").clone().expect("attended");
+    let kept = shelf.read("badges last").await.expect("a store");
+    assert!(shelf.write("badges last", kept.as_deref(), "one".into()).await.expect("a store"));
+    assert!(!shelf.write("badges last", kept.as_deref(), "two".into()).await.expect("a store"));
+    assert!(!shelf.write("badges last", None, "three".into()).await.expect("a store"));
+    assert_eq!(shelf.read("badges last").await.expect("a store").as_deref(), Some("one"));
+    assert!(shelf.write("badges other", None, "another".into()).await.expect("a store"));
+    // It lasts longer than any flow.
+    server.clock.advance(std::time::Duration::from_secs(30 * 24 * 3600));
+    assert_eq!(shelf.read("badges last").await.expect("a store").as_deref(), Some("one"));
+    // A connector that outlives its server holds no store.
+    let login = server.login.clone();
+    server.stop().await;
+    drop(login);
+    assert_eq!(shelf.read("badges last").await.expect_err("gone").fault, Fault::Unavailable);
 }

@@ -33,7 +33,7 @@ pub(super) async fn begin(connector: &dyn Connector, state: &str, embedded: bool
 }
 
 /// Signs somebody in with the page, and gives the parameters that come back.
-async fn there_and_back(
+pub(super) async fn there_and_back(
     stand: &Stand,
     connector: &dyn Connector,
     person: Option<(&str, &str)>,
@@ -47,7 +47,7 @@ async fn there_and_back(
     parameters
 }
 
-fn borrowed(parameters: &[(String, String)]) -> Vec<(&str, &str)> {
+pub(super) fn borrowed(parameters: &[(String, String)]) -> Vec<(&str, &str)> {
     parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 

@@ -7,7 +7,8 @@ use loopkey::connectors::{Connector as _, Fault, Method};
 use loopkey::crypto::Secret;
 use serde_json::json;
 
-use super::{APP, OTHER_CORP, Stand, class, noted};
+use super::browser::{borrowed, there_and_back};
+use super::{APP, CORP, OTHER_CORP, Stand, class, noted};
 use loopkey::demo::dingtalk::{Ban, Mischief};
 
 const VISITOR: &str = "/topapi/v2/user/getuserinfo";
@@ -37,7 +38,7 @@ async fn d13_the_four_causes_have_four_classes() {
 
 #[tokio::test]
 async fn who_is_busy_once_or_three_times_is_asked_again_and_not_for_ever() {
-    for (times, passes) in [(1, true), (3, true), (4, false)] {
+    for (times, passes) in [(1, true), (3, true), (4, false), (u32::MAX, false)] {
         let stand = Stand::start().await;
         let connector = stand.connector(|_| {});
         stand.fake.state().gate.spoil(VISITOR, Mischief::Busy, times);
@@ -46,7 +47,7 @@ async fn who_is_busy_once_or_three_times_is_asked_again_and_not_for_ever() {
         if !passes {
             assert_eq!(class(found), Fault::Unavailable);
         }
-        assert_eq!(stand.fake.calls(VISITOR), 4.min(times as usize + 1));
+        assert_eq!(stand.fake.calls(VISITOR), 4.min(times.saturating_add(1) as usize));
         stand.fake.state().gate.spoil(TICKETS, Mischief::Busy, times);
         assert_eq!(connector.page_ticket().await.is_ok(), passes, "500 systemBusy, {times} times");
     }
@@ -63,7 +64,10 @@ async fn what_goes_wrong_on_the_way_is_no_success_and_uses_nothing_up() {
         (Mischief::CutJson, Some(Fault::Misbehaved), Fault::Misbehaved),
         (Mischief::Html, Some(Fault::Busy), Fault::Busy),
         (Mischief::Empty, Some(Fault::Misbehaved), Fault::Misbehaved),
-        (Mischief::Redirect, Some(Fault::Busy), Fault::Busy),
+        (Mischief::Redirect, Some(Fault::Misbehaved), Fault::Misbehaved),
+        (Mischief::BadGateway, Some(Fault::Unavailable), Fault::Unavailable),
+        (Mischief::Strange, Some(Fault::Misbehaved), Fault::Misbehaved),
+        (Mischief::Closed, Some(Fault::Unavailable), Fault::Unavailable),
         (Mischief::Never, Some(Fault::Unavailable), Fault::Unavailable),
         (Mischief::BrokenOff, Some(Fault::Unavailable), Fault::Unavailable),
     ] {
@@ -151,6 +155,30 @@ async fn what_an_administrator_has_to_mend_is_told_as_that() {
     app(|app| app.sees_contacts = false);
     let fault = connector.exchange(&stand.code("ada")).await.expect_err("no permission");
     assert!(fault.fault == Fault::Misconfigured && fault.to_string().contains("60011"), "{fault}");
+    let back = there_and_back(&stand, &connector, Some((CORP, "ada"))).await;
+    let fault = stand.finish(&connector, &borrowed(&back)).await.expect_err("no permission");
+    let says = "AccessTokenPermissionDenied";
+    assert!(fault.fault == Fault::Misconfigured && fault.to_string().contains(says), "{fault}");
+}
+
+#[tokio::test]
+async fn numbers_may_be_text() {
+    for dialect in [Dialect::New, Dialect::Old] {
+        let stand = Stand::start().await;
+        stand.fake.state().numbers_as_text = true;
+        let connector = stand.connector(|table| table.dialect = dialect);
+        let visitor = connector.visitor(&stand.code("ada")).await.expect("a visitor");
+        assert_eq!(visitor.level, Some(0));
+        assert_eq!(connector.person("ada").await.expect("a person").departments, [1, 20]);
+        connector.page_ticket().await.expect("a ticket");
+        let all = connector.all_departments(loopkey::connectors::dingtalk::ROOT).await.expect("departments");
+        assert_eq!(all.iter().map(|department| department.parent).collect::<Vec<_>>(), [Some(1), Some(1), Some(20)]);
+        connector.members(20).await.expect("members");
+        assert_eq!(class(connector.exchange(&Secret::new("never-given-out".into())).await), Fault::Code);
+        connector.access_token(dialect).await.expect("kept for its life");
+        let fetched = stand.fake.calls("/gettoken") + stand.fake.calls("/v1.0/oauth2/accessToken");
+        assert_eq!(fetched, if dialect == Dialect::New { 2 } else { 1 });
+    }
 }
 
 /// The fake is as strict as the real one about where a token stands.

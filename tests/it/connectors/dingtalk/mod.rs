@@ -1,17 +1,21 @@
 //! DingTalk's connector against a DingTalk of our own. A test's name begins with the row of the feature list that it proves:
 //! C the micro-application, D the login element, E the QR code for sites, F the five steps.
 
+mod admin_console;
 mod application;
 pub(crate) mod browser;
+pub(crate) mod callback;
 mod documents;
 mod faults;
 mod in_app;
 mod instances;
+mod lives;
 mod page;
 mod program;
 mod qr;
+mod steps;
 mod stream;
-mod suite;
+pub(crate) mod suite;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

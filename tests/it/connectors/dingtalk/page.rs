@@ -53,6 +53,9 @@ async fn f05_the_client_says_what_is_wrong() {
     }
     let state = |href: &str| stand.fake.state().dd_config(APP, href, CORP, &sound);
     assert_eq!(state("file:///page"), Err(52014));
+    stand.fake.state().cannot_sign = true;
+    assert_eq!(state(PAGE), Err(52012));
+    stand.fake.state().cannot_sign = false;
     stand.fake.state().apps.get_mut(APP).expect("the app").sees_contacts = false;
     assert_eq!(state(PAGE), Err(52021));
     stand.pass(7_201);

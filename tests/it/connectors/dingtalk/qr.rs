@@ -8,7 +8,7 @@ use url::Url;
 
 use super::browser::{begin, pairs, visit};
 use super::{BACK, CORP, Stand, class, noted, secret};
-use loopkey::demo::dingtalk::Kind;
+use loopkey::demo::dingtalk::{Kind, Mischief};
 
 const SITE: &str = "dingoaexample01234";
 
@@ -139,4 +139,26 @@ async fn a_code_of_the_site_is_none_of_the_micro_application_and_the_other_way_r
     let in_app = stand.code("ada");
     assert_eq!(class(stand.finish(&connector, &[("code", in_app.expose())]).await), Fault::Code);
     assert_eq!(connector.front_end(), json!({ "app_id": SITE, "frame_origin": stand.fake.hosts().login }));
+}
+
+#[tokio::test]
+async fn e08_e09_a_step_that_fails_is_told_with_its_code_and_makes_nobody() {
+    for path in ["/sns/gettoken", "/sns/get_persistent_code", "/sns/get_sns_token", "/sns/getuserinfo"] {
+        for (mischief, code) in [(Mischief::Strange, "77777"), (Mischief::Empty, "the answer has no")] {
+            let stand = Stand::start().await;
+            let connector = site(&stand, QrExchange::Persistent);
+            let code_of_page = self::code(&stand, &connector).await;
+            stand.fake.state().gate.spoil(path, mischief, 1);
+            let fault = stand.finish(&connector, &[("code", &code_of_page)]).await.expect_err(path);
+            assert!(fault.fault == Fault::Misbehaved && fault.to_string().contains(code), "{path}: {fault}");
+            assert_eq!(stand.fake.state().calls.last().map(String::as_str), Some(path), "nothing is asked after it");
+        }
+    }
+}
+
+#[test]
+fn e09_the_page_says_that_the_older_way_is_legacy() {
+    let page = include_str!("../../../../docs/dingtalk.md");
+    let section = page.split("## The older QR code for sites").nth(1).and_then(|rest| rest.split("\n## ").next());
+    assert!(section.is_some_and(|section| section.contains("Legacy")), "not marked");
 }

@@ -13,9 +13,10 @@ use loopkey::demo::dingtalk::StreamSide;
 fn listening(suite: &Arc<Suite>, heard: &Arc<Mutex<Vec<String>>>) -> tokio::task::JoinHandle<()> {
     let (suite, heard) = (Arc::clone(suite), Arc::clone(heard));
     tokio::spawn(async move {
+        let suite = &suite;
         let told = |event: loopkey::connectors::dingtalk::Event| {
             heard.lock().expect("a list").push(event.id.clone());
-            suite.hear(&event)
+            async move { suite.hear(&event).await }
         };
         suite.events().run(told).await;
     })
@@ -74,7 +75,8 @@ async fn c04_an_event_that_could_not_be_dealt_with_is_asked_for_again() {
     let answers = Arc::new(Mutex::new(vec![Heard::Success, Heard::Later]));
     let heard = Arc::clone(&answers);
     let task = tokio::spawn(async move {
-        connector.events().run(move |_| heard.lock().expect("answers").pop().expect("one more")).await;
+        let next = move |_| std::future::ready(heard.lock().expect("answers").pop().expect("one more"));
+        connector.events().run(next).await;
     });
     let mut side = stand.fake.stream().await;
     let event = StreamSide::event("e1", "user_leave_org", &json!({ "userId": ["ada"] }));
