@@ -75,8 +75,8 @@ pub struct OnShelf {
     suite: String,
     seal: SealingKey,
     shelf: RwLock<Option<Arc<dyn Shelf>>>,
-    /// What was heard here, for when the shelf forgot it.
-    heard: InMemory,
+    /// What was heard or read here, for when the shelf forgot it.
+    known: InMemory,
 }
 
 /// Attempts to write over what others write too.
@@ -100,7 +100,7 @@ impl OnShelf {
     #[must_use]
     pub fn new(suite_key: &str, suite_secret: &Secret<String>) -> Self {
         let seal = SealingKey::derive(suite_secret, "dingtalk suite ticket");
-        Self { suite: suite_key.to_owned(), seal, shelf: RwLock::default(), heard: InMemory::default() }
+        Self { suite: suite_key.to_owned(), seal, shelf: RwLock::default(), known: InMemory::default() }
     }
 
     fn shelf(&self) -> Option<Arc<dyn Shelf>> {
@@ -134,7 +134,7 @@ impl OnShelf {
 #[async_trait]
 impl TicketKeeper for OnShelf {
     async fn kept(&self) -> Result<Option<SuiteTicket>, ConnectFault> {
-        let Some(shelf) = self.shelf() else { return self.heard.kept().await };
+        let Some(shelf) = self.shelf() else { return self.known.kept().await };
         let text = shelf.read(&self.name()).await?;
         let kept = text.as_deref().and_then(|text| self.unwrap(text));
         if text.is_some() && kept.is_none() {
@@ -143,21 +143,34 @@ impl TicketKeeper for OnShelf {
                 "the suite's ticket was sealed under another secret: the next push is waited for"
             );
         }
-        match kept {
-            Some(kept) => Ok(Some(kept)),
-            None => self.heard.kept().await,
+        let known = self.known.kept().await?;
+        match (kept, known) {
+            (Some(kept), known) if known.as_ref().is_none_or(|known| known.made <= kept.made) => {
+                self.known.keep(&kept).await?;
+                Ok(Some(kept))
+            }
+            // What was sealed under another secret may be a replica's that has the newer one: it stays.
+            (None, known) if text.is_some() => Ok(known),
+            (_, Some(known)) => {
+                // The shelf forgot it: the other replicas find it there again.
+                if let Err(fault) = shelf.write(&self.name(), text.as_deref(), self.wrap(&known)).await {
+                    tracing::warn!(suite = self.suite, %fault, "the suite's ticket is not kept again");
+                }
+                Ok(Some(known))
+            }
+            (_, None) => Ok(None),
         }
     }
 
     async fn keep(&self, ticket: &SuiteTicket) -> Result<bool, ConnectFault> {
-        let Some(shelf) = self.shelf() else { return self.heard.keep(ticket).await };
+        let Some(shelf) = self.shelf() else { return self.known.keep(ticket).await };
         for _ in 0..ATTEMPTS {
             let former = shelf.read(&self.name()).await?;
             if former.as_deref().and_then(|text| self.unwrap(text)).is_some_and(|kept| ticket.made < kept.made) {
                 return Ok(false);
             }
             if shelf.write(&self.name(), former.as_deref(), self.wrap(ticket)).await? {
-                self.heard.keep(ticket).await?;
+                self.known.keep(ticket).await?;
                 return Ok(true);
             }
         }
@@ -230,7 +243,7 @@ mod tests {
         // With another secret it is none; and what is changed on the shelf is none.
         assert_eq!(kept(&keeper("b", &board)).await, None);
         *board.text.lock().expect("a board") = Some(shown.replace("\"made\":5", "\"made\":6"));
-        assert_eq!(kept(&other).await, None);
+        assert_eq!(kept(&keeper("a", &board)).await, None);
     }
 
     #[tokio::test]
@@ -252,12 +265,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_shelf_forgot_is_known_where_it_was_heard() {
+    async fn c04_what_the_shelf_forgot_is_brought_back_by_whoever_knows_it() {
         let board: Arc<Board> = Arc::default();
         let one = keeper("a", &board);
         assert!(one.keep(&ticket("t5", 5)).await.expect("a shelf"));
         *board.text.lock().expect("a board") = None;
-        assert_eq!(kept(&one).await, some("t5", 5));
         assert_eq!(kept(&keeper("a", &board)).await, None);
+        assert_eq!(kept(&one).await, some("t5", 5));
+        // It is there for the others again; and whoever read it once knows it too.
+        let other = keeper("a", &board);
+        assert_eq!(kept(&other).await, some("t5", 5));
+        *board.text.lock().expect("a board") = None;
+        assert_eq!(kept(&other).await, some("t5", 5));
+        // An older one that came back with the shelf's past does not count.
+        assert!(one.keep(&ticket("t7", 7)).await.expect("a shelf"));
+        *board.text.lock().expect("a board") = Some(other.wrap(&ticket("t5", 5)));
+        assert_eq!((kept(&one).await, kept(&other).await), (some("t7", 7), some("t7", 7)));
+        // What another secret sealed is left alone.
+        let foreign = keeper("b", &board).wrap(&ticket("t9", 9));
+        *board.text.lock().expect("a board") = Some(foreign.clone());
+        assert_eq!(kept(&one).await, some("t7", 7));
+        assert_eq!(*board.text.lock().expect("a board"), Some(foreign));
     }
 }

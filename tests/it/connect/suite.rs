@@ -205,3 +205,59 @@ async fn c04_a_push_over_http_is_taken_and_everything_else_hears_one_refusal() {
     assert_eq!(stand.fake.calls("/v1.0/gateway/connections/open"), 0, "no stream beside it");
     server.stop().await;
 }
+
+/// The program itself, from its `server.toml` to the session.
+#[cfg(unix)]
+#[tokio::test]
+async fn c04_the_program_with_a_suite_in_its_file_is_reloaded_killed_and_started_again() {
+    use crate::commands::until;
+    use crate::login::browser::Browser;
+    use crate::login::program::Program;
+
+    let stand = Stand::start().await;
+    open(&stand);
+    let hosts = stand.fake.hosts();
+    let connector = |name: &str, corp: &str| {
+        format!(
+            "[[connector]]\nname = \"{name}\"\nkind = \"dingtalk\"\nlabel = \"DingTalk\"\naccounts = \"create\"\n\
+             credentials = \"suite\"\napp_key = \"{SUITE}\"\napp_secret_file = \"suite-secret\"\ncorp_id = \"{corp}\"\n\
+             agent_id = 1234567890\nhosts = {{ oapi = \"{}\", api = \"{}\", login = \"{}\" }}\n",
+            hosts.oapi, hosts.api, hosts.login
+        )
+    };
+    let first = format!("store = \"embedded:data\"\ndevelopment = true\n{}", connector("ours", CORP));
+    let secret = crate::connectors::dingtalk::secret();
+    let mut program = Program::begin(&first, &[("suite-secret", &secret)]);
+    until("a server that is ready", || async { program.is_ready().await }).await;
+    let address = program.address;
+    let sign_in = async |connector: &str, corp: &str, userid: &str| {
+        let code = noted(stand.fake.state().in_app_code(SUITE, corp, userid));
+        let mut browser = Browser::new(address, crate::login::ORIGIN);
+        browser.post(&format!("/v1/connect/{connector}/code"), json!({ "code": code.expose() })).await
+    };
+    let mut side = stand.fake.stream().await;
+    sign_in("ours", CORP, "ada").await.expect_error(503, "provider_unavailable");
+    push(&stand, &mut side, "e1").await;
+    assert_eq!(sign_in("ours", CORP, "ada").await.status, 204);
+    // Another organisation opens the suite: it is there after a reload, and the stream goes on.
+    program.reload(&format!("{first}{}", connector("theirs", OTHER_CORP)));
+    let is_listed = || async {
+        let listed = Call::new("GET", "/v1/connectors").send(address).await;
+        listed.body.contains("theirs")
+    };
+    until("the other organisation", is_listed).await;
+    assert_eq!(sign_in("theirs", OTHER_CORP, "eve").await.status, 204);
+    push(&stand, &mut side, "e2").await;
+    assert_eq!(stand.fake.calls("/v1.0/gateway/connections/open"), 1);
+    let (log, ticket) = (program.log(), current(&stand));
+    assert!(log.contains("DingTalk pushed the suite's ticket"), "{log}");
+    assert!(!log.contains(&ticket) && !log.contains(&secret), "no secret is logged");
+    program.kill();
+    side.end().await;
+    let fetched = stand.fake.calls("/service/get_corp_token");
+    stand.fake.state().forget_tokens();
+    program.start_again().await;
+    drop(stand.fake.stream().await);
+    assert_eq!(sign_in("ours", CORP, "ada").await.status, 204, "with the ticket that was kept");
+    assert_eq!(stand.fake.calls("/service/get_corp_token"), fetched + 1);
+}
