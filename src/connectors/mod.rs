@@ -5,65 +5,8 @@
 //! differs between providers is data where it can be, and one file each where it cannot.
 //!
 //! A connector never sees a cookie, never opens a session, and keeps nothing between two calls but caches of tokens that are its
-//! own application's. Anybody can write one outside this crate and hand it to [`crate::login`]:
-//!
-//! ```
-//! use std::collections::BTreeMap;
-//! use std::sync::Arc;
-//!
-//! use loopkey::connectors::{Beginning, Begun, Claim, ConnectFault, Connector, Fault, Identified, Returned};
-//! use loopkey::crypto::Secret;
-//! use loopkey::login::{ConfiguredConnector, LoginConfig, NewAccounts};
-//! use loopkey::protocol::statement::UserVerification;
-//! use loopkey::store::DisplayName;
-//!
-//! /// The company's old portal, which sends people back with a code that it tells the person of, once.
-//! #[derive(Debug)]
-//! struct Portal {
-//!     secret: Secret<String>,
-//! }
-//!
-//! impl Portal {
-//!     async fn whose(&self, code: &Secret<String>) -> Option<(String, String)> {
-//!         // A call to the portal, with its secret; `loopkey::connectors::http` makes a client that goes to no private address.
-//!         (code.expose() == "4711" && !self.secret.expose().is_empty()).then(|| ("7".into(), "Ada".into()))
-//!     }
-//! }
-//!
-//! #[async_trait::async_trait]
-//! impl Connector for Portal {
-//!     fn kind(&self) -> &'static str {
-//!         "portal"
-//!     }
-//!
-//!     fn claims(&self) -> &'static [Claim] {
-//!         &[Claim::Name]
-//!     }
-//!
-//!     async fn begin(&self, beginning: &Beginning<'_>) -> Result<Begun, ConnectFault> {
-//!         let location = format!("https://portal.example.com/sign-in?state={}", beginning.state);
-//!         Ok(Begun { location, kept: BTreeMap::new() })
-//!     }
-//!
-//!     async fn finish(&self, returned: &Returned<'_>) -> Result<Identified, ConnectFault> {
-//!         let code = returned.parameter("code").ok_or(Fault::Code)?;
-//!         let (id, name) = self.whose(code).await.ok_or(Fault::Code)?;
-//!         let (tenant, details, kept) = (String::new(), BTreeMap::new(), BTreeMap::new());
-//!         Ok(Identified { tenant, id, name: Some(name), avatar: None, details, kept })
-//!     }
-//! }
-//!
-//! let mut config = LoginConfig::new("https://app.example.com/loopkey".parse()?);
-//! config.connectors.push(ConfiguredConnector {
-//!     name: "portal".parse()?,
-//!     label: DisplayName::clean("Portal")?,
-//!     connector: Arc::new(Portal { secret: Secret::new("from a file".into()) }),
-//!     accounts: NewAccounts::Linked,
-//!     verifies: UserVerification::Page,
-//! });
-//! assert!(config.faults().is_empty());
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! own application's. Anybody can write one outside this crate and hand it to [`crate::login`], as
+//! `examples/connector.rs` does.
 
 mod background;
 mod cache;

@@ -77,6 +77,7 @@ pub(in crate::agent) fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConf
 }
 
 /// As [`client`], for a server on this computer: its name is looked up nowhere, and no proxy is asked.
+#[cfg(feature = "cli")]
 pub(crate) fn client_here(
     ca_file: Option<&Path>,
     host: &str,
