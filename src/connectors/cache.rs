@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::fault::ConnectFault;
+use super::flight::Flight;
 use crate::clock::Clock;
 use crate::crypto::Secret;
 use crate::protocol::time::Moment;
@@ -33,8 +34,7 @@ struct Kept {
 pub struct TokenCache {
     clock: Arc<dyn Clock>,
     kept: Mutex<Option<Kept>>,
-    /// Held by the one who fetches.
-    fetching: tokio::sync::Mutex<()>,
+    flight: Flight,
     cap: Duration,
 }
 
@@ -53,39 +53,39 @@ impl TokenCache {
     /// A cache whose token is never kept longer than `cap` after it was first given, however often it was renewed.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, cap: Duration) -> Self {
-        Self { clock, kept: Mutex::new(None), fetching: tokio::sync::Mutex::default(), cap }
+        Self { clock, kept: Mutex::new(None), flight: Flight::default(), cap }
     }
 
     /// The token; fetched where there is none that counts for a while yet.
     ///
     /// # Errors
-    /// What `fetch` said, where there is no token that counts. Nothing is kept of a failure: the next one who asks tries again.
+    /// What `fetch` said, where there is no token that counts; everybody who waited for it hears the same. Nothing is kept of a
+    /// failure: the next one who asks tries again.
     pub async fn get(
         &self,
         fetch: impl Future<Output = Result<Fetched, ConnectFault>>,
     ) -> Result<Arc<Secret<String>>, ConnectFault> {
-        let _fetching = match self.find() {
-            Found::Fresh(value) => return Ok(value),
-            Found::Due(value) => match self.fetching.try_lock() {
-                Ok(fetching) => fetching,
-                Err(_) => return Ok(value),
-            },
-            Found::Nothing => self.fetching.lock().await,
+        let fresh = || match self.find() {
+            Found::Fresh(value) => Some(value),
+            Found::Due(_) | Found::Nothing => None,
         };
-        // Somebody may have fetched it meanwhile.
-        let present = match self.find() {
-            Found::Fresh(value) => return Ok(value),
-            Found::Due(value) => Some(value),
+        let counts = || match self.find() {
+            Found::Fresh(value) | Found::Due(value) => Some(value),
             Found::Nothing => None,
         };
-        match (fetch.await, present) {
-            (Ok(fetched), _) => Ok(self.keep(fetched)),
-            (Err(fault), None) => Err(fault),
-            (Err(fault), Some(present)) => {
-                tracing::warn!(%fault, "a token could not be renewed before its end, and goes on counting until then");
-                self.put_off(&present);
-                Ok(present)
-            }
+        let fetch = Box::pin(async { Ok(self.keep(fetch.await?)) });
+        match self.find() {
+            Found::Fresh(value) => Ok(value),
+            Found::Due(present) => match self.flight.alone(fresh, fetch).await {
+                None => Ok(present),
+                Some(Ok(value)) => Ok(value),
+                Some(Err(fault)) => {
+                    tracing::warn!(%fault, "a token could not be renewed before its end, and goes on counting until then");
+                    self.put_off(&present);
+                    Ok(present)
+                }
+            },
+            Found::Nothing => self.flight.join(counts, fetch).await,
         }
     }
 

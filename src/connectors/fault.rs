@@ -52,7 +52,7 @@ impl Fault {
 }
 
 /// A fault with its reason, which is for the log alone. A provider's own words are kept short and without control characters.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{fault}: {reason}")]
 pub struct ConnectFault {
     /// Its class.
@@ -70,6 +70,12 @@ impl ConnectFault {
         let reason = reason.to_string();
         let reason = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).take(REASON_MAX_LEN).collect();
         Self { fault, reason }
+    }
+
+    /// What was seen of it, without its class.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
     }
 }
 

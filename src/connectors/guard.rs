@@ -28,7 +28,6 @@ pub struct Guarded {
 }
 
 /// An answer, whatever its status.
-#[derive(Debug)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
@@ -38,6 +37,13 @@ pub struct Answer {
     pub max_age: Option<u64>,
     /// The body.
     pub body: Vec<u8>,
+}
+
+/// What a provider answers are tokens and people.
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer").field("status", &self.status).finish_non_exhaustive()
+    }
 }
 
 impl Answer {

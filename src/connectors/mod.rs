@@ -12,6 +12,7 @@ mod background;
 mod cache;
 pub mod dingtalk;
 mod fault;
+mod flight;
 mod guard;
 pub mod oidc;
 mod socket;
@@ -177,7 +178,6 @@ pub enum Claim {
 }
 
 /// The beginning of a sign-in at a provider.
-#[derive(Debug)]
 pub struct Beginning<'a> {
     /// Random, bound to the browser, good once. It comes back with the answer.
     pub state: &'a str,
@@ -188,7 +188,7 @@ pub struct Beginning<'a> {
 }
 
 /// Where to send a browser.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Begun {
     /// The provider's address.
     pub location: String,
@@ -197,7 +197,6 @@ pub struct Begun {
 }
 
 /// What a browser brought back.
-#[derive(Debug)]
 pub struct Returned<'a> {
     /// The parameters of the address, each at most once; `state` is not among them.
     pub parameters: &'a BTreeMap<String, Secret<String>>,
@@ -218,7 +217,6 @@ impl Returned<'_> {
 }
 
 /// What a provider posted.
-#[derive(Debug)]
 pub struct Posted<'a> {
     /// The parameters of the address, each at most once.
     pub parameters: &'a BTreeMap<String, Secret<String>>,
@@ -264,4 +262,33 @@ pub struct LoggedOut {
     pub id: Option<String>,
     /// The provider's session, where the notice names one.
     pub session: Option<String>,
+}
+
+/// State, nonce and verifier are secrets while a sign-in is under way, and so is what comes back.
+macro_rules! shows_its_name_alone {
+    ($($type:ty),+) => {$(
+        impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(stringify!($type).trim_end_matches("<'_>"))
+            }
+        }
+    )+};
+}
+shows_its_name_alone!(Beginning<'_>, Begun, Returned<'_>, Posted<'_>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_sign_in_carries_shows_nowhere() {
+        let kept = BTreeMap::from([("nonce".to_owned(), "planted".to_owned())]);
+        let parameters = BTreeMap::from([("code".to_owned(), Secret::new("planted".to_owned()))]);
+        let beginning = Beginning { state: "planted", redirect_uri: "https://app.example.com/", embedded: false };
+        let begun = Begun { location: "https://id.example.com/?state=planted".to_owned(), kept: kept.clone() };
+        let now = Timestamp(0);
+        let returned = Returned { parameters: &parameters, kept: &kept, redirect_uri: "https://app.example.com/", now };
+        let shown = format!("{beginning:?} {begun:?} {returned:?}");
+        assert_eq!(shown, "Beginning Begun Returned");
+    }
 }

@@ -41,10 +41,15 @@ pub(super) fn edition(section: &mut Section<'_>) -> Edition {
 }
 
 /// Other hosts than an edition's; an error where they are there and wrong.
-pub(super) fn hosts(section: &mut Section<'_>) -> Result<Option<Hosts>, ()> {
+pub(super) fn hosts(means: &Means<'_>, section: &mut Section<'_>) -> Result<Option<Hosts>, ()> {
     let Some(mut hosts) = section.section("hosts") else { return Ok(None) };
-    let [oapi, api, login] =
-        ["oapi", "api", "login"].map(|host| hosts.required::<Text>(host, "\"https://dingtalk.example.com\""));
+    let [oapi, api, login] = ["oapi", "api", "login"].map(|name| {
+        let host = hosts.required::<Text>(name, "\"https://dingtalk.example.com\"");
+        if let Some(Text(host)) = &host {
+            means.require_callable(&hosts.entry(name), host);
+        }
+        host
+    });
     hosts.end(&["oapi", "api", "login"]);
     match (oapi, api, login) {
         (Some(Text(oapi)), Some(Text(api)), Some(Text(login))) => Ok(Some(Hosts { oapi, api, login })),
@@ -88,7 +93,7 @@ impl Means<'_> {
             self.notes.fault_of(&entries.secret, "is missing: name the file with the application's secret");
         }
         let (token, key) = (self.secret(&mut section, "callback_token"), self.secret(&mut section, "callback_key"));
-        let hosts = hosts(&mut section);
+        let hosts = hosts(self, &mut section);
         section.end(&[&COMMON[..], &OWN[..]].concat());
         let callback = self.callback(&entries, token.ok()?, key.ok()?).ok()?;
         let (Text(corp_id), hosts) = (corp_id?, hosts.ok()?);

@@ -22,7 +22,7 @@ impl Means<'_> {
         if matches!(secret, Ok(None)) {
             self.notes.fault_of(&entry, "is missing: name the file with the application's secret");
         }
-        let hosts = hosts(&mut section);
+        let hosts = hosts(self, &mut section);
         section.end(&[&COMMON[..], &OWN[..]].concat());
         let hosts = hosts.ok()?.unwrap_or_else(|| edition.hosts());
         let (Text(app_id), secret) = (app_id?, secret.ok()??);

@@ -71,6 +71,15 @@ impl Means<'_> {
         Some(ConfiguredConnector { name: name?, label, connector: connector?, accounts, verifies })
     }
 
+    /// Names the entry of an address that would never be called.
+    fn require_callable(&self, entry: &str, address: &str) {
+        if !self.development && address.starts_with("http://") {
+            self.notes.fault_of(entry, "http:// needs development = true; use https://");
+        } else if let Err(fault) = self.http.request(crate::connectors::Method::GET, address) {
+            self.notes.fault_of(entry, fault.reason());
+        }
+    }
+
     /// A secret, from a file or the environment; none where neither is named. An error where it was named and is not there.
     fn secret(&self, section: &mut Section<'_>, key: &str) -> Result<Option<Secret<String>>, ()> {
         let (in_file, in_environment) = (format!("{key}_file"), format!("{key}_env"));

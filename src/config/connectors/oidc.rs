@@ -19,11 +19,8 @@ impl Means<'_> {
         let recheck = section.number("recheck_minutes", 5, 1440);
         let recheck =
             recheck.and_then(|minutes| u64::try_from(minutes).ok()).map(|minutes| Duration::from_secs(60 * minutes));
-        if let Some(Address(issuer)) = &issuer
-            && !self.development
-            && issuer.starts_with("http://")
-        {
-            self.notes.fault_of(&section.entry("issuer"), "http:// needs development = true; use https://");
+        if let Some(Address(issuer)) = &issuer {
+            self.require_callable(&section.entry("issuer"), issuer);
         }
         let own =
             ["issuer", "client_id", "client_secret_file", "client_secret_env", "scopes", "userinfo", "recheck_minutes"];

@@ -106,6 +106,12 @@ fn d02_d13_everything_wrong_is_named_with_its_entry_and_a_cure() {
     let found = faults(server, &unset, &[]);
     assert_named(&found, line("client_secret"), "connector[0].client_secret_env", "LOOPKEY_TEST_NEVER_SET");
     assert!(!format!("{found:?}").contains("planted"));
+    // Addresses that are never called: of this computer, of a private network, of nothing. The file's own issuer is public then.
+    let public = text.replace("development = true\n", "").replace("http://localhost:28980", "https://app.example.com");
+    for address in ["https://127.0.0.1/x", "https://10.0.0.1", "https://[::1]", "https://:99999/x"] {
+        let found = faults(server, &public, &[("https://other.example.com", address)]);
+        assert!(found.iter().any(|fault| fault.contains("connector[1].issuer")), "{address}: {found:?}");
+    }
     let insecure = text
         .replace("https://id.example.com", "http://id.example.com")
         .replace("development = true", "development = false");

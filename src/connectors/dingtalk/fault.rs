@@ -46,7 +46,7 @@ impl From<DingTalkFault> for ConnectFault {
 
 impl From<ConnectFault> for DingTalkFault {
     fn from(fault: ConnectFault) -> Self {
-        Self::new(fault.fault, &fault)
+        Self::new(fault.fault, fault.reason())
     }
 }
 

@@ -7,6 +7,7 @@
 //! Nothing here believes a browser about who somebody is: a code is all that it brings.
 
 mod admin_console;
+mod brake;
 mod browser;
 mod callback;
 mod departments;
@@ -30,8 +31,8 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 
 use super::{
-    Background, Beginning, Begun, Claim, ConnectFault, Connector, Fault, Guarded, Identified, Posted, Returned, Shelf,
-    TokenCache,
+    Background, Beginning, Begun, Claim, ConnectFault, Connector, Fault, Fetched, Guarded, Identified, Posted,
+    Returned, Shelf, TokenCache,
 };
 use crate::clock::Clock;
 use crate::crypto::{self, Secret};
@@ -51,8 +52,9 @@ pub use settings::{BadSettings, Credentials, Dialect, Edition, Hosts, PageDigest
 pub use stream::{Event, EventStream, Heard};
 pub use suite::Suite;
 
-/// A ticket that is renewed stays the same one, but no longer than this.
-const TICKET_CAP: Duration = Duration::from_secs(24 * 3600);
+/// DingTalk gives the same ticket again and again, each time for two hours, but ends it a day after it was made: which may have
+/// been long before this program asked first. Nobody is told when a page's signature failed by that, so it is asked for often.
+const TICKET_LIFE: Duration = Duration::from_secs(300);
 
 /// One application in one organisation.
 #[derive(Debug)]
@@ -113,7 +115,7 @@ impl DingTalk {
 
     fn over(wire: Arc<Wire>, settings: Settings, suite: Option<Arc<Suite>>) -> Result<Self, BadSettings> {
         let tokens = Tokens::new(Arc::clone(&wire), &settings, suite.clone()).ok_or(BadSettings::Suite)?;
-        let ticket = TokenCache::new(wire.clock(), TICKET_CAP);
+        let ticket = TokenCache::new(wire.clock(), Duration::MAX);
         Ok(Self { settings, wire, tokens, ticket, suite, callback: None })
     }
 
@@ -135,7 +137,8 @@ impl DingTalk {
                 Dialect::New => (Call::bare_post(Dialect::New, "/v1.0/oauth2/jsapiTickets"), "jsapiTicket", "expireIn"),
                 Dialect::Old => (Call::get(Dialect::Old, "/get_jsapi_ticket"), "ticket", "expires_in"),
             };
-            Ok(fetched(&self.tokens.call(&call).await?, ticket, life)?)
+            let fetched = fetched(&self.tokens.call(&call).await?, ticket, life)?;
+            Ok(Fetched { life: fetched.life.min(TICKET_LIFE), ..fetched })
         };
         self.ticket.get(fetch).await
     }

@@ -33,7 +33,7 @@ pub struct EventStream {
 }
 
 /// An event.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Event {
     /// Its id: it comes again where the answer was lost.
     pub id: String,
@@ -43,6 +43,13 @@ pub struct Event {
     pub corp_id: Option<String>,
     /// The rest.
     pub data: Value,
+}
+
+/// A suite's ticket may be in it.
+impl std::fmt::Debug for Event {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Event").field("id", &self.id).field("kind", &self.kind).finish_non_exhaustive()
+    }
 }
 
 /// What became of an event.

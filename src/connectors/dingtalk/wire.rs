@@ -1,17 +1,17 @@
 //! Calls in both dialects. A call is data, so that it can be made again with another token.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::Value;
 
+use super::brake::Brake;
 use super::fault::{self, DingTalkFault};
 use super::settings::{Dialect, Hosts};
 use crate::clock::Clock;
 use crate::connectors::{Answer, Fault, Guarded};
 use crate::crypto::Secret;
-use crate::protocol::time::Moment;
 
 /// How often a call is made again where DingTalk is busy and did nothing, and how long before the first time.
 const REPEATS: u32 = 3;
@@ -50,10 +50,7 @@ impl Call {
     }
 }
 
-/// DingTalk counts the calls of an address over so long, and then refuses it everything for minutes.
-const WINDOW: Duration = Duration::from_secs(20);
-
-/// What one application may ask of DingTalk.
+/// What may be asked of DingTalk.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     /// How long an answer may take.
@@ -75,16 +72,13 @@ pub(super) struct Wire {
     hosts: Hosts,
     limits: Limits,
     clock: Arc<dyn Clock>,
-    /// When the calls are counted from, and how many there were.
-    asked: Mutex<(Moment, u32)>,
-    /// DingTalk refuses everything of this address until then; to ask on only makes it longer.
-    banned_until: Mutex<Option<Moment>>,
+    brake: Arc<Brake>,
 }
 
 impl Wire {
     pub(super) fn new(http: Guarded, hosts: Hosts, limits: Limits, clock: Arc<dyn Clock>) -> Self {
-        let asked = Mutex::new((clock.now(), 0));
-        Self { http, hosts, limits, clock, asked, banned_until: Mutex::new(None) }
+        let brake = Brake::of(&hosts);
+        Self { http, hosts, limits, clock, brake }
     }
 
     pub(super) const fn hosts(&self) -> &Hosts {
@@ -111,10 +105,10 @@ impl Wire {
     }
 
     async fn call_once(&self, call: &Call, token: Option<&Secret<String>>) -> Result<Value, DingTalkFault> {
-        if self.is_banned() {
+        if self.brake.is_banned(self.clock.now()) {
             return Err(DingTalkFault::new(Fault::Busy, "not asked: DingTalk refuses this address for now"));
         }
-        if !self.may_ask() {
+        if !self.brake.may_ask(self.clock.now(), self.limits.burst) {
             return Err(DingTalkFault::new(Fault::Busy, "not asked: too many calls in twenty seconds"));
         }
         let answered = match call.dialect {
@@ -123,7 +117,7 @@ impl Wire {
         };
         if let Err(DingTalkFault { banned_minutes: Some(minutes), .. }) = &answered {
             let until = self.clock.now() + Duration::from_secs(minutes * 60);
-            *self.banned_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+            self.brake.ban(until);
             tracing::warn!(minutes, "DingTalk refuses this computer's address for some minutes: too many calls");
         }
         answered
@@ -155,23 +149,6 @@ impl Wire {
             request = request.json(body);
         }
         Ok(self.http.send(request).await?)
-    }
-
-    /// Counts a call, where there may be one more.
-    fn may_ask(&self) -> bool {
-        let now = self.clock.now();
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.since(asked.0) >= WINDOW {
-            *asked = (now, 0);
-        }
-        let may = asked.1 < self.limits.burst;
-        asked.1 += u32::from(may);
-        may
-    }
-
-    fn is_banned(&self) -> bool {
-        let until = *self.banned_until.lock().unwrap_or_else(PoisonError::into_inner);
-        until.is_some_and(|until| self.clock.now() < until)
     }
 }
 

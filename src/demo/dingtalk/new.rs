@@ -110,9 +110,11 @@ fn user_token(state: &mut State, asked: &Asked) -> Reply {
         return Reply::error(400, "invalidParameter.authCode.notFound", "不合法的临时授权码");
     };
     let token = state.new_token(TokenKind::User, key, &code.corp, &code.userid);
-    Reply::good(json!({
-        "accessToken": token, "refreshToken": State::fresh(), "expireIn": TOKEN_LIFE, "corpId": code.corp,
-    }))
+    let mut answer = json!({ "accessToken": token, "refreshToken": State::fresh(), "expireIn": TOKEN_LIFE });
+    if code.tells_corp {
+        answer["corpId"] = json!(code.corp);
+    }
+    Reply::good(answer)
 }
 
 /// The admin console has a secret of the organisation's own. That a wrong one is answered so is inferred.

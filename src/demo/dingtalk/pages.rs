@@ -55,6 +55,9 @@ fn authorize(state: &mut State, asked: &Asked) -> Reply {
         return wrong("不在该应用的可见范围内");
     }
     let code = state.code(CodeKind::Browser, key, &corp, &userid);
+    if let Some(code) = state.codes.get_mut(&code) {
+        code.tells_corp = asked.parameter("scope").contains("corpid");
+    }
     back_with(asked, &with(back, &[("authCode", &code), ("code", &code), ("state", state_parameter)]))
 }
 

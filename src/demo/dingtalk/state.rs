@@ -87,6 +87,8 @@ pub(super) struct Code {
     pub(super) corp: String,
     pub(super) userid: String,
     pub(super) made: u64,
+    /// The organisation was asked for too (scope `corpid`).
+    pub(super) tells_corp: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -200,7 +202,7 @@ impl State {
     pub(super) fn code(&mut self, kind: CodeKind, app: &str, corp: &str, userid: &str) -> String {
         let (code, made) = (Self::fresh(), self.now());
         let (app, corp, userid) = (app.to_owned(), corp.to_owned(), userid.to_owned());
-        self.codes.insert(code.clone(), Code { kind, app, corp, userid, made });
+        self.codes.insert(code.clone(), Code { kind, app, corp, userid, made, tells_corp: false });
         code
     }
 

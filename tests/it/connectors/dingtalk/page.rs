@@ -85,6 +85,26 @@ async fn f03_a_ticket_that_was_renewed_all_day_is_given_up_at_its_end() {
     }
 }
 
+/// A replica that comes late gets the ticket that another one had made: its day is not over a day from now.
+#[tokio::test]
+async fn f03_a_ticket_that_was_there_before_is_given_up_at_its_end_too() {
+    let stand = Stand::start().await;
+    stand.connector(|_| {}).page_ticket().await.expect("a ticket");
+    for _ in 0..23 {
+        stand.pass(3_600);
+        // Somebody else keeps it alive.
+        stand.connector(|_| {}).page_ticket().await.expect("a ticket");
+    }
+    let late = stand.connector(|_| {});
+    for minute in 0..120 {
+        let configuration = complete(late.page_configuration(PAGE).await.expect("a configuration"));
+        let taken = stand.fake.state().dd_config(APP, PAGE, CORP, &configuration);
+        // It is asked for every few minutes, and no page is wrong for longer.
+        assert!(taken.is_ok() || (60..65).contains(&minute), "{taken:?} in minute {minute}");
+        stand.pass(60);
+    }
+}
+
 #[tokio::test]
 async fn f04_what_is_no_page_is_not_signed() {
     let stand = Stand::start().await;
