@@ -271,8 +271,12 @@ impl<'a> Section<'a> {
             let line = self.notes.line_at(key.span().start);
             let name = key.get_ref().as_ref();
             let nearest = known.iter().find(|known| looks_like(known, name));
-            let hint =
-                nearest.map_or_else(|| format!("known here: {}", known.join(", ")), |n| format!("did you mean {n}?"));
+            let in_file = format!("{name}_file");
+            let hint = if known.contains(&in_file.as_str()) {
+                format!("put it into a file of its own, and name that by {in_file}")
+            } else {
+                nearest.map_or_else(|| format!("known here: {}", known.join(", ")), |n| format!("did you mean {n}?"))
+            };
             self.notes.fault(line, &self.entry(name), format!("is not a known key ({hint})"));
         }
     }

@@ -53,6 +53,11 @@ pub trait Connector: Send + Sync + std::fmt::Debug {
         false
     }
 
+    /// Whether a browser can be sent to a page of the provider ([`Connector::begin`]): a card offers it then.
+    fn has_page(&self) -> bool {
+        true
+    }
+
     /// The instance, for administrators: how it is configured, without its secrets.
     fn describe(&self) -> serde_json::Value {
         serde_json::json!({ "kind": self.kind(), "tenant": self.tenant(), "claims": self.claims() })

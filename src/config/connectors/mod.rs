@@ -60,7 +60,7 @@ impl Means<'_> {
         let verifies =
             [("page", UserVerification::Page), ("prompt", UserVerification::Prompt), ("os", UserVerification::Os)];
         let verifies = section.one_of("verifies", &verifies).unwrap_or(UserVerification::Page);
-        section.require("kind", "\"oidc\"");
+        section.require("kind", "\"oidc\", \"dingtalk\" or \"dingtalk_qr\"");
         let kinds = [("oidc", Kind::Oidc), ("dingtalk", Kind::DingTalk), ("dingtalk_qr", Kind::DingTalkQr)];
         let connector = match section.one_of("kind", &kinds)? {
             Kind::Oidc => self.oidc(section),

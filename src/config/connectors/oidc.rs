@@ -61,6 +61,9 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const FORM: &str = "must be the provider's address exactly as its configuration says `issuer`, such as \"https://id.example.com\"";
         let Text(text) = text.parse().map_err(|_| FORM)?;
+        if text.contains("/.well-known/") {
+            return Err("must be the provider's address as its configuration says `issuer`: leave off /.well-known/…");
+        }
         let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
         let sound =
             rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['?', '#', '@']));

@@ -72,6 +72,12 @@ fn d02_d13_everything_wrong_is_named_with_its_entry_and_a_cure() {
             "connector[0].issuer",
             "https://",
         ),
+        (
+            &[("https://id.example.com/realms/staff", "https://id.example.com/.well-known/openid-configuration")],
+            "issuer = \"https://id",
+            "connector[0].issuer",
+            "leave off",
+        ),
         (&[("client_id = \"loopkey\"", "client_id = \"\"")], "client_id", "connector[0].client_id", "visible"),
         (&[("client_id = \"loopkey\"\n", "")], "[[connector]]", "connector[0].client_id", "is missing"),
         (&[("accounts = \"create\"", "accounts = \"all\"")], "accounts", "connector[0].accounts", "\"linked\""),
@@ -83,7 +89,12 @@ fn d02_d13_everything_wrong_is_named_with_its_entry_and_a_cure() {
             "without spaces",
         ),
         (&[("scopes =", "scope =")], "scopes", "connector[0].scope", "did you mean scopes?"),
-        (&[("client_secret_file", "client_secret")], "client_secret", "connector[0].client_secret", "known here"),
+        (
+            &[("client_secret_file", "client_secret")],
+            "client_secret",
+            "connector[0].client_secret",
+            "by client_secret_file",
+        ),
         (
             &[("client_secret_file", "client_secret_env = \"X\"\nclient_secret_file")],
             "client_secret",

@@ -180,8 +180,12 @@ impl Connector for DingTalk {
         })
     }
 
+    fn has_page(&self) -> bool {
+        self.settings.credentials != Credentials::CorpSecret
+    }
+
     fn frame_origin(&self) -> Option<&str> {
-        Some(&self.settings.hosts.login)
+        self.has_page().then_some(self.settings.hosts.login.as_str())
     }
 
     /// What `dd.requestAuthCode` and the frame want to know.

@@ -107,10 +107,31 @@ impl Arrival<'_> {
         let name = identified.name.as_deref().and_then(|name| DisplayName::clean(name).ok());
         let name = name.unwrap_or_else(|| self.way.label.clone());
         let profile = Profile { account: new_account(&identity), name, avatar: None };
-        let adopted = self.server.store.adopt_identity(profile, identity, details(identified)).await?;
-        adopted.map_err(|refusal: LinkRefusal| {
+        let refused = |refusal: LinkRefusal| {
             tracing::warn!(connector, "refused: {refusal}");
             Refusal::AccessRefused
-        })
+        };
+        match self.server.store.adopt_identity(profile, identity.clone(), details(identified)).await? {
+            Err(LinkRefusal::Taken) => self.return_to_own(identity, identified).await?.map_err(refused),
+            adopted => adopted.map_err(refused),
+        }
+    }
+
+    /// The account that was made for this very identity, which its person has unlinked since: its name says whose it is.
+    async fn return_to_own(
+        &self,
+        identity: Identity,
+        identified: &Identified,
+    ) -> Result<Result<Account, LinkRefusal>, Refusal> {
+        let (store, own) = (&self.server.store, new_account(&identity));
+        if let Err(refusal) = store.link_identity(&own, identity.clone(), details(identified)).await? {
+            return Ok(Err(refusal));
+        }
+        let found = store.identity(&identity).await?.filter(|(account, _)| account.profile.account == own);
+        tracing::info!(
+            connector = self.way.name.as_str(),
+            "linked an identity again to the account that was made for it"
+        );
+        Ok(found.map(|(account, _)| account).ok_or(LinkRefusal::Taken))
     }
 }

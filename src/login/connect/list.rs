@@ -31,6 +31,8 @@ struct Entry<'a> {
     claims: &'static [Claim],
     front_end: serde_json::Value,
     in_app: bool,
+    /// A browser can be sent to it.
+    page: bool,
     /// Its page may be shown in a frame (`POST …/frame`).
     framed: bool,
 }
@@ -49,6 +51,7 @@ pub(in crate::login) async fn list(State(_): State<Shared>, settings: Current, u
             claims: way.connector.claims(),
             front_end: way.connector.front_end(),
             in_app: way.connector.is_in_app(),
+            page: way.connector.has_page(),
             framed: way.connector.frame_origin().is_some(),
         })
         .collect();

@@ -135,7 +135,7 @@ async fn d05_d08_the_public_list_has_no_secret_and_finds_a_connector_by_its_tena
     let issuer = stage.provider.inner.issuer.as_str();
     let expected = json!({
         "name": "corp", "kind": "oidc", "label": "The corp account", "tenant": issuer,
-        "claims": ["name", "avatar", "email"], "front_end": {}, "in_app": false, "framed": false,
+        "claims": ["name", "avatar", "email"], "front_end": {}, "in_app": false, "page": true, "framed": false,
     });
     assert_eq!((listed["connectors"].as_array().map(Vec::len), &listed["connectors"][0]), (Some(3), &expected));
     assert!(!answer.body.contains("a secret") && !answer.body.contains("loopkey test"));

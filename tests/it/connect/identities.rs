@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{PAGE, Stage, assert_failed, assert_signed_in};
-use crate::login::browser::SESSION;
+use crate::login::browser::{Browser, SESSION};
 use crate::login::device::Device;
 
 #[tokio::test]
@@ -38,6 +38,41 @@ async fn d11_a_signed_in_person_links_an_identity_and_takes_it_away() {
     browser.delete(&path).await.expect_error(404, "not_found");
     assert_failed(&stage.sign_in(&mut stage.server.browser(), "corp").await, "not_linked");
     assert!(other.is_signed_in().await, "sessions go on");
+}
+
+/// Whoever takes away the one identity that their account was made for gets in again, as the same person; and not where the
+/// account may not.
+#[tokio::test]
+async fn d11_who_unlinked_the_only_way_in_comes_back_to_the_same_account() {
+    let stage = Stage::start().await;
+    let mut browser = stage.server.browser();
+    assert_signed_in(&stage.sign_in(&mut browser, "open").await);
+    let account = browser.get("/v1/session").await.json()["account"].clone();
+    let unlink = async |browser: &mut Browser| {
+        let listed = browser.get("/v1/identities").await.json();
+        let id = listed["identities"][0]["id"].as_str().expect("an id").to_owned();
+        assert_eq!(browser.delete(&format!("/v1/identities/{id}")).await.status, 204);
+    };
+    unlink(&mut browser).await;
+    let mut again = stage.server.browser();
+    assert_signed_in(&stage.sign_in(&mut again, "open").await);
+    assert_eq!(again.get("/v1/session").await.json()["account"], account);
+    // Linked to somebody else meanwhile, it is theirs.
+    unlink(&mut again).await;
+    let lin = Device::enrol(&stage.server, "lin").await;
+    let mut lins = stage.server.browser();
+    lin.signs_in(&mut lins).await;
+    let location = lins.post("/v1/connect/open/link", json!({ "return_to": PAGE })).await.json();
+    let with = stage.provider.authorize(location["location"].as_str().expect("a location"));
+    assert_signed_in(&stage.come_back(&mut lins, "open", &with).await);
+    let mut third = stage.server.browser();
+    assert_signed_in(&stage.sign_in(&mut third, "open").await);
+    assert_eq!(third.get("/v1/session").await.json()["account"], "lin");
+    unlink(&mut third).await;
+    let path = format!("/v1/accounts/{}", account.as_str().expect("a name"));
+    let disable = stage.service("PATCH", &path, Some(json!({ "disabled": true }))).await;
+    assert!(disable.status < 300, "{disable:?}");
+    assert_failed(&stage.sign_in(&mut stage.server.browser(), "open").await, "access_refused");
 }
 
 #[tokio::test]

@@ -157,7 +157,7 @@ async fn d05_f05_a_page_gets_what_its_script_needs_and_no_secret() {
     let listed = browser.get("/v1/connectors?tenant=corp-7").await;
     let expected = json!([{
         "name": "door", "kind": "badges", "label": "Badge", "tenant": "corp-7", "claims": ["name", "tenant"],
-        "front_end": { "app_key": "public" }, "in_app": true, "framed": false,
+        "front_end": { "app_key": "public" }, "in_app": true, "page": true, "framed": false,
     }]);
     assert_eq!(listed.json()["connectors"], expected);
     assert!(!listed.body.contains("planted"));

@@ -166,5 +166,6 @@ async fn the_address_is_dingtalks_and_encoded_once() {
         table.dialect = loopkey::connectors::dingtalk::Dialect::Old;
     });
     let beginning = Beginning { state: "s", redirect_uri: BACK, embedded: false };
+    assert_eq!((oldest.has_page(), oldest.frame_origin()), (false, None), "no card offers it");
     assert_eq!(oldest.begin(&beginning).await.expect_err("no such thing").fault, Fault::Unsupported);
 }
