@@ -6,7 +6,7 @@ use crate::connectors::{Answer, ConnectFault, Fault};
 
 /// An error of DingTalk, with its own code and message; nothing else is known of it.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{fault}: {code}: {message}")]
+#[error("{fault}: {code}{between}{message}", between = if code.is_empty() { "" } else { ": " })]
 pub struct DingTalkFault {
     /// The class.
     pub fault: Fault,

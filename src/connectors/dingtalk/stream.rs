@@ -100,9 +100,11 @@ impl EventStream {
             match self.hear(&mut seen, &mut on_event).await {
                 Ended::Asked => {}
                 Ended::Fault(fault) if fault.fault == Fault::Misconfigured => {
-                    tracing::error!(%fault, "DingTalk gives this application no stream of events");
+                    tracing::error!(application = %self.key, %fault, "DingTalk gives this application no stream of events");
                 }
-                Ended::Fault(fault) => tracing::warn!(%fault, "the stream of DingTalk's events broke off"),
+                Ended::Fault(fault) => {
+                    tracing::warn!(application = %self.key, again_in = ?pause, %fault, "no stream of DingTalk's events now");
+                }
             }
             // One that lasted shows that all is well; one that ends at once must not become a storm.
             if self.wire.clock().now().since(began) >= LONGEST_PAUSE {
