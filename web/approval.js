@@ -50,7 +50,7 @@ const zh = {
   agents: "没有手机？询问另一台电脑上的应用",
   phone: "改用手机",
   account: "您的账号名",
-  ask: "前往询问",
+  ask: "发起询问",
 };
 
 const CSS = `
@@ -73,6 +73,8 @@ const OVER = ["denied", "expired", "superseded", "cancelled", "failed", "busy"];
 
 /** The order of this browser, from its opening to its end. It draws nothing. */
 export class Order {
+  /** The last giving up, of whichever order of this page: they have one cookie. @type {Promise<unknown> | null} */
+  static #cancelled = null;
   #environment;
   #issuer;
   #events = null;
@@ -98,6 +100,9 @@ export class Order {
     this.#stop();
     const number = (this.#number += 1);
     this.#set({ phase: "opening", code: "", picture: "", account: account !== undefined });
+    // Its answer takes the cookie away: late, it would take this one's.
+    if (Order.#cancelled) await Order.#cancelled;
+    if (number !== this.#number) return;
     const answer = await this.#post("/v1/orders", account === undefined ? {} : { account });
     if (number !== this.#number) return;
     if (answer?.status !== 201) return this.#set({ phase: answer?.status === 429 ? "busy" : "failed" });
@@ -113,7 +118,7 @@ export class Order {
     this.#number += 1;
     const under = ["opening", "scan", "digits"].includes(this.state.phase);
     this.#stop();
-    if (under) this.#post("/v1/orders/cancel", {});
+    if (under) Order.#cancelled = this.#post("/v1/orders/cancel", {});
   }
 
   #listen(number) {

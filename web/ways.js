@@ -63,10 +63,14 @@ const zh = {
 
 const wordsFor = (lang) => (/^zh\b/i.test(lang) ? zh : en);
 
+/** What a second try changes nothing about. */
+const FINAL = ["not_linked", "stronger_way_needed", "connector_misconfigured"];
+
 /** What went wrong, in one sentence. @param {string} code @param {string} lang */
 export function sentence(code, lang) {
-  const words = wordsFor(lang);
-  return words.again.replace("{sentence}", words.errors[code] ?? words.errors.other);
+  const { errors, again } = wordsFor(lang);
+  const said = Object.hasOwn(errors, code) ? errors[code] : errors.other;
+  return FINAL.includes(code) ? said : again.replace("{sentence}", said);
 }
 
 /** A name as configured: nothing else goes into an address. */

@@ -36,12 +36,6 @@ macro_rules! refusals {
                     $(Self::$name => $code,)*
                 }
             }
-
-            /// The status alone, for a page.
-            #[cfg(feature = "connectors")]
-            pub(super) const fn status(self) -> StatusCode {
-                self.parts().0
-            }
         }
     };
 }

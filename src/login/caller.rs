@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
 use super::answer::Refusal;
-use super::cookie::Cookie;
+use super::cookie::{Cookie, CookieSecret};
 use super::settings::{Current, Settings};
 use super::state::Shared;
 use crate::crypto;
@@ -145,7 +145,8 @@ pub(super) fn bearer(value: &[u8]) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
 }
 
-/// The session of the browser that calls.
+/// The session of the browser that calls. Where a provider opened it, and it is time for that, the provider is asked first
+/// whether the person still may sign in: whatever the call is, it is no way around that.
 #[derive(Debug)]
 pub(super) struct SignedIn(pub(super) Session);
 
@@ -153,10 +154,33 @@ impl FromRequestParts<Shared> for SignedIn {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, server: &Shared) -> Result<Self, Refusal> {
-        let id = Cookie::Session.read(&parts.headers).ok_or(Refusal::NoSession)?;
-        match server.store.use_session(SessionKey::of(&id)).await? {
-            SessionLookup::Open(session) => Ok(Self(*session)),
-            SessionLookup::Over(_) => Err(Refusal::NoSession),
+        let (session, id) = own_session(&parts.headers, server).await?;
+        #[cfg(feature = "connectors")]
+        if !super::connect::recheck(server, &Current::of(&parts.extensions, server), &session, &id).await? {
+            return Err(Refusal::NoSession);
         }
+        #[cfg(not(feature = "connectors"))]
+        let _ = id;
+        Ok(Self(session))
+    }
+}
+
+/// The session of a browser that leaves. Nobody is asked about it: what a provider says or does not say keeps no one in.
+#[derive(Debug)]
+pub(super) struct SigningOut(pub(super) Session);
+
+impl FromRequestParts<Shared> for SigningOut {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Shared) -> Result<Self, Refusal> {
+        Ok(Self(own_session(&parts.headers, server).await?.0))
+    }
+}
+
+async fn own_session(headers: &HeaderMap, server: &Shared) -> Result<(Session, CookieSecret), Refusal> {
+    let id = Cookie::Session.read(headers).ok_or(Refusal::NoSession)?;
+    match server.store.use_session(SessionKey::of(&id)).await? {
+        SessionLookup::Open(session) => Ok((*session, id)),
+        SessionLookup::Over(_) => Err(Refusal::NoSession),
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::answer::Refusal;
 use super::body::JsonBody;
-use super::caller::{PageCall, SignedIn};
+use super::caller::{PageCall, SigningOut};
 use super::cookie::Cookie;
 use super::settings::Current;
 use super::state::Shared;
@@ -34,7 +34,7 @@ pub(super) async fn log_out(
     State(server): State<Shared>,
     settings: Current,
     _: PageCall,
-    SignedIn(session): SignedIn,
+    SigningOut(session): SigningOut,
     headers: HeaderMap,
     JsonBody(asked): JsonBody<Asked>,
 ) -> Result<Response, Refusal> {

@@ -2,17 +2,12 @@
 
 use std::fmt::Write as _;
 
-use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::answer::{Refusal, json};
+use super::answer::json;
 use super::caller::SignedIn;
-#[cfg(feature = "connectors")]
-use super::cookie::Cookie;
-use super::settings::Current;
-use super::state::Shared;
 use crate::protocol::id::{DeviceId, Subject};
 use crate::protocol::time::Timestamp;
 use crate::store::{AccountId, Avatar, DisplayName};
@@ -34,22 +29,8 @@ struct Shown<'a> {
 const ACCOUNT_HEADER: HeaderName = HeaderName::from_static("x-loopkey-account");
 const NAME_HEADER: HeaderName = HeaderName::from_static("x-loopkey-name");
 
-/// Shows the session that goes with the request. Where a provider opened it, that may be asked first whether the person still
-/// may sign in.
-pub(super) async fn show(
-    State(server): State<Shared>,
-    settings: Current,
-    headers: HeaderMap,
-    SignedIn(session): SignedIn,
-) -> Result<Response, Refusal> {
-    #[cfg(feature = "connectors")]
-    if let Some(id) = Cookie::Session.read(&headers)
-        && !super::connect::recheck(&server, &settings, &session, &id).await?
-    {
-        return Err(Refusal::NoSession);
-    }
-    #[cfg(not(feature = "connectors"))]
-    let _ = (server, settings, headers);
+/// Shows the session that goes with the request.
+pub(super) async fn show(SignedIn(session): SignedIn) -> Response {
     let profile = &session.account.profile;
     let shown = Shown {
         account: &profile.account,
@@ -65,7 +46,7 @@ pub(super) async fn show(
     let mut response = json(StatusCode::OK, &shown);
     response.headers_mut().insert(ACCOUNT_HEADER, header_text(profile.account.as_str()));
     response.headers_mut().insert(NAME_HEADER, header_text(profile.name.as_str()));
-    Ok(response)
+    response
 }
 
 /// Text as a header can carry it: visible ASCII stays, all else and the percent sign are percent-encoded UTF-8.

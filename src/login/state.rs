@@ -118,6 +118,14 @@ impl State {
         self.leaving.load(Ordering::Relaxed)
     }
 
+    /// Has something done beside a call; it ends with the server, done or not.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut background = self.background();
+        // What is done is forgotten, so that they do not grow in number.
+        while background.try_join_next().is_some() {}
+        background.spawn(work);
+    }
+
     /// Ends what goes on in the background and waits for it, so that nothing holds the store any more.
     pub(super) async fn end_background(&self) {
         let mut background = std::mem::take(&mut *self.background());
@@ -128,5 +136,35 @@ impl State {
 
     fn background(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {
         self.background.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::protocol::time::UnixMillis;
+    use crate::store::StoreUrl;
+
+    #[tokio::test]
+    async fn what_is_done_beside_calls_ends_with_the_server_and_is_forgotten_once_done() {
+        let clock = Arc::new(ManualClock::at(UnixMillis(1_800_000_000_000)));
+        let store = crate::store::open(&StoreUrl::Memory, clock.clone()).await.expect("a store");
+        let config = LoginConfig::new("https://app.example.com".parse().expect("an issuer"));
+        let server = State::start(config, store, clock).await.expect("a server");
+        let (own, held) = (server.background().len(), Arc::new(()));
+        for _ in 0..8 {
+            server.spawn(async {});
+            tokio::task::yield_now().await;
+        }
+        assert!(server.background().len() <= own + 2, "{}", server.background().len());
+        let work = Arc::clone(&held);
+        server.spawn(async move {
+            std::future::pending::<()>().await;
+            drop(work);
+        });
+        assert_eq!(Arc::strong_count(&held), 2);
+        server.end_background().await;
+        assert_eq!(Arc::strong_count(&held), 1);
     }
 }

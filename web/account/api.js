@@ -84,6 +84,8 @@ export class Api {
     // What is to go is gone: somebody else was quicker.
     if (answer.status === 204 || (method === "DELETE" && answer.status === 404)) return null;
     if (answer.ok) return answer.json();
+    const { error } = await answer.json().catch(() => ({}));
+    if (error === "provider_unavailable") throw new Failed("provider");
     throw new Failed(answer.status === 429 || answer.status === 503 ? "busy" : "other");
   }
 }

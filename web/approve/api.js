@@ -31,6 +31,7 @@ export class Api {
     const { error } = await answer.json().catch(() => ({}));
     if (error === "no_session") return { error: "stranger" };
     if (error === "superseded") return { error: "superseded" };
+    if (error === "stronger_way_needed") return { error: "weak" };
     if (answer.status === 429) return { error: "busy" };
     return { error: answer.status === 503 ? "offline" : "unknown" };
   }

@@ -253,8 +253,8 @@ test("calls carry the cookie, and their failures have names", async () => {
   assert.equal(await api.revoke("gone"), null, "gone already");
   answer = { status: 401, ok: false };
   await assert.rejects(api.load(), NoSession);
-  for (const [status, code] of [[503, "busy"], [429, "busy"], [403, "other"], [500, "other"]]) {
-    answer = { status, ok: false };
+  for (const [status, code, error] of [[503, "busy", "unavailable"], [503, "provider", "provider_unavailable"], [429, "busy"], [403, "other"], [500, "other"]]) {
+    answer = { status, ok: false, json: async () => (error ? { error } : JSON.parse("<")) };
     await assert.rejects(api.revoke("d"), { code });
   }
   answer = new TypeError("network");

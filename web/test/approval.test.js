@@ -31,13 +31,19 @@ function stage(answers = {}) {
   const fetch = async (url, { body, credentials }) => {
     const path = url.slice(ISSUER.length);
     calls.push([path, JSON.parse(body), credentials]);
-    const { status = path === "/v1/orders" ? 201 : 204, json = { code: "47" } } = answers[path] ?? {};
+    const { status = path === "/v1/orders" ? 201 : 204, json = { code: "47" } } = (await answers[path]) ?? {};
     return { status, json: async () => json };
   };
   const order = new Order(/** @type {any} */ ({ fetch, EventSource }), ISSUER, (state) => states.push(state.phase));
   const say = (data) => streams.at(-1).on.order({ data: typeof data === "string" ? data : JSON.stringify(data) });
-  return { order, calls, streams, states, say };
+  return { order, calls, streams, states, say, answers };
 }
+
+/** A promise, and what fulfils it. */
+const later = () => {
+  let resolve = (_value) => {};
+  return { promise: new Promise((done) => { resolve = done; }), resolve };
+};
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -104,6 +110,35 @@ test("given up, it is cancelled, and what comes late changes nothing", async () 
   assert.equal(order.state.phase, "opening", "the former order's end is not this one's");
 });
 
+test("the next order waits until the one before is given up: its answer takes the cookie away", async () => {
+  const held = stage();
+  await held.order.open();
+  const { promise, resolve } = later();
+  held.answers["/v1/orders/cancel"] = promise;
+  held.order.close();
+  const after = [held, stage()].map(({ order, calls }) => ({ before: calls.length, calls, opened: order.open() }));
+  await settled();
+  for (const { before, calls } of after) assert.equal(calls.length, before, "of the same panel, and of the next one");
+  resolve({});
+  for (const { calls, opened } of after) {
+    await opened;
+    assert.equal(calls.at(-1)[0], "/v1/orders");
+  }
+});
+
+test("an order that is given up while it waits for that is not opened", async () => {
+  const { order, calls, answers } = stage();
+  await order.open();
+  const { promise, resolve } = later();
+  answers["/v1/orders/cancel"] = promise;
+  order.close();
+  const opened = order.open();
+  order.close();
+  resolve({});
+  await opened;
+  assert.deepEqual(calls.filter(([path]) => path === "/v1/orders").length, 1);
+});
+
 /** Every text of a tree. */
 const texts = (tree) => (typeof tree === "string" ? [tree] : tree.slice(2).flatMap(texts));
 const find = (tree, id) => (typeof tree === "string" ? null : tree[1].id === id ? tree : tree.slice(2).map((part) => find(part, id)).find(Boolean) ?? null);
@@ -135,7 +170,7 @@ test("what the login server refuses is a page of its own", async () => {
     return (await new Api(/** @type {any} */ (fetch), `${ISSUER}/`).scan("x")).error;
   };
   assert.deepEqual(
-    await Promise.all([asked(401, "no_session"), asked(401, "invalid_order"), asked(409, "superseded"), asked(429, "too_many_requests"), asked(503, "unavailable")]),
-    ["stranger", "unknown", "superseded", "busy", "offline"],
+    await Promise.all([asked(401, "no_session"), asked(401, "invalid_order"), asked(409, "superseded"), asked(429, "too_many_requests"), asked(503, "unavailable"), asked(403, "stronger_way_needed")]),
+    ["stranger", "unknown", "superseded", "busy", "offline", "weak"],
   );
 });

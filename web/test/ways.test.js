@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { offer } from "../ways.js";
+import { offer, sentence } from "../ways.js";
 
 /** Elements as far as the ways need them. */
 class Piece {
@@ -93,7 +93,7 @@ test("nothing to offer, out of reach, or not what it should be: nothing", async 
 
 test("what went wrong is told once, in both languages, and any other words are not shown", async () => {
   for (const [fragment, code, left] of [
-    ["loopkey_error=not_linked", "not_linked", ""],
+    ["loopkey_error=identity_taken", "identity_taken", ""],
     ["chapter&loopkey_error=access_refused", "access_refused", "chapter"],
     ["loopkey_error=something_new", "something_new", ""],
   ]) {
@@ -112,6 +112,19 @@ test("what went wrong is told once, in both languages, and any other words are n
     assert.equal((await offered(here({ connectors: [CORP], fragment }))).error, null, fragment);
   }
   assert.equal((await offered(here({ connectors: [], fragment: "loopkey_error=not_linked" }))).error, "not_linked", "without connectors too");
+});
+
+test("only what a second try may change says that one can be made", () => {
+  for (const [code, again] of [["access_refused", true], ["other", true], ["not_linked", false], ["stronger_way_needed", false], ["connector_misconfigured", false]]) {
+    assert.equal(sentence(code, "en").endsWith(" You can try again."), again, code);
+    assert.equal(sentence(code, "zh").endsWith("您可以重试。"), again, code);
+  }
+});
+
+test("a code that every object knows is none of ours", () => {
+  for (const code of ["constructor", "__proto__", "valueof", "toString"]) {
+    assert.equal(sentence(code, "en"), "Signing in there didn’t work. You can try again.");
+  }
 });
 
 const DING = { name: "ding", label: "DingTalk", kind: "dingtalk", framed: true };

@@ -10,8 +10,9 @@ use super::super::answer::{Refusal, json};
 use super::super::body::JsonBody;
 use super::super::caller::{CountedPageCall, SignedIn};
 use super::super::limits::OrderFrom;
+use super::super::settings::{Current, Settings};
 use super::super::state::Shared;
-use super::asked::may_be_asked;
+use super::asked::may_scan;
 use super::order::{self, Approver, Order, Way, refuse};
 use crate::protocol::id::OrderId;
 use crate::protocol::order::{Decision, Digits, OrderEvent, OrderState, Place};
@@ -40,11 +41,13 @@ struct Shown<'a> {
 /// Takes an order on. The first does; a second who comes with the same code ends it, since one of the two is not the person.
 pub(in crate::login) async fn scan(
     State(server): State<Shared>,
+    settings: Current,
     _: CountedPageCall,
     SignedIn(session): SignedIn,
     from: OrderFrom,
     JsonBody(scanned): JsonBody<Scanned>,
 ) -> Result<Response, Refusal> {
+    may_approve(&settings, &session)?;
     let subject = &session.account.subject;
     let unknown = |why: &str| {
         let over = server.limiter.strange_scan(subject, server.clock.now()).is_err();
@@ -61,7 +64,7 @@ pub(in crate::login) async fn scan(
     if !again && !code.is_fresh(found.opened_at, server.clock.timestamp()) {
         return Err(unknown("the picture is an old one"));
     }
-    if found.state == OrderState::Pending && !may_be_asked(&server, subject, None).await? {
+    if found.state == OrderState::Pending && !may_scan(&server, subject).await? {
         return Err(Refusal::TooManyRequests);
     }
     let approver =
@@ -111,10 +114,15 @@ struct Outcome {
 /// Takes the person's decision, once. Other digits than the waiting page's are a refusal.
 pub(in crate::login) async fn decide(
     State(server): State<Shared>,
+    settings: Current,
     _: CountedPageCall,
     SignedIn(session): SignedIn,
     JsonBody(decided): JsonBody<Decided>,
 ) -> Result<Response, Refusal> {
+    if decided.decision == Decision::Approve {
+        // What is configured may have been changed since the scan.
+        may_approve(&settings, &session)?;
+    }
     let key = order::find(&server, &decided.order).await?.ok_or_else(|| refuse("nobody has such an order"))?;
     let (order, ()) = order::change(&server, &key, |order, now| {
         if !is_of(order, &session) {
@@ -128,6 +136,19 @@ pub(in crate::login) async fn decide(
     .await?;
     note(&server, &session, outcome_of(order.state), &order).await?;
     Ok(json(StatusCode::OK, &Outcome { state: order.state }))
+}
+
+/// Whether a session may let another browser in. One that goes on only as long as a provider says so may not: what it opened
+/// would go on without.
+fn may_approve(settings: &Settings, session: &Session) -> Result<(), Refusal> {
+    #[cfg(feature = "connectors")]
+    if super::super::connect::is_rechecked(settings, session) {
+        tracing::warn!(method = session.method, "refused an approval: the provider is asked again about this session");
+        return Err(Refusal::StrongerWayNeeded);
+    }
+    #[cfg(not(feature = "connectors"))]
+    let _ = (settings, session);
+    Ok(())
 }
 
 /// What a decision comes to.

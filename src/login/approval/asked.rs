@@ -1,6 +1,8 @@
-//! How often an account was asked: three orders in ten minutes (protocol section 8), counted in the store, so that it is
+//! How often an account was asked: three orders in ten minutes (protocol section 6.15), counted in the store, so that it is
 //! three whatever the replica. Nobody is made to type digits until they hit. Beside the count stands the newest order, for
 //! agents that link up while it waits.
+//!
+//! What its own signed-in browsers scan is counted apart: anybody may ask by a name, and would use up theirs.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,16 +21,22 @@ struct Asked {
 }
 
 const ASKED: NoteKind = NoteKind::new("order-count");
+const SCANNED: NoteKind = NoteKind::new("scan-count");
 /// How often the count is tried again that another's came before.
 const TRIES: usize = 8;
 
-/// Counts one order of an account, with its place where agents are asked. Whether it may be asked.
-pub(super) async fn may_be_asked(
-    server: &State,
-    subject: &Subject,
-    order: Option<&NoteKey>,
-) -> Result<bool, StoreError> {
-    let key = key_of(subject);
+/// Counts one order of which an account's agents are asked, with its place. Whether they may be.
+pub(super) async fn may_be_asked(server: &State, subject: &Subject, order: &NoteKey) -> Result<bool, StoreError> {
+    count(server, subject, ASKED, Some(order)).await
+}
+
+/// Counts one order that a browser of an account takes on. Whether it may.
+pub(super) async fn may_scan(server: &State, subject: &Subject) -> Result<bool, StoreError> {
+    count(server, subject, SCANNED, None).await
+}
+
+async fn count(server: &State, subject: &Subject, kind: NoteKind, order: Option<&NoteKey>) -> Result<bool, StoreError> {
+    let key = key_of(kind, subject);
     for _ in 0..TRIES {
         let now = server.clock.timestamp();
         let until = now.plus(ORDERS_WINDOW_SECONDS);
@@ -55,12 +63,12 @@ pub(super) async fn may_be_asked(
 
 /// The newest order that an account's agents are asked about. It may be over.
 pub(super) async fn newest(server: &State, subject: &Subject) -> Result<Option<NoteKey>, StoreError> {
-    let note = server.store.note(&key_of(subject)).await?;
+    let note = server.store.note(&key_of(ASKED, subject)).await?;
     Ok(note.and_then(|note| read(note.value.as_str()).newest))
 }
 
-fn key_of(subject: &Subject) -> NoteKey {
-    NoteKey::of(ASKED, subject.as_str().as_bytes())
+fn key_of(kind: NoteKind, subject: &Subject) -> NoteKey {
+    NoteKey::of(kind, subject.as_str().as_bytes())
 }
 
 fn read(text: &str) -> Asked {

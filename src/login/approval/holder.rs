@@ -1,7 +1,7 @@
 //! The browser that waits: it opens an order, gives it up, and fetches the session that was approved. All by a cookie that
 //! no script reads, and that nobody else has.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use axum::extract::State as Extract;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -80,7 +80,7 @@ pub(in crate::login) async fn open(
     };
     order::keep(&server, &key, &order).await?;
     if let Some(account) = asked.account {
-        tokio::spawn(ask(Arc::clone(&server), key, account));
+        server.spawn(ask(Arc::downgrade(&server), key, account));
     }
     let opened = Opened { code: order.digits.as_str(), qr: way == Way::Scan, expires_at: order.deadline() };
     let mut response = json(StatusCode::CREATED, &opened);
@@ -98,12 +98,13 @@ fn two_digits() -> Digits {
 }
 
 /// Has the agents of an account asked, if there is such an account and it may be asked. Nobody hears which it was.
-async fn ask(server: Arc<State>, key: NoteKey, name: String) {
+async fn ask(server: Weak<State>, key: NoteKey, name: String) {
+    let Some(server) = server.upgrade() else { return };
     let Ok(name) = AccountId::try_from(name) else { return };
     let asked = async {
         let account = server.store.account(&name).await?.filter(|account| !account.disabled);
         let Some(account) = account else { return Ok(()) };
-        if !may_be_asked(&server, &account.subject, Some(&key)).await? {
+        if !may_be_asked(&server, &account.subject, &key).await? {
             return Ok(());
         }
         let (order, ()) = order::change(&server, &key, |order, _| {

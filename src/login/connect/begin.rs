@@ -76,25 +76,29 @@ pub(in crate::login) struct Asked {
     return_to: String,
 }
 
-/// Sends a browser to the provider.
+/// Sends a browser to the provider. A person sees what is refused: it is said on a page.
 pub(in crate::login) async fn begin(
     State(server): State<Shared>,
     settings: Current,
-    _: Navigation,
-    Path(name): Path<String>,
+    admitted: Result<Navigation, Refusal>,
+    name: Result<Path<String>, Refusal>,
     headers: HeaderMap,
     uri: axum::http::Uri,
-) -> Result<Response, Refusal> {
-    let way = find(&settings, &name)?;
+) -> Response {
+    let name = admitted.and(name);
+    let way = match name.and_then(|Path(name)| find(&settings, &name)) {
+        Ok(way) => way,
+        Err(refusal) => return page::failed(refusal, &settings),
+    };
     let asked = Query::<Asked>::try_from_uri(&uri).ok();
     let Some((return_to, _)) = asked.and_then(|Query(asked)| ReturnTo::admit(&asked.return_to, &settings)) else {
         tracing::warn!("refused: return_to is no page of a listed origin");
-        return Ok(page::failed(Refusal::BadRequest, &settings));
+        return page::failed(Refusal::BadRequest, &settings);
     };
     let leaving = Leaving { return_to: return_to.clone(), link: None, embedded: false };
     match start(&server, way, &headers, leaving).await {
-        Ok(started) => Ok(started.with_cookie(redirect(&started.location))),
-        Err(refusal) => Ok(return_to.go_with(refusal)),
+        Ok(started) => started.with_cookie(redirect(&started.location)),
+        Err(refusal) => return_to.go_with(refusal),
     }
 }
 

@@ -30,25 +30,27 @@ type Parameters = BTreeMap<String, Secret<String>>;
 pub(in crate::login) async fn callback(
     State(server): State<Shared>,
     settings: Current,
-    Path(name): Path<String>,
+    name: Result<Path<String>, Refusal>,
     headers: HeaderMap,
     uri: Uri,
-) -> Result<Response, Refusal> {
-    let way = find(&settings, &name)?;
-    let taken = match take(&server, way, &headers, &uri).await {
-        Ok(taken) => taken,
-        Err(refusal) => return Ok(page::failed(refusal, &settings)),
+) -> Response {
+    let way = match name.and_then(|Path(name)| find(&settings, &name)) {
+        Ok(way) => way,
+        Err(refusal) => return page::failed(refusal, &settings),
     };
-    let (pending, parameters) = taken;
+    let (pending, parameters) = match take(&server, way, &headers, &uri).await {
+        Ok(taken) => taken,
+        Err(refusal) => return page::failed(refusal, &settings),
+    };
     // The origins may have been changed meanwhile.
     let Some((return_to, origin)) = ReturnTo::admit(pending.return_to.as_str(), &settings) else {
-        return Ok(page::failed(Refusal::SignInExpired, &settings));
+        return page::failed(Refusal::SignInExpired, &settings);
     };
     let arrival = Arrival { server: &server, settings: &settings, way, origin, headers: &headers };
-    Ok(match finish(&arrival, &pending, &parameters).await {
+    match finish(&arrival, &pending, &parameters).await {
         Ok(cookies) => (AppendHeaders(cookies), return_to.go()).into_response(),
         Err(refusal) => return_to.go_with(refusal),
-    })
+    }
 }
 
 async fn finish(

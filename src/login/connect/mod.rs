@@ -29,7 +29,7 @@ pub(super) use identities::{list as own_identities, unlink};
 pub(super) use in_app::{code, page_configuration};
 pub(super) use list::list;
 pub(super) use notice::notice;
-pub(super) use provider_session::{log_out as log_out_at_provider, recheck};
+pub(super) use provider_session::{is_rechecked, log_out as log_out_at_provider, recheck};
 
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ use crate::login::caller::AgentCall;
 use crate::login::path::Path;
 use crate::login::settings::Current;
 use crate::login::state::Shared;
-use crate::store::{Identity, NoteKey, NoteKind, NoteValue, Voucher};
+use crate::store::{Identity, NoteKey, NoteKind, NoteValue};
 
 /// Longest notice in bytes.
 const MAX_LEN: usize = 24 * 1024;
@@ -43,15 +43,13 @@ pub(in crate::login) async fn notice(
     })?;
     let once = NoteKey::of(KIND, format!("{}\0{}", way.name, said.notice).as_bytes());
     let used = NoteValue::try_from("used".to_owned()).map_err(|_| Refusal::Unavailable)?;
-    if !server.store.keep_note(&once, used, server.clock.timestamp().plus(LIFE)).await? {
+    if server.store.note(&once).await?.is_some() {
         tracing::warn!(connector = way.name.as_str(), "refused: a notice that was given before");
         return Err(Refusal::BadRequest);
     }
-    if let Err(refusal) = end(&server, way, &said).await {
-        // The provider may say it again.
-        server.store.take_note(&once).await?;
-        return Err(refusal);
-    }
+    // Used only behind its work: where that fails the provider may say it again. Twice at once it ends the same.
+    end(&server, way, &said).await?;
+    server.store.keep_note(&once, used, server.clock.timestamp().plus(LIFE)).await?;
     tracing::info!(connector = way.name.as_str(), "logged out at the provider");
     Ok(StatusCode::OK.into_response())
 }
@@ -67,11 +65,5 @@ async fn end(server: &Shared, way: &ConfiguredConnector, said: &LoggedOut) -> Re
     let Some(id) = &said.id else { return Ok(()) };
     let identity = Identity::new(way.name.clone(), &said.tenant, id).map_err(|_| Refusal::BadRequest)?;
     let Some((account, _)) = server.store.identity(&identity).await? else { return Ok(()) };
-    let method = Voucher::Connector(way.name.clone()).to_string();
-    for session in server.store.sessions(&account.profile.account).await? {
-        if session.method == method {
-            server.store.end_session(&account.profile.account, session.key).await?;
-        }
-    }
-    Ok(())
+    provider_session::end_all(server, way, &account.profile.account).await
 }

@@ -5,6 +5,7 @@
 //! Tokens of the provider are sealed under the session's id, which the browser alone has: the store knows its digest.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +79,16 @@ fn key(id: &CookieSecret) -> SealingKey {
 struct Theirs {
     account: AccountId,
     sessions: Vec<SessionKey>,
+    /// It opened more than are remembered.
+    #[serde(default)]
+    overflowed: bool,
+}
+
+impl Theirs {
+    fn value(&self) -> Result<NoteValue, Refusal> {
+        let text = serde_json::to_string(self).expect("texts by name are JSON");
+        NoteValue::try_from(text).map_err(|_| Refusal::Unavailable)
+    }
 }
 
 fn ours(session: SessionKey) -> NoteKey {
@@ -115,23 +126,20 @@ async fn add(
     session: SessionKey,
     until: Timestamp,
 ) -> Result<(), Refusal> {
-    let value = |note: &Theirs| {
-        let text = serde_json::to_string(note).expect("texts by name are JSON");
-        NoteValue::try_from(text).map_err(|_| Refusal::Unavailable)
-    };
     for _ in 0..ATTEMPTS {
         let note = server.store.note(key).await?;
         let known = note.as_ref().and_then(|note| serde_json::from_str::<Theirs>(note.value.as_str()).ok());
         let mut theirs = known.filter(|known| known.account == *account).unwrap_or_else(|| {
             // The provider's session changed hands, or is new.
-            Theirs { account: account.clone(), sessions: Vec::new() }
+            Theirs { account: account.clone(), sessions: Vec::new(), overflowed: false }
         });
         theirs.sessions.push(session);
         let excess = theirs.sessions.len().saturating_sub(MAX_SESSIONS);
         theirs.sessions.drain(..excess);
+        theirs.overflowed |= excess > 0;
         let written = match &note {
-            Some(note) => server.store.change_note(key, note.version, value(&theirs)?, until).await?,
-            None => server.store.keep_note(key, value(&theirs)?, until).await?,
+            Some(note) => server.store.change_note(key, note.version, theirs.value()?, until).await?,
+            None => server.store.keep_note(key, theirs.value()?, until).await?,
         };
         if written {
             return Ok(());
@@ -141,14 +149,56 @@ async fn add(
     Ok(())
 }
 
-/// Ends what one of the provider's sessions opened. Whether it is known.
+/// Ends what one of the provider's sessions opened; where that was more than is remembered, all that the connector opened for
+/// the account. Whether anything is known of it.
+///
+/// It is forgotten only once all of them are over: whoever is told to try again finds the rest.
 pub(super) async fn end(server: &Shared, way: &ConfiguredConnector, tenant: &str, id: &str) -> Result<bool, Refusal> {
-    let Some(note) = server.store.take_note(&theirs(way, tenant, id)).await? else { return Ok(false) };
-    let Ok(theirs) = serde_json::from_str::<Theirs>(note.as_str()) else { return Ok(false) };
-    for session in theirs.sessions {
-        server.store.end_session(&theirs.account, session).await?;
+    let key = theirs(way, tenant, id);
+    for _ in 0..ATTEMPTS {
+        let Some(note) = server.store.note(&key).await? else { return Ok(false) };
+        let Ok(mut theirs) = serde_json::from_str::<Theirs>(note.value.as_str()) else { return Ok(false) };
+        if theirs.sessions.is_empty() {
+            return Ok(false);
+        }
+        if theirs.overflowed {
+            end_all(server, way, &theirs.account).await?;
+        }
+        for session in std::mem::take(&mut theirs.sessions) {
+            server.store.end_session(&theirs.account, session).await?;
+        }
+        theirs.overflowed = false;
+        // Not taken: somebody who signed in meanwhile stands in it too, and is looked at in another round.
+        if server.store.change_note(&key, note.version, theirs.value()?, note.until).await? {
+            return Ok(true);
+        }
     }
-    Ok(true)
+    Err(Refusal::Unavailable)
+}
+
+/// Ends all that a connector opened for an account.
+pub(super) async fn end_all(server: &Shared, way: &ConfiguredConnector, account: &AccountId) -> Result<(), Refusal> {
+    for session in server.store.sessions(account).await? {
+        if is_of(way, &session) {
+            server.store.end_session(account, session.key).await?;
+        }
+    }
+    Ok(())
+}
+
+fn is_of(way: &ConfiguredConnector, session: &Session) -> bool {
+    Voucher::Connector(way.name.clone()).to_string() == session.method
+}
+
+/// The connector that opened a session, and how often it asks its provider, where it does.
+fn rechecking<'s>(settings: &'s Settings, session: &Session) -> Option<(&'s ConfiguredConnector, Duration)> {
+    let way = settings.connectors.iter().find(|way| is_of(way, session))?;
+    way.connector.rechecks_every().map(|period| (way, period))
+}
+
+/// Whether a session goes on only as long as its provider says so. What such a one opened elsewhere would go on without.
+pub(in crate::login) fn is_rechecked(settings: &Settings, session: &Session) -> bool {
+    rechecking(settings, session).is_some()
 }
 
 /// Where the browser of a session that has ended goes to log out at the provider too. Nothing where there is no such thing,
@@ -175,9 +225,7 @@ pub(in crate::login) async fn recheck(
     session: &Session,
     id: &CookieSecret,
 ) -> Result<bool, Refusal> {
-    let opened_by = |way: &&ConfiguredConnector| Voucher::Connector(way.name.clone()).to_string() == session.method;
-    let Some(way) = settings.connectors.iter().find(opened_by) else { return Ok(true) };
-    let Some(period) = way.connector.rechecks_every() else { return Ok(true) };
+    let Some((way, period)) = rechecking(settings, session) else { return Ok(true) };
     let (key, now) = (ours(session.key), server.clock.timestamp());
     let Some(note) = server.store.note(&key).await? else { return Ok(true) };
     let Ok(mut known) = serde_json::from_str::<Ours>(note.value.as_str()) else { return Ok(true) };

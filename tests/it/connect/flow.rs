@@ -2,11 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use loopkey::login::LoginConfig;
+use loopkey::login::{LoginConfig, RateLimits};
 use serde_json::{Value, json};
 
 use super::provider::Lies;
-use super::{PAGE, Stage, assert_failed, assert_signed_in, query};
+use super::{PAGE, Stage, assert_failed, assert_lost, assert_signed_in, query};
 use crate::login::browser::{PRE_LOGIN, SESSION};
 use crate::login::http::Call;
 use crate::login::{ISSUER, NOW, config};
@@ -103,12 +103,45 @@ async fn a35_a_foreign_page_sends_nobody_to_a_provider() {
     let stage = Stage::with_ada().await;
     let mut browser = stage.server.browser();
     let path = format!("/v1/connect/corp?{}", query(&[("return_to", PAGE)]));
-    stage.navigate(&mut browser, &path, "cross-site").await.expect_error(403, "forbidden");
+    let refused = stage.navigate(&mut browser, &path, "cross-site").await;
+    assert_eq!(refused.status, 403);
+    assert_lost(&refused, "forbidden");
     assert!(browser.cookies.is_empty());
     for site in ["same-origin", "same-site", "none"] {
         assert_eq!(stage.navigate(&mut browser, &path, site).await.status, 303, "{site}");
     }
-    stage.navigate(&mut browser, "/v1/connect/nobody?return_to=x", "none").await.expect_error(404, "not_found");
+}
+
+/// A person sees what a navigation is answered with: a page, which says what can be done, and no JSON.
+#[tokio::test]
+async fn what_a_navigation_is_refused_with_is_a_page_that_says_why() {
+    let limits = RateLimits { address_per_minute: 1, ..RateLimits::default() };
+    let stage = Stage::start_configured(LoginConfig { limits, ..config() }, |store| store).await;
+    let mut browser = stage.server.browser();
+    let wrong = ["This link is not right.", "此链接不正确。"];
+    let expired = ["It was begun in another window, or took too long.", "登录是在其他窗口开始的，或已超时。"];
+    let busy = ["There is a lot to do just now. Try again in a minute.", "服务正忙，请一分钟后重试。"];
+    let begin = format!("/v1/connect/corp?{}", query(&[("return_to", PAGE)]));
+    for (path, site, status, code, sentences) in [
+        (begin.as_str(), "cross-site", 403, "forbidden", wrong),
+        ("/v1/connect/nobody?return_to=x", "none", 404, "not_found", wrong),
+        (begin.as_str(), "none", 429, "too_many_requests", busy),
+        ("/v1/connect/nobody/callback", "none", 404, "not_found", wrong),
+        ("/v1/connect/%FF/callback", "none", 404, "not_found", wrong),
+        ("/v1/connect/corp/callback", "none", 400, "sign_in_expired", expired),
+    ] {
+        let answer = stage.navigate(&mut browser, path, site).await;
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (status, Some("text/html; charset=utf-8")),
+            "{path}"
+        );
+        assert_lost(&answer, code);
+        for sentence in wrong.iter().chain(&expired).chain(&busy) {
+            assert_eq!(answer.body.contains(sentence), sentences.contains(sentence), "{path}: {sentence}");
+        }
+        assert_eq!(answer.header("retry-after"), (status == 429).then_some("5"), "{path}");
+    }
 }
 
 #[tokio::test]
@@ -155,7 +188,7 @@ async fn a_reload_takes_connectors_over() {
     assert_eq!(stage.server.login.reload(none).await, Ok(Vec::new()));
     assert_eq!(browser.get("/v1/connectors").await.json(), json!({ "connectors": [] }));
     let with = stage.provider.authorize(&location);
-    stage.come_back(&mut browser, "corp", &with).await.expect_error(404, "not_found");
+    assert_lost(&stage.come_back(&mut browser, "corp", &with).await, "not_found");
     let connectors = super::connectors(&stage.server.clock, &stage.provider.inner.issuer);
     let twice = connectors.iter().chain(&connectors[..1]).cloned().collect();
     let faults = stage.server.login.reload(LoginConfig { connectors: twice, ..config() }).await.expect_err("a fault");

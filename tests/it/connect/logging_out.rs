@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::provider::CLIENT;
 use super::{PAGE, Stage, assert_signed_in, query};
-use crate::login::NOW;
 use crate::login::browser::SESSION;
+use crate::login::failing::FailingStore;
 use crate::login::http::{Answer, Call};
+use crate::login::{NOW, config};
 
 type Changes<'a> = &'a [(&'a str, Value)];
 
@@ -119,4 +120,46 @@ async fn a_notice_in_which_anything_is_wrong_ends_nothing() {
     assert!(browser.is_signed_in().await);
     assert_eq!(notify(&stage, &sound).await.status, 200);
     assert!(!browser.is_signed_in().await);
+}
+
+#[tokio::test]
+async fn a_notice_that_the_store_kept_from_its_work_is_given_again_and_ends_all() {
+    for broken in ["end_session", "change_note", "note", "keep_note"] {
+        let mut failing = None;
+        let stage = Stage::start_configured(config(), |store| failing.insert(FailingStore::over(store)).clone()).await;
+        let (stage, failing) = (stage.and_ada().await, failing.expect("a store"));
+        let mut browsers = [stage.server.browser(), stage.server.browser()];
+        for browser in &mut browsers {
+            assert_signed_in(&stage.sign_in(browser, "corp").await);
+        }
+        let notice = token(&stage, &[], &[]);
+        failing.fail(broken);
+        notify(&stage, &notice).await.expect_error(503, "unavailable");
+        failing.recover();
+        assert_eq!(notify(&stage, &notice).await.status, 200, "{broken}");
+        for browser in &mut browsers {
+            assert!(!browser.is_signed_in().await, "{broken}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_notice_about_more_sessions_than_are_remembered_ends_all_of_the_person() {
+    let stage = Stage::with_ada().await;
+    let mut browsers: Vec<_> = (0..34).map(|_| stage.server.browser()).collect();
+    for browser in &mut browsers {
+        assert_signed_in(&stage.sign_in(browser, "corp").await);
+    }
+    // It names the provider's session alone.
+    assert_eq!(notify(&stage, &token(&stage, &[], &[])).await.status, 200);
+    for browser in &mut browsers {
+        assert!(!browser.is_signed_in().await);
+    }
+    // From then on it is as any other.
+    stage.provider.lies(&[("sid", json!("another session"))]);
+    assert_signed_in(&stage.sign_in(&mut browsers[0], "corp").await);
+    stage.provider.lies(&[]);
+    assert_signed_in(&stage.sign_in(&mut browsers[1], "corp").await);
+    assert_eq!(notify(&stage, &token(&stage, &[], &[])).await.status, 200);
+    assert!(browsers[0].is_signed_in().await && !browsers[1].is_signed_in().await);
 }

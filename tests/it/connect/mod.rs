@@ -18,7 +18,7 @@ use loopkey::connectors::oidc::{Oidc, OidcSettings};
 use loopkey::crypto::Secret;
 use loopkey::login::{ConfiguredConnector, LoginConfig, NewAccounts};
 use loopkey::protocol::statement::UserVerification;
-use loopkey::store::StoreUrl;
+use loopkey::store::{SharedStore, StoreUrl};
 use serde_json::{Value, json};
 
 use crate::login::browser::Browser;
@@ -63,16 +63,25 @@ pub(crate) fn connectors(server: &Arc<loopkey::clock::ManualClock>, issuer: &str
 
 impl Stage {
     pub(crate) async fn start() -> Self {
+        Self::start_configured(config(), |store| store).await
+    }
+
+    /// Over the store that is made of the usual one.
+    async fn start_configured(config: LoginConfig, over: impl FnOnce(SharedStore) -> SharedStore) -> Self {
         let (provider, clock) = (Provider::start().await, clock());
         let store = loopkey::store::open(&StoreUrl::Memory, clock.clone()).await.expect("store");
         let connectors = connectors(&clock, &provider.inner.issuer);
-        let server = Server::start_configured(LoginConfig { connectors, ..config() }, store, clock).await;
+        let server = Server::start_configured(LoginConfig { connectors, ..config }, over(store), clock).await;
         Self { server, provider }
     }
 
     /// Ada has an account, to which her identity at the provider is linked.
     pub(crate) async fn with_ada() -> Self {
-        let stage = Self::start().await;
+        Self::start().await.and_ada().await
+    }
+
+    async fn and_ada(self) -> Self {
+        let stage = self;
         stage.server.backend("/v1/enrolment-tickets", json!({ "account": "ada", "name": "Ada" })).await;
         let identity =
             json!({ "connector": "corp", "tenant": stage.provider.inner.issuer, "external_id": "248289761001" });

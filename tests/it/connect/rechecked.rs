@@ -167,3 +167,52 @@ async fn logging_out_there_too_finds_the_sealed_id_token() {
     let location = told["logout_url"].as_str().expect("an address");
     assert!(location.contains("id_token_hint=ey"), "{location}");
 }
+
+/// Whatever a session is used for asks when it is time, and lets nobody on who may not any more.
+#[tokio::test]
+async fn every_call_of_a_session_asks_when_it_is_time() {
+    let body = json!({ "code": "x" });
+    let decided = json!({ "order": "QEFCQ0RFRkdISUpLTE1OTw", "decision": "deny", "code": "00" });
+    for (method, path, body) in [
+        ("GET", "/v1/session", None),
+        ("GET", "/v1/session/events", None),
+        ("GET", "/v1/sessions", None),
+        ("GET", "/v1/devices", None),
+        ("GET", "/v1/identities", None),
+        ("POST", "/v1/connect/corp/link", Some(json!({ "return_to": super::PAGE }))),
+        ("POST", "/v1/approvals/scan", Some(body)),
+        ("POST", "/v1/approvals/decide", Some(decided)),
+    ] {
+        let rechecked = Rechecked::start().await;
+        let browser = rechecked.signed_in().await;
+        rechecked.stage.provider.disable();
+        rechecked.clock.advance(PERIOD);
+        let call = body.iter().fold(browser.call(method, path), |call, body| call.json(body));
+        call.send(rechecked.stage.server.address).await.expect_error(401, "no_session");
+        assert_eq!(rechecked.stage.provider.refreshes(), 1, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn who_logs_out_waits_for_no_provider() {
+    let rechecked = Rechecked::start().await;
+    let mut browser = rechecked.signed_in().await;
+    rechecked.stage.provider.disable();
+    rechecked.clock.advance(PERIOD);
+    assert_eq!(browser.post("/v1/logout", json!({ "everywhere": false })).await.status, 204);
+    assert_eq!(rechecked.stage.provider.refreshes(), 0);
+}
+
+/// What it let in would go on where it ends.
+#[tokio::test]
+async fn a_session_that_its_provider_is_asked_about_lets_no_other_browser_in() {
+    let rechecked = Rechecked::start().await;
+    let mut browser = rechecked.signed_in().await;
+    let scanned = browser.post("/v1/approvals/scan", json!({ "code": "x" })).await;
+    scanned.expect_error(403, "stronger_way_needed");
+    let decided = |decision: &str| json!({ "order": "QEFCQ0RFRkdISUpLTE1OTw", "decision": decision, "code": "00" });
+    let approved = browser.post("/v1/approvals/decide", decided("approve")).await;
+    approved.expect_error(403, "stronger_way_needed");
+    // To say no is anybody's; this one took no order on.
+    browser.post("/v1/approvals/decide", decided("deny")).await.expect_error(401, "invalid_order");
+}
