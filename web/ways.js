@@ -84,7 +84,14 @@ export async function offer({ issuer, element, frames = false, page = thisPage()
   const ways = await listed(issuer, page.fetch);
   if (!ways.length && !error) return null;
   const notice = element("p", { class: "notice", role: "alert", part: "notice", ...(!error && { hidden: "" }) });
-  const links = ways.map(({ name }) => element("a", { class: "second", href: `${issuer}/v1/connect/${name}`, "data-way": name }));
+  const to = (name) => `${issuer}/v1/connect/${name}?return_to=${encodeURIComponent(page.address())}`;
+  /** Leads back to where the page is when the person leaves, with whichever button: an application may have moved it since. */
+  const leaving = (name, attributes) => {
+    const link = element("a", { ...attributes, href: to(name) });
+    for (const type of ["pointerdown", "click"]) link.addEventListener(type, () => link.setAttribute("href", to(name)));
+    return link;
+  };
+  const links = ways.map(({ name }) => leaving(name, { class: "second", "data-way": name }));
   let language = "en";
   /** The frame that is open. @type {{close: AbortController, label: string, link: HTMLElement} | null} */
   let open = null;
@@ -97,12 +104,9 @@ export async function offer({ issuer, element, frames = false, page = thisPage()
     });
     if (open) open.link.textContent = words.asPage.replace("{label}", () => open.label);
   };
-  /** Where the page is when the person leaves: an application may have moved it since. */
-  const leave = (link) => link.setAttribute("href", `${link.href.split("?")[0]}?return_to=${encodeURIComponent(page.address())}`);
   const frame = async ({ name, label }) => {
     open?.close.abort();
-    const link = element("a", { class: "quiet", href: `${issuer}/v1/connect/${name}` });
-    link.addEventListener("click", () => leave(link));
+    const link = leaving(name, { class: "quiet" });
     const place = element("div", { class: "frame", part: "frame" });
     const mine = (open = { close: new AbortController(), label, link });
     error = null;
@@ -123,7 +127,6 @@ export async function offer({ issuer, element, frames = false, page = thisPage()
   };
   const box = element("div", {}, notice, ...(links.length ? [element("div", { class: "actions" }, ...links)] : []));
   links.forEach((link, at) => link.addEventListener("click", (event) => {
-    leave(link);
     // With a key held down the browser opens it elsewhere.
     if (!frames || ways[at].framed !== true || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
@@ -164,7 +167,7 @@ export async function listed(issuer, fetch) {
   try {
     const answer = await fetch(`${issuer}/v1/connectors`, { cache: "no-store", credentials: "omit" });
     const { connectors } = await answer.json();
-    return connectors.filter(({ name, label }) => NAME.test(name) && typeof label === "string" && label);
+    return connectors.filter(({ name, label, page }) => page !== false && NAME.test(name) && typeof label === "string" && label);
   } catch {
     return [];
   }

@@ -28,8 +28,8 @@ function loading(_, words) {
   ];
 }
 
-function none({ reason, site }, words) {
-  const texts = [...(reason in words.reasons ? [words.reasons[reason]] : []), words.none.text];
+function none({ reason, site, linking, lang }, words) {
+  const texts = [...(linking ? [sentence(linking, lang)] : []), ...(reason in words.reasons ? [words.reasons[reason]] : []), words.none.text];
   return [notice("person", reason ? words.out : words.none.title, texts,
     site && ["a", { class: "button main", href: site }, fill(words.none.action, { site: hostOf(site) })])];
 }

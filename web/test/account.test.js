@@ -148,6 +148,14 @@ test("what cannot be loaded can be tried again; what cannot be done leaves the l
   assert.deepEqual([page.state.phase, page.state.reason], ["none", "ended"]);
 });
 
+test("a sign-in that failed and came back here says why", async () => {
+  const api = new FakeApi();
+  api.fault = new NoSession();
+  const { page } = await opened(api);
+  page.notLinked("provider_unavailable");
+  assert.match(text(shown(page.state)), /Signing in there didn’t work\. You can try again\./);
+});
+
 test("one change at a time", async () => {
   const { api, page } = await opened();
   const first = page.end("far");

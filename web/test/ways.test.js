@@ -31,7 +31,7 @@ class Piece {
   }
 
   addEventListener(type, run) {
-    this.listeners.push(run);
+    this.listeners.push([type, run]);
   }
 
   all(tag) {
@@ -48,7 +48,7 @@ function here({ connectors, fragment = "", status = 200, show = undefined, frame
     go: (address) => page.gone.push(address),
     fragment: () => page.at,
     setFragment: (to) => { page.at = to; },
-    address: () => "https://app.example.com/documents?page=2&x=ä",
+    address: () => "https://app.example.com/",
     fetch: async (address, init) => {
       page.asked.push([address, init.credentials]);
       if (init.method === "POST") return frame;
@@ -63,7 +63,7 @@ const offered = (page, frames = undefined) => offer({ issuer: ISSUER, element: /
 /** @returns {boolean} whether the browser follows the link */
 const click = (link, keys = {}) => {
   let follows = true;
-  link.listeners[0]({ preventDefault: () => { follows = false; }, ...keys });
+  for (const [type, run] of link.listeners) if (type === "click") run({ preventDefault: () => { follows = false; }, ...keys });
   return follows;
 };
 /** Until everything that is under way has come to its end. */
@@ -76,7 +76,9 @@ test("each connector is a link that leads back to where the page is when it is c
   ways.say("en");
   const links = /** @type {any} */ (ways.element).all("a");
   assert.deepEqual(links.map(({ textContent }) => textContent), ["Continue with Corp account", "Continue with <b>$&</b>"]);
-  for (let twice = 0; twice < 2; twice += 1) click(links[0]);
+  assert.match(links[0].href, /\?return_to=https/, "also for who copies it");
+  page.address = () => "https://app.example.com/documents?page=2&x=ä";
+  for (const [type, run] of links[0].listeners) if (type === "pointerdown") run(); // as a click of any button begins
   assert.equal(links[0].href, `${ISSUER}/v1/connect/corp?return_to=https%3A%2F%2Fapp.example.com%2Fdocuments%3Fpage%3D2%26x%3D%C3%A4`);
   ways.say("zh-CN");
   assert.equal(links[0].textContent, "使用Corp account继续");
@@ -87,7 +89,7 @@ test("nothing to offer, out of reach, or not what it should be: nothing", async 
   assert.equal(await offered(here({ connectors: [] })), null);
   assert.equal(await offered(here({ connectors: undefined })), null);
   assert.equal(await offered(here({ connectors: [], status: 500 })), null);
-  const wrong = [{ name: "../evil", label: "x" }, { name: "a?b", label: "x" }, { name: "a", label: "" }, { name: "a", label: 7 }, {}];
+  const wrong = [{ name: "old", label: "x", page: false }, { name: "../evil", label: "x" }, { name: "a?b", label: "x" }, { name: "a", label: "" }, { name: "a", label: 7 }, {}];
   assert.equal(await offered(here({ connectors: wrong })), null);
 });
 
