@@ -43,7 +43,7 @@ struct Arguments {
     #[arg(long, default_value_t = 8000)]
     port: u16,
 
-    /// Another GitHub than the public one
+    /// Another GitHub than the public one: its pages, and its API
     #[arg(long, default_value = "https://github.com", requires = "api")]
     site: String,
     #[arg(long, default_value = "https://api.github.com")]
@@ -159,7 +159,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
     let clock = Arc::new(SystemClock);
     let server = LoginServer::start(config, open(&StoreUrl::Memory, clock.clone()).await?, clock).await?;
-    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    let taken = |error| format!("port {port} cannot be used ({error}); choose another with --port");
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(taken)?;
     println!("Sign in at {issuer}/v1/connect/github?return_to={issuer}/account");
     server.run(vec![listener], None, std::future::pending()).await?;
     Ok(())

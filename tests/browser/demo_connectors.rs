@@ -128,7 +128,7 @@ async fn d10_d11_a_person_links_an_account_elsewhere_and_takes_it_away_again() {
     page.click("a[data-person=\"\"]").await.expect("no");
     shown(&page, "#identities .trouble").await;
     let trouble = page.text("#identities .trouble").await.expect("a sentence");
-    assert_eq!(trouble, "You were not let in. You can try again.");
+    assert_eq!(trouble, "Nothing was linked.");
     page.click("#link-dingtalk").await.expect("the button");
     shown(&page, "a[data-person=\"lin\"]").await;
     page.click("a[data-person=\"lin\"]").await.expect("a choice");

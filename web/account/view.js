@@ -71,10 +71,11 @@ function time(at, { now, lang }, sentence, words) {
 }
 
 /** How the person signed in. Where no device signed for it, another system did, or a browser that was signed in. */
-function signedInBy({ device_name, method }, own) {
+function signedInBy({ device_name, method }, own, ways) {
   if (device_name !== null && device_name !== undefined) return fill(own.by, { device: shownName(device_name) });
   const [, connector] = /^connector:(.+)$/.exec(method) ?? [];
-  return connector ? fill(own.elsewhere, { connector: shownName(connector) }) : own.approved;
+  const label = ways.find(({ name }) => name === connector)?.label ?? connector;
+  return connector ? fill(own.elsewhere, { connector: shownName(label) }) : own.approved;
 }
 
 function sessions(state, words) {
@@ -88,7 +89,7 @@ function sessions(state, words) {
       ["div", { class: "what" },
         ["p", { class: "name" }, name, ...(session.current ? [["span", { class: "badge" }, own.current]] : [])],
         ["p", { class: "more" }, session.current ? time(session.signed_in_at, state, own.since, words) : time(session.last_used, state, own.used, words)],
-        ["p", { class: "more" }, `${signedInBy(session, own)} · ${fill(own.at, { site: hostOf(session.origin) })}`]],
+        ["p", { class: "more" }, `${signedInBy(session, own, account.ways)} · ${fill(own.at, { site: hostOf(session.origin) })}`]],
       button(`end-${session.id}`, session.current ? own.endOwn : own.end, which, ["end", session.id], busy)];
   });
   return panel("sessions", own, ["ul", {}, ...items]);
@@ -135,7 +136,7 @@ function identities(state, words) {
     return button(`link-${name}`, words, words, ["link", name], busy);
   });
   return [panel("identities", own,
-    ...(linking ? [["p", { class: "trouble", role: "alert" }, sentence(linking, lang)]] : []),
+    ...(linking ? [["p", { class: "trouble", role: "alert" }, linking === "access_refused" ? own.refused : sentence(linking, lang)]] : []),
     items.length ? ["ul", {}, ...items] : ["p", { class: "empty" }, own.none],
     ["div", { class: "links" }, ...links])];
 }

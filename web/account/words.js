@@ -49,6 +49,7 @@ const en = {
     unlinked: "{account} was unlinked.",
     link: "Link {account}…",
     none: "No account is linked.",
+    refused: "Nothing was linked.",
     ask: {
       title: "Unlink {device}?",
       text: "It can no longer sign you in here. Your sessions go on. Be sure that you have another way to sign in.",
@@ -138,6 +139,7 @@ const zh = {
     unlinked: "已解除关联 {account}。",
     link: "关联{account}…",
     none: "尚未关联任何账号。",
+    refused: "未进行关联。",
     ask: {
       title: "解除与{device}的关联？",
       text: "此后将不能再用它在此登录。现有会话不受影响。请确认您还有其他登录方式。",

@@ -184,6 +184,8 @@ test("a session without a device says how it was opened", async () => {
   api.account = { ...ACCOUNT, sessions: [session("c", { ...none, method: "connector:dingtalk" }), session("a", { ...none, method: "approval" })] };
   const { page } = await opened(api);
   assert.match(text(byId(shown(page.state), "session-c")), /Signed in through dingtalk/);
+  api.account.ways = [{ name: "dingtalk", label: "钉钉" }];
+  assert.match(text(byId(shown(page.state), "session-c")), /Signed in through 钉钉/, "as its button says");
   assert.match(text(byId(shown(page.state), "session-a")), /Signed in by approval/);
 });
 
@@ -215,6 +217,8 @@ test("what kept an account from being linked is said once, and a second try take
   const api = new FakeApi();
   api.account = LINKED;
   const { page } = await opened(api);
+  page.notLinked("access_refused");
+  assert.match(text(byId(shown(page.state), "identities")), /Nothing was linked\./);
   page.notLinked("identity_taken");
   assert.match(text(byId(shown(page.state), "identities")), /linked to somebody else here\. You can try again\./);
   assert.match(text(byId(shown(page.state, "zh"), "identities")), /该账号已关联到其他用户。您可以重试。/);

@@ -43,7 +43,7 @@ fn page(state: &State, asked: &Asked, corp: &str) -> Reply {
     Reply::html(&format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>DingTalk (simulated)</title><style>{STYLE}</style>\
-         <main><p class=\"kicker\">Simulated DingTalk · 模拟钉钉</p><h1>Who signs in?</h1>{people}{decline}</main>"
+         <main><p class=\"kicker\">Simulated DingTalk · 模拟钉钉</p><h1>Who signs in? · 谁在登录？</h1>{people}{decline}</main>"
     ))
 }
 
