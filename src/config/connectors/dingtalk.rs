@@ -99,8 +99,15 @@ impl Means<'_> {
         let (Text(corp_id), hosts) = (corp_id?, hosts.ok()?);
         let agent_id = Some(u64::try_from(agent_id?).ok()?);
         let table = Table { app_key, corp_id, agent_id, credentials, dialect, page_digest, edition, hosts };
-        let made = Settings::new(table, secret.ok()??).and_then(|settings| self.instance(settings, callback));
-        let made = made.map_err(|fault| self.name(&entries, fault));
+        let secret = secret.ok()??;
+        let faults = table.faults(&secret);
+        let made = if faults.is_empty() {
+            let made = Settings::new(table, secret).and_then(|settings| self.instance(settings, callback));
+            made.map_err(|fault| vec![fault])
+        } else {
+            Err(faults)
+        };
+        let made = made.map_err(|faults| faults.into_iter().for_each(|fault| self.name(&entries, fault)));
         Some(Arc::new(made.ok()?))
     }
 

@@ -200,35 +200,44 @@ const APP_SECRET_LEN: usize = 64;
 const NAME_MAX_LEN: usize = 64;
 const AGENT_IDS: std::ops::RangeInclusive<u64> = 1_000_000_000..=9_999_999_999;
 
+impl Table {
+    /// Everything that cannot be right in it, or in its secret.
+    #[must_use]
+    pub fn faults(&self, app_secret: &Secret<String>) -> Vec<BadSettings> {
+        let (app_key, secret) = (self.app_key.as_str(), app_secret.expose());
+        let (is_app_key, is_newer) = (is_word(app_key) && app_key.len() == APP_KEY_LEN, self.dialect == Dialect::New);
+        let key = match self.credentials {
+            Credentials::App | Credentials::AppOfCorp => (!is_app_key).then_some(BadSettings::AppKey),
+            Credentials::Suite => (!is_name(app_key, "suite")).then_some(BadSettings::SuiteKey),
+            Credentials::CorpSecret => (!app_key.is_empty()).then_some(BadSettings::NoAppKey),
+        };
+        let is_oldest = self.credentials == Credentials::CorpSecret;
+        let is_secret = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        let are_hosts = |hosts: &Hosts| [&hosts.oapi, &hosts.api, &hosts.login].into_iter().all(|host| is_host(host));
+        let faults = [
+            key,
+            (is_oldest && is_newer).then_some(BadSettings::Dialect),
+            (secret.len() != APP_SECRET_LEN || !is_secret(secret)).then_some(BadSettings::AppSecret),
+            self.agent_id.is_none_or(|id| !AGENT_IDS.contains(&id)).then_some(BadSettings::AgentId),
+            (!is_name(&self.corp_id, "ding")).then_some(BadSettings::CorpId),
+            (!self.hosts.as_ref().is_none_or(are_hosts)).then_some(BadSettings::Hosts),
+        ];
+        faults.into_iter().flatten().collect()
+    }
+}
+
 impl Settings {
     /// Takes a table and its secret.
     ///
     /// # Errors
-    /// The first [`BadSettings`].
+    /// The first of [`Table::faults`].
     pub fn new(table: Table, app_secret: Secret<String>) -> Result<Self, BadSettings> {
+        if let Some(fault) = table.faults(&app_secret).into_iter().next() {
+            return Err(fault);
+        }
         let Table { app_key, corp_id, agent_id, credentials, dialect, page_digest, edition, hosts } = table;
-        match credentials {
-            Credentials::App | Credentials::AppOfCorp if !is_word(&app_key) || app_key.len() != APP_KEY_LEN => {
-                return Err(BadSettings::AppKey);
-            }
-            Credentials::Suite if !is_name(&app_key, "suite") => return Err(BadSettings::SuiteKey),
-            Credentials::CorpSecret if !app_key.is_empty() => return Err(BadSettings::NoAppKey),
-            Credentials::CorpSecret if dialect == Dialect::New => return Err(BadSettings::Dialect),
-            _ => {}
-        }
-        let is_secret = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        if app_secret.expose().len() != APP_SECRET_LEN || !is_secret(app_secret.expose()) {
-            return Err(BadSettings::AppSecret);
-        }
-        let agent_id = agent_id.filter(|id| AGENT_IDS.contains(id)).ok_or(BadSettings::AgentId)?;
-        if !is_name(&corp_id, "ding") {
-            return Err(BadSettings::CorpId);
-        }
-        let hosts = hosts.unwrap_or_else(|| edition.hosts());
-        if ![&hosts.oapi, &hosts.api, &hosts.login].into_iter().all(|host| is_host(host)) {
-            return Err(BadSettings::Hosts);
-        }
-        let limits = Limits::default();
+        let agent_id = agent_id.ok_or(BadSettings::AgentId)?;
+        let (hosts, limits) = (hosts.unwrap_or_else(|| edition.hosts()), Limits::default());
         Ok(Self { app_key, app_secret, corp_id, agent_id, credentials, dialect, page_digest, hosts, limits })
     }
 
@@ -280,6 +289,18 @@ mod tests {
 
     fn secret() -> Secret<String> {
         Secret::new("s".repeat(64))
+    }
+
+    #[test]
+    fn d02_everything_that_is_wrong_is_named_at_once() {
+        let mut wrong = table();
+        wrong.app_key.clear();
+        wrong.corp_id = "corp".into();
+        wrong.agent_id = None;
+        let faults = wrong.faults(&Secret::new("short".to_owned()));
+        use BadSettings::{AgentId, AppKey, AppSecret, CorpId};
+        assert_eq!(faults, [AppKey, AppSecret, AgentId, CorpId]);
+        assert_eq!(table().faults(&secret()), []);
     }
 
     #[test]
