@@ -13,6 +13,9 @@ use crate::support::trace;
 /// Far longer than anything takes; what is waited for is always a condition.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
+/// How often a picture is tried.
+const PICTURE_ATTEMPTS: u32 = 20;
+
 pub(crate) struct Desk {
     pub(crate) demo: Demo,
     pub(crate) context: Context,
@@ -171,7 +174,15 @@ impl Desk {
         // A hidden tab is not painted.
         page.bring_to_front().await.expect("the page in front");
         let file = folder.join(format!("{name}-{:?}.png", self.engine).to_lowercase());
-        page.screenshot(&file).await.expect("a screenshot");
+        for attempt in 1.. {
+            let taken = page.screenshot(&file).await;
+            // Firefox takes none while a frame of another process comes or goes.
+            if taken.is_ok() || attempt == PICTURE_ATTEMPTS {
+                return taken.expect("a screenshot");
+            }
+            let painted = "new Promise((run) => requestAnimationFrame(() => requestAnimationFrame(() => run(true))))";
+            page.eval::<bool>(&format!("await {painted}")).await.expect("the page is painted anew");
+        }
     }
 
     /// Ends the demo, once nothing was refused by the site's content security policy.
