@@ -293,7 +293,14 @@ mod tests {
         let begun = Begun { location: "https://id.example.com/?state=planted".to_owned(), kept: kept.clone() };
         let now = Timestamp(0);
         let returned = Returned { parameters: &parameters, kept: &kept, redirect_uri: "https://app.example.com/", now };
-        let shown = format!("{beginning:?} {begun:?} {returned:?}");
-        assert_eq!(shown, "Beginning Begun Returned");
+        let body = Secret::new(b"planted".to_vec());
+        let posted = Posted { parameters: &parameters, body: &body, now };
+        let shown = format!("{beginning:?} {begun:?} {returned:?} {posted:?}");
+        assert_eq!(shown, "Beginning Begun Returned Posted");
+        let answer = Answer { status: 200, content_type: None, max_age: None, body: b"planted".to_vec() };
+        assert_eq!(format!("{answer:?}"), "Answer { status: 200, .. }");
+        let data = serde_json::json!({ "SuiteTicket": "planted" });
+        let event = dingtalk::Event { id: "1".into(), kind: "suite_ticket".into(), corp_id: None, data };
+        assert!(!format!("{event:?}").contains("planted"), "{event:?}");
     }
 }

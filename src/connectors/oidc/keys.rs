@@ -31,7 +31,8 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Reads a JWK set; `named_at`: when one was last fetched because of a name. What is no key for signatures as they are known here is left out, as RFC 7517 section 5 says.
+    /// Reads a JWK set; `named_at`: when one was last fetched because of a name. What is no key for signatures as they are
+    /// known here is left out, as RFC 7517 section 5 says.
     pub(super) fn parse(
         set: serde_json::Value,
         fetched_at: Moment,
