@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, watch};
 
+use super::audience::Ring;
 use super::audit::Audit;
 use super::doctor::Troubles;
 use super::settings::OriginSettings;
@@ -39,12 +40,9 @@ pub(super) struct Core {
     pub(super) browser: Arc<dyn Browser>,
     pub(super) audit: Arc<Audit>,
     pub(super) hubs: HashMap<Issuer, Arc<Hub>>,
-    pub(super) origins: HashMap<Origin, OriginSettings>,
+    pub(super) origins: HashMap<Origin, Arc<OriginSettings>>,
     bridges: Mutex<Deliveries>,
-    revoked: broadcast::Sender<Origin>,
     revoked_accounts: broadcast::Sender<AccountInfo>,
-    /// Counts how often every socket's peer had to be looked at again.
-    lookings: watch::Sender<u64>,
     /// How much the computer had slept when that was looked at last.
     slept: Mutex<Duration>,
     clients: watch::Sender<usize>,
@@ -60,10 +58,10 @@ impl Core {
         hubs: HashMap<Issuer, Arc<Hub>>,
         origins: HashMap<Origin, OriginSettings>,
     ) -> Self {
-        let (revoked, revoked_accounts) = (broadcast::channel(16).0, broadcast::channel(16).0);
-        let (tickets, actions) = (Tickets::new(), Actions::new());
-        let (lookings, clients) = (watch::Sender::new(0), watch::Sender::new(0));
-        let (troubles, slept) = (Troubles::default(), Mutex::new(clock.slept()));
+        let origins = origins.into_iter().map(|(origin, settings)| (origin, Arc::new(settings))).collect();
+        let actions = Actions::new(hubs.values().map(|hub| Arc::clone(&hub.audience)).collect());
+        let (tickets, troubles, slept) = (Tickets::new(), Troubles::default(), Mutex::new(clock.slept()));
+        let (revoked_accounts, clients) = (broadcast::channel(16).0, watch::Sender::new(0));
         Self {
             clock,
             census,
@@ -76,21 +74,19 @@ impl Core {
             hubs,
             origins,
             bridges: Mutex::default(),
-            revoked,
             revoked_accounts,
-            lookings,
             slept,
             clients,
         }
     }
 
     /// What an origin's pages may do, and the hub of their issuer.
-    pub(super) fn page_of(&self, origin: &Origin) -> Result<(OriginSettings, Arc<Hub>), Refused> {
+    pub(super) fn page_of(&self, origin: &Origin) -> Result<(Arc<OriginSettings>, Arc<Hub>), Refused> {
         let settings = self.origins.get(origin).ok_or(Refused::Origin)?;
         let hub = self.hubs.get(&settings.issuer).ok_or(Refused::Origin)?;
         match hub.choice(origin) {
             Some(Choice::Blocked) => Err(Refused::Blocked),
-            _ => Ok((settings.clone(), Arc::clone(hub))),
+            _ => Ok((Arc::clone(settings), Arc::clone(hub))),
         }
     }
 
@@ -106,15 +102,9 @@ impl Core {
         self.bridges.lock().unwrap_or_else(PoisonError::into_inner).take(key, self.clock.now())
     }
 
-    /// Origins whose grants are withdrawn from now on.
-    pub(super) fn revocations(&self) -> broadcast::Receiver<Origin> {
-        self.revoked.subscribe()
-    }
-
     /// Closes the open sockets of an origin.
     pub(super) fn revoke(&self, origin: &Origin) {
-        // Nobody listening means that no socket is open.
-        let _ = self.revoked.send(origin.clone());
+        self.ring(Some(origin), Ring::Withdrawn);
     }
 
     /// Accounts whose login server takes this computer's key no more; they are removed by then.
@@ -136,14 +126,9 @@ impl Core {
         }
     }
 
-    /// Changes whenever each open socket's peer must be looked at again.
-    pub(super) fn lookings(&self) -> watch::Receiver<u64> {
-        self.lookings.subscribe()
-    }
-
     /// Has each open socket's peer looked at again; one that is no longer the same is closed.
     pub(super) fn look_again(&self) {
-        self.lookings.send_modify(|times| *times += 1);
+        self.ring(None, Ring::LookAgain);
     }
 
     /// Has every socket's peer looked at again where the computer has slept since this was called last. Each socket calls it
@@ -155,6 +140,13 @@ impl Core {
             tracing::info!("the computer has slept: every socket is looked at again");
             *before = slept;
             self.look_again();
+        }
+    }
+
+    /// Wakes the tasks of every open socket, or of one origin's.
+    pub(super) fn ring(&self, of: Option<&Origin>, ring: Ring) {
+        for hub in self.hubs.values() {
+            hub.audience.ring(of, ring);
         }
     }
 

@@ -4,6 +4,7 @@
 //! its `issuer`; the `person` is asked. The `client` speaks to the agent over the [`control`] socket, or, where it embeds the
 //! agent, through the [`Handle`]. There is no global state: several agents can live in one process.
 
+mod audience;
 pub mod audit;
 mod client;
 mod core;

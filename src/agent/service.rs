@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
+use super::audience::Ring;
 use super::audit::{Audit, AuditError};
 use super::core::{Core, Stop};
 use super::handle::Handle;
@@ -328,6 +329,7 @@ impl Agent {
         drop(doors);
         tracing::info!("the agent stops");
         handle.stop.send_replace(Stop::Drain);
+        handle.core.ring(None, Ring::Stopping);
         let draining = async { while connections.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(DRAIN_TIMEOUT, draining).await;
         for hub in handle.core.hubs.values() {

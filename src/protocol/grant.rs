@@ -1,8 +1,9 @@
 //! What an origin may ask for.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One thing that an origin may ask for.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -53,10 +54,9 @@ pub fn is_action_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(plain)
 }
 
-/// What one origin may ask for.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Grants(BTreeSet<Grant>);
+/// What one origin may ask for. Cheap to clone: every socket of the origin has it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Grants(Arc<BTreeSet<Grant>>);
 
 impl Grants {
     /// Whether the grant is among them.
@@ -74,19 +74,31 @@ impl Grants {
     /// What both name.
     #[must_use]
     pub fn and(&self, others: &Self) -> Self {
-        Self(self.0.intersection(&others.0).cloned().collect())
+        self.0.intersection(&others.0).cloned().collect()
     }
 
     /// What is left of them for a page that gave no challenge: the state, unproved, at most.
     #[must_use]
     pub fn without_challenge(&self) -> Self {
-        Self(self.0.iter().filter(|grant| **grant == Grant::Presence).cloned().collect())
+        self.0.iter().filter(|grant| **grant == Grant::Presence).cloned().collect()
+    }
+}
+
+impl Serialize for Grants {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Grants {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        BTreeSet::deserialize(deserializer).map(|grants| Self(Arc::new(grants)))
     }
 }
 
 impl FromIterator<Grant> for Grants {
     fn from_iter<I: IntoIterator<Item = Grant>>(grants: I) -> Self {
-        Self(grants.into_iter().collect())
+        Self(Arc::new(grants.into_iter().collect()))
     }
 }
 

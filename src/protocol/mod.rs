@@ -32,4 +32,5 @@ pub mod qr;
 pub mod rate;
 pub mod state;
 pub mod statement;
+pub mod text_frame;
 pub mod time;

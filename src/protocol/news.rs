@@ -2,18 +2,18 @@
 //! newest of each action counts.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::limits::ACTION_VALUE_MAX_LEN;
 use super::message::AgentMessage;
+use super::text_frame::TextFrame;
 
 /// What the client last said of one action, encoded once for every page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct News {
     /// The `news` message.
-    pub frame: Arc<str>,
+    pub frame: TextFrame,
 }
 
 impl News {
@@ -23,7 +23,7 @@ impl News {
         if value.to_string().len() > ACTION_VALUE_MAX_LEN {
             return None;
         }
-        Some(Self { frame: AgentMessage::News { name: name.to_owned(), value }.encode().into() })
+        Some(Self { frame: TextFrame::new(&AgentMessage::News { name: name.to_owned(), value }.encode()) })
     }
 }
 
@@ -88,7 +88,7 @@ mod tests {
     fn news_fit_a_message() {
         let of = |len: usize| News::new(&"n".repeat(64), "x".repeat(len - 2).into());
         let longest = of(ACTION_VALUE_MAX_LEN).expect("the longest");
-        assert!(longest.frame.len() < super::super::limits::MESSAGE_MAX_LEN);
+        assert!(longest.frame.text().len() < super::super::limits::MESSAGE_MAX_LEN);
         assert_eq!(of(ACTION_VALUE_MAX_LEN + 1), None);
     }
 }

@@ -1,12 +1,11 @@
 //! What the agent tells every page: how things stand, and nothing about who.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
 use super::id::{Epoch, Seq};
 use super::json;
 use super::message::AgentMessage;
+use super::text_frame::TextFrame;
 use super::time::UnixMillis;
 
 /// How the person stands to the client.
@@ -57,14 +56,14 @@ pub struct Published {
     /// Whether a device key is enrolled for whoever is meant: without one nothing can be proved.
     pub enrolled: bool,
     /// The `state` message, encoded.
-    pub frame: Arc<str>,
+    pub frame: TextFrame,
 }
 
 impl Published {
     /// Numbers and encodes a state.
     #[must_use]
     pub fn new(seq: Seq, state: State, enrolled: bool) -> Self {
-        Self { seq, state, enrolled, frame: AgentMessage::State { seq, state }.encode().into() }
+        Self { seq, state, enrolled, frame: TextFrame::new(&AgentMessage::State { seq, state }.encode()) }
     }
 }
 

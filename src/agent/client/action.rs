@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use boon::{Compiler, SchemaIndex, Schemas, SchemeUrlLoader};
 use serde_json::Value;
-use tokio::sync::watch;
 
+use crate::agent::audience::{Audience, Ring};
 use crate::agent::audit::{Act, Audit};
 use crate::agent::core::Core;
 use crate::protocol::code::RefusalCode;
@@ -149,17 +149,19 @@ impl Schema {
 struct Inner {
     registered: BTreeMap<String, Registered>,
     owners: u64,
+    board: Arc<Board>,
 }
 
 /// The actions of one agent.
 pub(in crate::agent) struct Actions {
     inner: Mutex<Inner>,
-    board: watch::Sender<Arc<Board>>,
+    /// The pages that look at the board when it changes.
+    audiences: Vec<Arc<Audience>>,
 }
 
 impl Actions {
-    pub(in crate::agent) fn new() -> Self {
-        Self { inner: Mutex::default(), board: watch::channel(Arc::default()).0 }
+    pub(in crate::agent) fn new(audiences: Vec<Arc<Audience>>) -> Self {
+        Self { inner: Mutex::default(), audiences }
     }
 
     /// Somebody who may register actions.
@@ -199,7 +201,7 @@ impl Actions {
             return Err(RegisterError::NotRegistered(name.to_owned()));
         }
         inner.registered.remove(name);
-        self.board.send_if_modified(|board| Arc::make_mut(board).forget(name));
+        self.change_board(inner, |board| board.forget(name));
         Ok(())
     }
 
@@ -207,10 +209,10 @@ impl Actions {
     pub(in crate::agent) fn forget(&self, owner: Owner) {
         let mut inner = self.lock();
         let gone: Vec<_> = inner.registered.iter().filter(|(_, r)| r.owner == owner).map(|(n, _)| n.clone()).collect();
-        for name in gone {
-            inner.registered.remove(&name);
-            self.board.send_if_modified(|board| Arc::make_mut(board).forget(&name));
+        for name in &gone {
+            inner.registered.remove(name);
         }
+        self.change_board(inner, |board| gone.iter().fold(false, |some, name| board.forget(name) || some));
     }
 
     /// Has every page with the grant know how things stand with an action; only the newest counts.
@@ -220,18 +222,31 @@ impl Actions {
         if inner.registered.get(name).is_none_or(|registered| registered.owner != owner) {
             return Err(RegisterError::NotRegistered(name.to_owned()).into());
         }
-        self.board.send_modify(|board| Arc::make_mut(board).put(name, news));
+        self.change_board(inner, |board| {
+            board.put(name, news);
+            true
+        });
         Ok(())
     }
 
     /// Another person is signed in, or nobody: what was said was about the one before.
     pub(in crate::agent) fn person_changed(&self) {
-        self.board.send_if_modified(|board| Arc::make_mut(board).clear());
+        self.change_board(self.lock(), Board::clear);
     }
 
-    /// What the client last said, as it changes.
-    pub(in crate::agent) fn board(&self) -> watch::Receiver<Arc<Board>> {
-        self.board.subscribe()
+    /// What the client last said.
+    pub(in crate::agent) fn board(&self) -> Arc<Board> {
+        Arc::clone(&self.lock().board)
+    }
+
+    /// Changes the board, and has every page look at it where that made a difference.
+    fn change_board(&self, mut inner: MutexGuard<'_, Inner>, change: impl FnOnce(&mut Board) -> bool) {
+        if change(Arc::make_mut(&mut inner.board)) {
+            drop(inner);
+            for audience in &self.audiences {
+                audience.ring(None, Ring::Newer);
+            }
+        }
     }
 
     /// Has an action performed.

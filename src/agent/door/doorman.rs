@@ -5,14 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::Instrument as _;
 
+use super::begun::Begun;
 use super::census::{self, Census};
 use super::certificate::Certificate;
 use super::peer::{Line, PeerCheck, PeerFault};
@@ -32,8 +34,6 @@ use crate::protocol::peer::{OwnUser, StrangePeer};
 /// How long a refused connection may go on sending before it is cut.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// What is read at once of a handshake; enough for what a browser begins with.
-const HANDSHAKE_BUFFER_LEN: usize = 2 * 1024;
 /// What TLS may hold back for a page that does not read, besides what waits in the page's own queue.
 const TLS_BUFFER_LEN: usize = 16 * 1024;
 
@@ -73,8 +73,7 @@ impl Doorman {
             Ok(peer) => {
                 return match &self.certificate {
                     None => self.serve(stream, peer, line).await,
-                    // Apart, so that those without TLS do not carry its room along.
-                    Some(certificate) => Box::pin(self.serve_secure(stream, certificate, peer, line)).await,
+                    Some(certificate) => self.serve_secure(stream, certificate, peer, line).await,
                 };
             }
             Err(PeerFault::Strange(strange)) => strange,
@@ -84,60 +83,86 @@ impl Doorman {
             }
         };
         match &self.certificate {
-            None => refuse(stream, &self.core, strange.into(), None).await,
+            None => Box::pin(refuse(stream, &self.core, strange.into(), None)).await,
             // Nothing can be said before TLS.
             Some(_) => drop(note(&self.core, strange.into(), None)),
         }
     }
 
-    /// TLS first, then as on any other port. The browser may hold the connection silent before it and, where it asks its
-    /// person, behind it.
-    pub(in crate::agent) async fn serve_secure<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    /// TLS first, then as on any other port.
+    pub(in crate::agent) async fn serve_secure<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         &self,
         stream: S,
         certificate: &Certificate,
         peer: OwnUser,
         line: Line,
     ) {
-        let mut stream = BufReader::with_capacity(HANDSHAKE_BUFFER_LEN, stream);
-        let begun = async { stream.fill_buf().await.ok().filter(|bytes| !bytes.is_empty()).map(drop) };
-        if unless_silent(begun, &self.core.census, self.stop.clone()).await.is_none() {
-            return;
+        // A handshake needs far more room than what it leads to, so that it has it apart.
+        if let Some(stream) = Box::pin(self.secure(stream, certificate)).await {
+            self.serve(stream, peer, line).await;
         }
-        let refused = match self.core.census.opening() {
-            Ok(_opening) => {
-                let handshake = TlsAcceptor::from(certificate.current()).accept(stream);
-                match timeout(HANDSHAKE_TIMEOUT, handshake).await {
-                    Ok(Ok(mut stream)) => Ok({
-                        stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_LEN));
-                        stream
-                    }),
-                    Ok(Err(error)) => {
-                        tracing::debug!(%error, "no TLS");
-                        Err(Refused::Handshake)
-                    }
-                    Err(_) => Err(Refused::Handshake),
+    }
+
+    /// The TLS handshake. The browser may hold the connection silent before it and, where it asks its person, behind it.
+    async fn secure<S: AsyncRead + AsyncWrite + Unpin + Send>(
+        &self,
+        mut stream: S,
+        certificate: &Certificate,
+    ) -> Option<Box<TlsStream<Begun<S>>>> {
+        let mut first = [0; 1];
+        let begun = async { stream.read(&mut first).await.ok().filter(|read| *read > 0) };
+        unless_silent(begun, &self.core.census, self.stop.clone()).await?;
+        let handshake = async {
+            let _opening = self.core.census.opening()?;
+            let accepting = TlsAcceptor::from(certificate.current()).accept(Begun::new(first, stream));
+            match timeout(HANDSHAKE_TIMEOUT, accepting).await {
+                Ok(Ok(stream)) => Ok(stream),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "no TLS");
+                    Err(Refused::Handshake)
                 }
+                Err(_) => Err(Refused::Handshake),
             }
-            Err(full) => Err(full),
         };
-        match refused {
-            Ok(stream) => self.serve(stream, peer, line).await,
-            Err(reason) => drop(note(&self.core, reason, None)),
+        match handshake.await {
+            Ok(mut stream) => {
+                stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_LEN));
+                Some(Box::new(stream))
+            }
+            Err(reason) => {
+                note(&self.core, reason, None);
+                None
+            }
         }
     }
 
     /// The part that does not depend on TCP.
-    pub(in crate::agent) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    pub(in crate::agent) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        stream: S,
+        peer: OwnUser,
+        line: Line,
+    ) {
+        // So does the way through the door.
+        if let Some(visit) = Box::pin(self.let_in(stream, peer, line)).await {
+            visit.stay(self.stop.clone()).await;
+        }
+    }
+
+    /// From the first byte to a socket whose page may be spoken to; `None` for whatever came to another end.
+    async fn let_in<S: AsyncRead + AsyncWrite + Unpin + Send>(
         &self,
         mut stream: S,
         peer: OwnUser,
         line: Line,
-    ) {
+    ) -> Option<Visit<S>> {
         match self.admit(&mut stream, peer).await {
             Ok((admitted, opening)) => self.enter(stream, admitted, opening, line).await,
-            Err(Left::Refused(reason, origin)) => refuse(stream, &self.core, reason, origin).await,
-            Err(Left::Silently) => {}
+            Err(Left::Refused(reason, origin)) => {
+                refuse(stream, &self.core, reason, origin).await;
+                None
+            }
+            Err(Left::Silently) => None,
         }
     }
 
@@ -169,13 +194,21 @@ impl Doorman {
 
     async fn enter<S: AsyncRead + AsyncWrite + Unpin + Send>(
         &self,
-        mut stream: S,
+        stream: S,
         admitted: Admitted,
         opening: census::Opening,
         line: Line,
-    ) {
+    ) -> Option<Visit<S>> {
         let (core, peer) = (&self.core, admitted.peer());
         match admitted.purpose() {
+            Purpose::Socket { origin, key } => match self.receive_page(origin, false, peer, opening, line) {
+                Ok(page) => return Some(Visit { page, wire: Wire::new(stream, upgraded(key)).await }),
+                Err(reason) => refuse(stream, core, reason, Some(origin.origin().clone())).await,
+            },
+            Purpose::BridgeSocket { key } => {
+                let wire = Wire::new(stream, upgraded(key)).await;
+                return self.receive_bridge(wire, peer, opening, line).await;
+            }
             Purpose::BridgePage => {
                 let home = self.gate.bridge_host().unwrap_or_default();
                 let page = bridge::page(&core.bridge_key(), home);
@@ -193,42 +226,30 @@ impl Doorman {
                 }
                 Err(reason) => refuse(stream, core, reason, Some(origin.origin().clone())).await,
             },
-            Purpose::Socket { origin, key } => {
-                let visit = match self.receive_page(origin, false, peer, opening, line) {
-                    Ok(visit) => visit,
-                    Err(reason) => return refuse(stream, core, reason, Some(origin.origin().clone())).await,
-                };
-                if say(&mut stream, upgraded(key).as_bytes()).await {
-                    visit.begin(Wire::new(stream).await, self.stop.clone()).await;
-                }
-            }
-            Purpose::BridgeSocket { key } => {
-                if say(&mut stream, upgraded(key).as_bytes()).await {
-                    self.receive_bridge(Wire::new(stream).await, peer, opening, line).await;
-                }
-            }
         }
+        None
     }
 
-    /// Sees a bridge's socket through: until its first frame it is nobody's, and from then on a page's like any other.
+    /// Sees a bridge's socket through its first frame: until then it is nobody's, and from then on a page's like any other.
     async fn receive_bridge<S: AsyncRead + AsyncWrite + Unpin + Send>(
         &self,
         mut wire: Wire<S>,
         peer: OwnUser,
         opening: census::Opening,
         line: Line,
-    ) {
+    ) -> Option<Visit<S>> {
         let since = self.core.clock.now();
+        wire.flush();
         let met = bridge::meet(&mut wire, &self.core, &self.gate, since, self.stop.clone()).await;
-        let visit = met.and_then(|origin| {
-            let visit = self.receive_page(&origin, true, peer, opening, line);
-            visit.map_err(|reason| Unmet::Refused(reason, Some(origin.origin().clone())))
+        let page = met.and_then(|origin| {
+            let page = self.receive_page(&origin, true, peer, opening, line);
+            page.map_err(|reason| Unmet::Refused(reason, Some(origin.origin().clone())))
         });
-        match visit {
-            Ok(mut visit) => {
-                visit.page.since = since;
+        match page {
+            Ok(mut page) => {
+                page.since = since;
                 wire.relay();
-                visit.begin(wire, self.stop.clone()).await;
+                return Some(Visit { page, wire });
             }
             Err(Unmet::Refused(reason, origin)) => {
                 // One code for every reason, but that there is no room: the bridge is told no more than a page at the gate.
@@ -239,6 +260,7 @@ impl Doorman {
             Err(Unmet::Closed(code)) => wire.close(code).await,
             Err(Unmet::Gone) => {}
         }
+        None
     }
 
     /// What a page of an admitted origin needs to be spoken to, where the person lets it and there is room.
@@ -249,34 +271,26 @@ impl Doorman {
         peer: OwnUser,
         opening: census::Opening,
         line: Line,
-    ) -> Result<Visit, Refused> {
+    ) -> Result<Page, Refused> {
         let core = Arc::clone(&self.core);
-        // Before the person's choice is looked at: a later one is heard of.
-        let revoked = core.revocations();
         let (settings, hub) = core.page_of(origin.origin())?;
         let socket = core.census.socket(origin.origin())?;
         let since = core.clock.now();
-        let page = Page { core, hub, origin: settings, peer, line, opening: Some(opening), socket, since, bridged };
-        Ok(Visit { page, revoked })
+        Ok(Page { core, hub, origin: settings, peer, line, opening: Some(opening), socket, since, bridged })
     }
 }
 
 /// A page that may be spoken to.
-struct Visit {
+struct Visit<S> {
     page: Page,
-    revoked: broadcast::Receiver<Origin>,
+    wire: Wire<S>,
 }
 
-impl Visit {
-    async fn begin<S: AsyncRead + AsyncWrite + Unpin>(self, wire: Wire<S>, stop: watch::Receiver<Stop>) {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Visit<S> {
+    async fn stay(self, stop: watch::Receiver<Stop>) {
         let span = tracing::info_span!("socket", origin = %self.page.origin.origin, bridged = self.page.bridged);
-        driver::drive(wire, self.page, self.revoked, stop).instrument(span).await;
+        driver::drive(self.wire, self.page, stop).instrument(span).await;
     }
-}
-
-/// Says something to the end: TLS keeps back what is not flushed.
-async fn say<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> bool {
-    stream.write_all(bytes).await.is_ok() && stream.flush().await.is_ok()
 }
 
 /// The answer to an upgrade.

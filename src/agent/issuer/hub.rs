@@ -1,7 +1,7 @@
 //! One issuer's truth inside the agent: who is signed in, how things stand, and telling every page of it.
 //!
-//! A state is numbered and encoded once and put into one slot; every socket reads the newest from there, so a slow page
-//! skips states and never gets a backlog (protocol sections 3.2 and 4.2).
+//! A state is numbered and encoded once, put into one slot, and written to every open socket; one that is behind reads the
+//! newest from the slot when it can, so a slow page skips states and never gets a backlog (protocol sections 3.2 and 4.2).
 
 mod consents;
 mod keeping;
@@ -20,6 +20,7 @@ use super::keystore::{KeyStore, KeyStoreError};
 use super::link::LinkState;
 use super::profile::{is_picture, plain_name};
 use super::record::{Account, PendingSignOut, Record, RecordError};
+use crate::agent::audience::Audience;
 use crate::agent::audit::{Act, Audit, AuditError};
 use crate::agent::desktop::Standing;
 use crate::clock::Clock;
@@ -79,6 +80,8 @@ pub(in crate::agent) struct Hub {
     /// Taken with `inner` held only.
     standing: Mutex<Standing>,
     slot: watch::Sender<Arc<Published>>,
+    /// The open sockets, which are told of each state at once.
+    pub(in crate::agent) audience: Arc<Audience>,
     /// Rings when a sign-out waits for delivery.
     pub(in crate::agent) bell: Notify,
     /// Rings when something is not on the disk that should be.
@@ -134,7 +137,23 @@ impl Hub {
         let standing = Mutex::new(Standing::new(presence));
         let inner = Mutex::new(Inner { record, signer, is_saved: true, doomed: Vec::new(), takings_back: 0 });
         let (changes, link, unsaved) = (watch::Sender::new(0), watch::Sender::default(), Notify::new());
-        Ok(Self { client, issuer, folder, keys, clock, audit, inner, standing, slot, bell, unsaved, changes, link })
+        let audience = Arc::default();
+        Ok(Self {
+            client,
+            issuer,
+            folder,
+            keys,
+            clock,
+            audit,
+            inner,
+            standing,
+            slot,
+            audience,
+            bell,
+            unsaved,
+            changes,
+            link,
+        })
     }
 
     pub(in crate::agent) const fn issuer(&self) -> &Issuer {
@@ -359,7 +378,9 @@ impl Hub {
         }
         let seq = last.seq.next();
         tracing::info!(issuer = %self.issuer, %presence, epoch = state.epoch.0, seq = seq.0, "state changed");
-        self.slot.send_replace(Arc::new(Published::new(seq, state, inner.signer.is_some())));
+        let published = Arc::new(Published::new(seq, state, inner.signer.is_some()));
+        self.slot.send_replace(Arc::clone(&published));
+        self.audience.tell(&published);
         seq
     }
 

@@ -1,32 +1,29 @@
 //! Drives one page's socket: bytes and timers in, outputs out. Every decision is the machine's. A page behind a bridge is a
 //! page like any other: only what is asked in the bridge's window comes in beside it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures::StreamExt as _;
-use futures::future::{AbortHandle, Abortable, BoxFuture};
-use futures::stream::FuturesUnordered;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::watch;
 
-use super::bridge::Prompts;
+use super::jobs::{Jobs, Note};
 use super::wire::{Event, Wire};
+use crate::agent::audience::{Place, Ring, Rung};
 use crate::agent::client::action::Invocation;
 use crate::agent::core::{Core, Stop};
 use crate::agent::door::census;
 use crate::agent::door::peer::{Line, PeerFault};
 use crate::agent::issuer::hub::Hub;
 use crate::agent::person::consent::{Asker, Asking};
-use crate::agent::person::window::{Question, Window};
+use crate::agent::person::window::Window;
 use crate::agent::settings::OriginSettings;
 use crate::crypto;
 use crate::protocol::code::{CloseCode, RefusalCode};
 use crate::protocol::connection::{Call, Connection, Input, Output, Ready, Resumption, Terms};
 use crate::protocol::grant::Grant;
-use crate::protocol::id::Nonce;
+use crate::protocol::id::{Nonce, Seq};
 use crate::protocol::message::AgentMessage;
-use crate::protocol::origin::Origin;
+use crate::protocol::news::Board;
 use crate::protocol::peer::OwnUser;
 use crate::protocol::time::Moment;
 
@@ -34,7 +31,7 @@ use crate::protocol::time::Moment;
 pub(in crate::agent) struct Page {
     pub(in crate::agent) core: Arc<Core>,
     pub(in crate::agent) hub: Arc<Hub>,
-    pub(in crate::agent) origin: OriginSettings,
+    pub(in crate::agent) origin: Arc<OriginSettings>,
     /// The peer as it was when the connection was admitted, and how to look again.
     pub(in crate::agent) peer: OwnUser,
     pub(in crate::agent) line: Line,
@@ -47,82 +44,23 @@ pub(in crate::agent) struct Page {
     pub(in crate::agent) bridged: bool,
 }
 
-/// What the driver is told by its own work.
-enum Note {
-    /// Something for the machine.
-    Input(Input<'static>),
-    /// A prompt for the window of the bridge.
-    Ask(Call, Question),
-}
-
 /// Speaks with one page until either side ends it.
-pub(in crate::agent) async fn drive<S: AsyncRead + AsyncWrite + Unpin>(
+pub(in crate::agent) async fn drive<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     mut wire: Wire<S>,
     page: Page,
-    mut revoked: broadcast::Receiver<Origin>,
-    mut stop: watch::Receiver<Stop>,
+    stop: watch::Receiver<Stop>,
 ) {
-    let mut driver = Driver::new(page);
-    let mut states = driver.page.hub.subscribe();
-    let mut boards = driver.page.core.actions.board();
-    boards.mark_changed();
-    let mut lookings = driver.page.core.lookings();
-    let (notes, mut noted) = mpsc::unbounded_channel();
-    let end = loop {
-        if let Some(code) = driver.perform(&mut wire, &notes) {
-            break End::Closed(code);
-        }
-        let clock = &driver.page.core.clock;
-        let due = driver.machine.deadline().map(|at| at.since(clock.now()));
-        tokio::select! {
-            // What the agent knows comes before what the page says, and that a prompt is open before its answer. That the
-            // person takes something back comes before everything.
-            biased;
-            () = Stop::wait(&mut stop) => driver.handle(Input::Stopping),
-            // Whoever missed a withdrawal may have missed its own.
-            origin = revoked.recv() => if origin.is_err() || origin.is_ok_and(|o| o == driver.page.origin.origin) {
-                driver.handle(Input::Withdrawn);
-            },
-            // While the page is behind, states wait in their one slot: it gets the newest, not a backlog.
-            Ok(()) = states.changed(), if !wire.has_unsent() => {
-                let published = Arc::clone(&states.borrow_and_update());
-                driver.handle(Input::Published(published));
-            }
-            Ok(()) = boards.changed(), if !wire.has_unsent() => {
-                let board = Arc::clone(&boards.borrow_and_update());
-                driver.handle(Input::News(board));
-            }
-            Some(note) = noted.recv() => driver.note(note),
-            Some(done) = driver.work.next() => if let Ok(input) = done {
-                // One turn may have both opened a prompt and had it answered.
-                while let Ok(note) = noted.try_recv() {
-                    driver.note(note);
-                }
-                driver.handle(input);
-            },
-            () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => driver.handle(Input::Timeout),
-            Ok(()) = lookings.changed() => if let Err(fault) = driver.look_again() {
-                tracing::warn!(%fault, "cutting a socket: the peer is not the one that was admitted");
-                break End::Gone;
-            },
-            event = wire.event() => match event {
-                Event::Text(text) => driver.handle(Input::Text(text.as_str())),
-                Event::Binary => driver.handle(Input::Binary),
-                Event::Control => driver.handle(Input::Control),
-                Event::Sent => {}
-                Event::Goodbye(code) => break End::Goodbye(code),
-                Event::Gone => break End::Gone,
-                Event::Broken(code) => break End::Closed(code),
-            },
-        }
-    };
+    let mut driver = Driver::new(page, &wire, &stop);
+    drop(stop);
+    let end = driver.run(&mut wire).await;
     drop(driver);
+    // What a goodbye needs, an open socket does not carry along.
     match end {
         End::Closed(code) => {
             tracing::debug!(code = code.number(), "closing the socket");
-            wire.close(code).await;
+            Box::pin(wire.close(code)).await;
         }
-        End::Goodbye(code) => wire.answer_goodbye(code).await,
+        End::Goodbye(code) => Box::pin(wire.answer_goodbye(code)).await,
         End::Gone => {}
     }
 }
@@ -137,25 +75,118 @@ enum End {
     Gone,
 }
 
-type Work = Abortable<BoxFuture<'static, Input<'static>>>;
+/// What a socket waits for.
+enum Happened {
+    Rung(Rung),
+    Noted(Note),
+    Due,
+    Said(Event),
+}
 
 struct Driver {
     page: Page,
     machine: Connection,
-    work: FuturesUnordered<Work>,
-    /// How to take an open prompt away again.
-    prompts: HashMap<Call, AbortHandle>,
-    /// What is asked in the window of the bridge.
-    window: Prompts,
+    jobs: Jobs,
+    /// The newest state and news that the machine was told.
+    seen: (Seq, Arc<Board>),
+    _place: Place,
 }
 
 impl Driver {
-    fn new(page: Page) -> Self {
+    fn new<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        page: Page,
+        wire: &Wire<S>,
+        stop: &watch::Receiver<Stop>,
+    ) -> Self {
+        let _place = page.hub.audience.join(&page.origin, Arc::clone(wire.outlet()) as _);
         let terms = Terms { grants: page.origin.grants.clone(), proof: page.origin.proof };
         let nonce = Nonce::from_bytes(crypto::random());
         let make = if page.bridged { Connection::bridged } else { Connection::new };
-        let machine = make(terms, page.hub.published(), nonce, page.since);
-        Self { page, machine, work: FuturesUnordered::new(), prompts: HashMap::new(), window: Prompts::default() }
+        let published = page.hub.published();
+        let seen = (published.seq, Arc::default());
+        let machine = make(terms, published, nonce, page.since);
+        let mut driver = Self { page, machine, jobs: Jobs::default(), seen, _place };
+        // What happened before it could hear of it.
+        if *stop.borrow() == Stop::Drain {
+            driver.handle(Input::Stopping);
+        } else if driver.page.core.page_of(&driver.page.origin.origin).is_err() {
+            driver.handle(Input::Withdrawn);
+        }
+        driver
+    }
+
+    async fn run<S: AsyncRead + AsyncWrite + Unpin>(&mut self, wire: &mut Wire<S>) -> End {
+        self.catch_up();
+        loop {
+            if let Some(code) = self.perform(wire) {
+                return End::Closed(code);
+            }
+            self.jobs.settle();
+            wire.outlet().rest(self.machine.is_resting());
+            let happened = self.wait(wire).await;
+            // While the page is behind, states wait in their one slot: it gets the newest, not a backlog.
+            if wire.outlet().rouse() {
+                self.catch_up();
+            }
+            match happened {
+                Happened::Rung(rung) => {
+                    if rung.has(Ring::Stopping) {
+                        self.handle(Input::Stopping);
+                    }
+                    if rung.has(Ring::Withdrawn) {
+                        self.handle(Input::Withdrawn);
+                    }
+                    if rung.has(Ring::LookAgain)
+                        && let Err(fault) = self.look_again()
+                    {
+                        tracing::warn!(%fault, "cutting a socket: the peer is not the one that was admitted");
+                        return End::Gone;
+                    }
+                }
+                Happened::Noted(Note::Input(input)) => self.handle(input),
+                Happened::Noted(Note::Ask(call, question)) => {
+                    self.jobs.window().take(question);
+                    self.handle(Input::AskInWindow(call));
+                }
+                Happened::Due => self.handle(Input::Timeout),
+                Happened::Said(Event::Text(text)) => self.handle(Input::Text(text.as_str())),
+                Happened::Said(Event::Binary) => self.handle(Input::Binary),
+                Happened::Said(Event::Control) => self.handle(Input::Control),
+                Happened::Said(Event::Sent) => {}
+                Happened::Said(Event::Goodbye(code)) => return End::Goodbye(code),
+                Happened::Said(Event::Gone) => return End::Gone,
+                Happened::Said(Event::Broken(code)) => return End::Closed(code),
+            }
+        }
+    }
+
+    async fn wait<S: AsyncRead + AsyncWrite + Unpin>(&mut self, wire: &mut Wire<S>) -> Happened {
+        let outlet = Arc::clone(wire.outlet());
+        let rung = std::future::poll_fn(|cx| outlet.bell.poll_rung(cx));
+        let due = self.machine.deadline().map(|at| at.since(self.now()));
+        tokio::select! {
+            // What the agent knows comes before what the page says. That the person takes something back comes before
+            // everything.
+            biased;
+            rung = rung => Happened::Rung(rung),
+            note = self.jobs.next() => Happened::Noted(note),
+            () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => Happened::Due,
+            event = wire.event() => Happened::Said(event),
+        }
+    }
+
+    /// Tells the machine what was published since it was told last; the page may have been told of a state already.
+    fn catch_up(&mut self) {
+        let published = self.page.hub.published();
+        if published.seq != self.seen.0 {
+            self.seen.0 = published.seq;
+            self.handle(Input::Published(published));
+        }
+        let board = self.page.core.actions.board();
+        if !Arc::ptr_eq(&board, &self.seen.1) {
+            self.seen.1 = Arc::clone(&board);
+            self.handle(Input::News(board));
+        }
     }
 
     fn now(&self) -> Moment {
@@ -168,22 +199,8 @@ impl Driver {
         self.machine.handle(input, now);
     }
 
-    fn note(&mut self, note: Note) {
-        match note {
-            Note::Input(input) => self.handle(input),
-            Note::Ask(call, question) => {
-                self.window.take(question);
-                self.handle(Input::AskInWindow(call));
-            }
-        }
-    }
-
     /// Does what the machine says; returns the code where it says to close.
-    fn perform<S: AsyncRead + AsyncWrite + Unpin>(
-        &mut self,
-        wire: &mut Wire<S>,
-        notes: &mpsc::UnboundedSender<Note>,
-    ) -> Option<CloseCode> {
+    fn perform<S: AsyncRead + AsyncWrite + Unpin>(&mut self, wire: &Wire<S>) -> Option<CloseCode> {
         for output in self.machine.take_outputs() {
             let sent = match output {
                 Output::Send(message) => {
@@ -193,9 +210,12 @@ impl Driver {
                     }
                     wire.send(&message.encode())
                 }
-                Output::SendState(published) => wire.send(&published.frame),
-                Output::SendNews(news) => wire.send(&news.frame),
-                Output::Ready(ready) => wire.send(&self.ready(ready).encode()),
+                Output::SendState(published) => wire.send_state(&published),
+                Output::SendNews(news) => wire.send_frame(&news.frame),
+                Output::Ready(ready) => {
+                    wire.outlet().told(ready.published.seq);
+                    wire.send(&self.ready(ready).encode())
+                }
                 Output::Close(code) => {
                     if code == CloseCode::NotAccepted {
                         self.page.core.audit.refused(&self.page.origin.origin, "not_accepted");
@@ -205,13 +225,13 @@ impl Driver {
                 Output::ReadTicket(call, ticket) => {
                     let Page { core, hub, origin, .. } = &self.page;
                     let read = core.tickets.redeem(&ticket, &origin.origin, hub.issuer(), self.now());
-                    self.work(async move { Input::TicketRead(call, read) });
+                    self.jobs.begin(async move { Input::TicketRead(call, read) });
                     Ok(())
                 }
                 Output::ReadChallenge(call, challenge) => {
                     let (core, hub) = (Arc::clone(&self.page.core), Arc::clone(&self.page.hub));
                     let origin = self.page.origin.origin.clone();
-                    self.work(async move {
+                    self.jobs.begin(async move {
                         let read = hub.client.accept(&challenge, &origin).await;
                         if let Err(error) = &read {
                             core.troubles.challenge(error, &origin, core.clock.wall());
@@ -226,37 +246,36 @@ impl Driver {
                     if let Err(error) = &proof {
                         tracing::warn!(%error, "no presence proof");
                     }
-                    self.work(async move { Input::ProofSigned(call, proof.ok()) });
+                    self.jobs.begin(async move { Input::ProofSigned(call, proof.ok()) });
                     Ok(())
                 }
                 Output::AskConsent(call, epoch, mark) => {
                     let (core, hub) = (Arc::clone(&self.page.core), Arc::clone(&self.page.hub));
-                    let notes = notes.clone();
+                    let notes = self.jobs.notes();
                     let asking = Asking {
                         origin: self.page.origin.origin.clone(),
                         mode: self.page.origin.consent,
                         epoch,
                         mark,
                         browser: Box::pin(self.page.line.clone().browser()),
-                        window: self.page.bridged.then(|| self.asker(call, &notes)),
+                        window: self.page.bridged.then(|| self.asker(call)),
                     };
-                    let handle = self.work(async move {
-                        let opened = move |code| drop(notes.send(Note::Input(Input::PromptOpened(call, code))));
+                    self.jobs.begin_prompt(call, async move {
+                        let opened = move |code| {
+                            drop(notes.unbounded_send(Note::Input(Input::PromptOpened(call, code))));
+                        };
                         Input::ConsentGiven(call, core.consents.obtain(&hub, asking, opened).await)
                     });
-                    self.prompts.insert(call, handle);
                     Ok(())
                 }
                 Output::WithdrawPrompt(call) => {
-                    if let Some(prompt) = self.prompts.remove(&call) {
-                        prompt.abort();
-                    }
+                    self.jobs.withdraw(call);
                     Ok(())
                 }
-                Output::ShowInWindow(_, id) => self.window.show(id).map_or(Ok(()), |frame| wire.say(&frame)),
-                Output::HideInWindow(id) => wire.say(&self.window.hide(id)),
+                Output::ShowInWindow(_, id) => self.jobs.window().show(id).map_or(Ok(()), |frame| wire.say(&frame)),
+                Output::HideInWindow(id) => wire.say(&self.jobs.window().hide(id)),
                 Output::AnsweredInWindow(_, answer) => {
-                    self.window.answered(answer);
+                    self.jobs.window().answered(answer);
                     Ok(())
                 }
                 Output::SignToken(call, challenge, consented) => {
@@ -274,14 +293,14 @@ impl Driver {
                     if token.is_ok() {
                         tracing::info!("login token issued");
                     }
-                    self.prompts.remove(&call);
-                    self.work(async move { Input::TokenSigned(call, token) });
+                    self.jobs.forget_prompt(call);
+                    self.jobs.begin(async move { Input::TokenSigned(call, token) });
                     Ok(())
                 }
                 Output::InvokeAction(call, name, params) => {
                     let (core, origin) = (Arc::clone(&self.page.core), self.page.origin.origin.clone());
                     let current = self.page.hub.current().map(|account| account.subject);
-                    self.work(async move {
+                    self.jobs.begin(async move {
                         let Some(account) = current else {
                             return Input::ActionDone(call, Err(RefusalCode::Denied));
                         };
@@ -295,13 +314,14 @@ impl Driver {
                 return Some(code);
             }
         }
+        wire.flush();
         None
     }
 
     /// Asks in the window of this bridge, for one call.
-    fn asker(&self, call: Call, notes: &mpsc::UnboundedSender<Note>) -> Arc<dyn Asker> {
-        let notes = notes.clone();
-        let show = move |question| drop(notes.send(Note::Ask(call, question)));
+    fn asker(&mut self, call: Call) -> Arc<dyn Asker> {
+        let notes = self.jobs.notes();
+        let show = move |question| drop(notes.unbounded_send(Note::Ask(call, question)));
         Arc::new(Window::new(Arc::clone(&self.page.core.clock), show))
     }
 
@@ -332,11 +352,5 @@ impl Driver {
             resumed: ready.resumed,
             opened,
         }
-    }
-
-    fn work(&self, future: impl Future<Output = Input<'static>> + Send + 'static) -> AbortHandle {
-        let (handle, registration) = AbortHandle::new_pair();
-        self.work.push(Abortable::new(Box::pin(future), registration));
-        handle
     }
 }

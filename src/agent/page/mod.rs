@@ -2,5 +2,7 @@
 
 pub(super) mod bridge;
 pub(super) mod driver;
+mod jobs;
+pub(super) mod outlet;
 pub(super) mod ticket;
 pub(super) mod wire;

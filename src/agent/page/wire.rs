@@ -1,22 +1,28 @@
 //! A WebSocket as the driver wants it: small buffers, counted fragments, a bounded queue, one close.
+//!
+//! The library reads. What is said goes through the [`Outlet`], which the publisher of states writes to as well.
 
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
+use super::outlet::{Outlet, QueueFull};
 use crate::protocol::bridge::relayed;
 use crate::protocol::code::CloseCode;
 use crate::protocol::framing::{FragmentCounter, TooManyFragments};
 use crate::protocol::limits::{MESSAGE_MAX_LEN, SEND_QUEUE_MAX_LEN};
+use crate::protocol::state::Published;
+use crate::protocol::text_frame::{TextFrame, put_header};
 
 /// How long a closing socket waits for the page's own close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -41,24 +47,25 @@ pub(in crate::agent) enum Event {
 
 /// One WebSocket on the agent's side.
 pub(in crate::agent) struct Wire<S> {
-    socket: WebSocketStream<Counted<S>>,
-    unsent: bool,
+    socket: WebSocketStream<Reader<S>>,
+    outlet: Arc<Outlet<S>>,
     /// What is sent is for a page behind a bridge.
     bridged: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    /// Takes over a connection whose upgrade was answered.
-    pub(in crate::agent) async fn new(stream: S) -> Self {
+    /// Takes over a connection. The answer to its upgrade goes out in one piece with what is said first.
+    pub(in crate::agent) async fn new(stream: S, answer: String) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_LEN)
             .write_buffer_size(0)
             .max_write_buffer_size(SEND_QUEUE_MAX_LEN)
             .max_message_size(Some(MESSAGE_MAX_LEN))
             .max_frame_size(Some(MESSAGE_MAX_LEN));
-        let counted = Counted { stream, fragments: FragmentCounter::default() };
-        let socket = WebSocketStream::from_raw_socket(counted, Role::Server, Some(config)).await;
-        Self { socket, unsent: false, bridged: false }
+        let outlet = Arc::new(Outlet::new(stream, answer.into_bytes()));
+        let reader = Reader { outlet: Arc::clone(&outlet), fragments: FragmentCounter::default() };
+        let socket = WebSocketStream::from_raw_socket(reader, Role::Server, Some(config)).await;
+        Self { socket, outlet, bridged: false }
     }
 
     /// From here on what is sent is for the page that opened this bridge.
@@ -66,37 +73,47 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         self.bridged = true;
     }
 
+    /// What the publisher of states writes to.
+    pub(in crate::agent) const fn outlet(&self) -> &Arc<Outlet<S>> {
+        &self.outlet
+    }
+
     /// Queues a text message for the page; `Err` where too much waits already.
-    pub(in crate::agent) fn send(&mut self, text: &str) -> Result<(), CloseCode> {
+    pub(in crate::agent) fn send(&self, text: &str) -> Result<(), CloseCode> {
         if self.bridged { self.say(&relayed(text)) } else { self.say(text) }
     }
 
-    /// Queues a text message for whoever is at the other end: the page, or the bridge itself.
-    pub(in crate::agent) fn say(&mut self, text: &str) -> Result<(), CloseCode> {
-        if let Err(Error::WriteBufferFull(_)) = self.socket.start_send_unpin(Message::text(text)) {
-            return Err(CloseCode::OverLimit);
-        }
-        // Most messages go out at once. Any fault, and any rest, is the next event's.
-        let mut cx = Context::from_waker(futures::task::noop_waker_ref());
-        self.unsent = !matches!(self.socket.poll_flush_unpin(&mut cx), Poll::Ready(Ok(())));
-        Ok(())
+    /// As [`Wire::send`], for a text that is framed.
+    pub(in crate::agent) fn send_frame(&self, frame: &TextFrame) -> Result<(), CloseCode> {
+        if self.bridged { self.say(&relayed(frame.text())) } else { full(self.outlet.queue(&[frame.as_bytes()])) }
     }
 
-    /// Whether something waits for the page to read.
-    pub(in crate::agent) const fn has_unsent(&self) -> bool {
-        self.unsent
+    /// As [`Wire::send`], for a state; one that the page is told already is not said again.
+    pub(in crate::agent) fn send_state(&self, published: &Published) -> Result<(), CloseCode> {
+        if !self.bridged {
+            return full(self.outlet.queue_state(published, &[published.frame.as_bytes()]));
+        }
+        let relayed = relayed(published.frame.text());
+        full(put_header(relayed.len(), |header| self.outlet.queue_state(published, &[header, relayed.as_bytes()])))
+    }
+
+    /// Queues a text message for whoever is at the other end: the page, or the bridge itself.
+    pub(in crate::agent) fn say(&self, text: &str) -> Result<(), CloseCode> {
+        full(put_header(text.len(), |header| self.outlet.queue(&[header, text.as_bytes()])))
+    }
+
+    /// Has what is queued leave as far as the system takes it. Any fault, and any rest, is the next event's.
+    pub(in crate::agent) fn flush(&self) {
+        let _ = self.outlet.poll_flush(&mut Context::from_waker(futures::task::noop_waker_ref()));
     }
 
     /// The next thing from the page; what is queued goes out meanwhile. Safe to drop and call again.
     pub(in crate::agent) async fn event(&mut self) -> Event {
         poll_fn(|cx| {
-            if self.unsent {
-                match self.socket.poll_flush_unpin(cx) {
-                    Poll::Ready(Ok(())) => {
-                        self.unsent = false;
-                        return Poll::Ready(Event::Sent);
-                    }
-                    Poll::Ready(Err(error)) => return Poll::Ready(event_of(&error)),
+            if self.outlet.has_unsent() {
+                match self.outlet.poll_flush(cx) {
+                    Poll::Ready(Ok(())) => return Poll::Ready(Event::Sent),
+                    Poll::Ready(Err(_)) => return Poll::Ready(Event::Gone),
                     Poll::Pending => {}
                 }
             }
@@ -106,9 +123,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 Some(Ok(Message::Text(text))) => Event::Text(text),
                 Some(Ok(Message::Binary(_))) => Event::Binary,
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
-                    // The library has queued the answer to a ping.
-                    self.unsent = true;
-                    Event::Control
+                    // The library keeps the answer to a ping until it is asked for it.
+                    match self.socket.poll_flush_unpin(cx) {
+                        Poll::Ready(Err(error)) => event_of(&error),
+                        _ => Event::Control,
+                    }
                 }
                 Some(Err(error)) => event_of(&error),
             })
@@ -117,21 +136,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     /// Answers the page's goodbye with the same code and no reason, and waits a moment for the page to hang up.
-    pub(in crate::agent) async fn answer_goodbye(mut self, code: Option<u16>) {
+    pub(in crate::agent) async fn answer_goodbye(self, code: Option<u16>) {
         let answer = async {
-            // The library would answer with a reason of its own, or the page's. Behind a frame that is half sent there is no
-            // other way.
-            if self.unsent {
-                while self.socket.next().await.is_some_and(|message| message.is_ok()) {}
-                return;
-            }
-            let frame = match code {
-                Some(code) => [&[0x88, 2], &code.to_be_bytes()[..]].concat(),
-                None => vec![0x88, 0],
+            // The library would answer with a reason of its own, or the page's.
+            let queued = match code {
+                Some(code) => self.outlet.queue(&[&[0x88, 2], &code.to_be_bytes()]),
+                None => self.outlet.queue(&[&[0x88, 0]]),
             };
-            let stream = &mut self.socket.get_mut().stream;
-            if stream.write_all(&frame).await.is_ok() && stream.shutdown().await.is_ok() {
-                drain(stream).await;
+            if queued.is_ok() && self.flushed().await.is_ok() {
+                self.hang_up().await;
             }
         };
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, answer).await;
@@ -143,15 +156,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let goodbye = async {
             // After a broken frame the library still writes, but reads no more: what the page goes on sending is drained
             // below it, because a reset would take the close frame away from the page.
-            if self.socket.close(Some(frame)).await.is_ok() {
+            if self.socket.close(Some(frame)).await.is_ok() && self.flushed().await.is_ok() {
                 while self.socket.next().await.is_some_and(|message| message.is_ok()) {}
             }
-            let stream = &mut self.socket.get_mut().stream;
-            if stream.shutdown().await.is_ok() {
-                drain(stream).await;
-            }
+            self.hang_up().await;
         };
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, goodbye).await;
+    }
+
+    async fn flushed(&self) -> io::Result<()> {
+        poll_fn(|cx| self.outlet.poll_flush(cx)).await
+    }
+
+    async fn hang_up(&self) {
+        if poll_fn(|cx| self.outlet.poll_shutdown(cx)).await.is_ok() {
+            drain(&mut Rest(&self.outlet)).await;
+        }
     }
 }
 
@@ -161,11 +181,14 @@ pub(in crate::agent) async fn drain(stream: &mut (impl AsyncRead + Unpin)) {
     while stream.read(&mut waste).await.is_ok_and(|read| read > 0) {}
 }
 
+fn full(queued: Result<(), QueueFull>) -> Result<(), CloseCode> {
+    queued.map_err(|QueueFull| CloseCode::OverLimit)
+}
+
 fn event_of(error: &Error) -> Event {
     match error {
-        Error::Io(error) if error.get_ref().is_some_and(|e| e.is::<TooManyFragments>()) => {
-            Event::Broken(CloseCode::Unexpected)
-        }
+        Error::Io(io) if is::<TooManyFragments>(io) => Event::Broken(CloseCode::Unexpected),
+        Error::Io(io) if is::<QueueFull>(io) => Event::Broken(CloseCode::OverLimit),
         Error::ConnectionClosed | Error::AlreadyClosed | Error::Io(_) => Event::Gone,
         Error::Capacity(_) => Event::Broken(CloseCode::TooBig),
         Error::Utf8(_) => Event::Broken(CloseCode::InvalidUtf8),
@@ -174,31 +197,45 @@ fn event_of(error: &Error) -> Event {
     }
 }
 
-/// The stream below the WebSocket, with the fragments in it counted.
-struct Counted<S> {
-    stream: S,
+/// Whether a fault of ours was carried through the library.
+fn is<E: std::error::Error + 'static>(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<E>())
+}
+
+/// The stream as the library has it: what it reads is counted by fragments, what it writes is queued.
+struct Reader<S> {
+    outlet: Arc<Outlet<S>>,
     fragments: FragmentCounter,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Reader<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        std::task::ready!(self.outlet.poll_read(cx, buf))?;
         Poll::Ready(self.fragments.take(&buf.filled()[before..]).map_err(io::Error::other))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Reader<S> {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(self.outlet.queue(&[buf]).map(|()| buf.len()).map_err(io::Error::other))
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.outlet.poll_shutdown(cx)
+    }
+}
+
+/// What still comes once nothing is said any more.
+struct Rest<'a, S>(&'a Outlet<S>);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Rest<'_, S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_read(cx, buf)
     }
 }
 
@@ -209,7 +246,7 @@ mod tests {
     /// A socket whose page has room for one byte and does not read.
     async fn unread() -> (Wire<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
         let (page, agent) = tokio::io::duplex(1);
-        (Wire::new(agent).await, page)
+        (Wire::new(agent, String::new()).await, page)
     }
 
     /// A message that takes so many bytes on the wire.
@@ -227,7 +264,7 @@ mod tests {
         for _ in 0..63 {
             assert_eq!(wire.send(&message(1024)), Ok(()));
         }
-        assert!(wire.has_unsent());
+        assert!(wire.outlet.has_unsent());
         assert_eq!(wire.send(&message(2)), Err(CloseCode::OverLimit), "64 KiB wait already");
         // The page reads them, and it goes on.
         let reading = tokio::spawn(async move {

@@ -24,8 +24,6 @@ pub(super) struct Live {
     pub(super) spent: Option<SpentConsent>,
     pub(super) proofs: Vec<Proving>,
     pub(super) actions: Vec<Acting>,
-    /// The number of the last news that went out.
-    pub(super) told: u64,
 }
 
 /// The one login of a socket, by what it waits for.
@@ -68,7 +66,12 @@ pub(super) struct Acting {
 impl Live {
     pub(super) fn new(grants: Grants, now: Moment) -> Self {
         let pulse = Pulse::new(now);
-        Self { grants, pulse, login: Login::Idle, spent: None, proofs: Vec::new(), actions: Vec::new(), told: 0 }
+        Self { grants, pulse, login: Login::Idle, spent: None, proofs: Vec::new(), actions: Vec::new() }
+    }
+
+    /// Whether nothing is asked for that a change of state could spoil.
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.login, Login::Idle) && self.proofs.is_empty() && self.actions.is_empty()
     }
 
     /// The call that a prompt may be open for.
@@ -325,10 +328,10 @@ impl Connection {
         if is_shut(&self.published) {
             return;
         }
-        let State::Live(live) = &mut self.state else { return };
-        let news = self.board.since(live.told).filter(|(name, _)| live.grants.has_action(name));
+        let State::Live(live) = &self.state else { return };
+        let news = self.board.since(self.told).filter(|(name, _)| live.grants.has_action(name));
         self.outputs.extend(news.map(|(_, news)| Output::SendNews(news.clone())));
-        live.told = self.board.number();
+        self.told = self.board.number();
     }
 
     /// The state changed: a login that it no longer allows is refused, and its prompt taken away.

@@ -177,6 +177,8 @@ pub struct Connection {
     terms: Terms,
     published: Arc<Published>,
     board: Arc<Board>,
+    /// The number of the last news that went out, or never will.
+    told: u64,
     state: State,
     /// Where the page speaks through a bridge: what is asked in its window.
     window: Option<Window>,
@@ -203,6 +205,7 @@ impl Connection {
             terms,
             published,
             board: Arc::default(),
+            told: 0,
             state: State::ExpectOpen { nonce, until: now + OPEN_TIMEOUT },
             window: None,
             messages: RateLimit::new(MESSAGES_PER_SECOND, RATE_BURST),
@@ -238,6 +241,14 @@ impl Connection {
     #[must_use]
     pub const fn is_live(&self) -> bool {
         matches!(self.state, State::Live(_))
+    }
+
+    /// Whether a newer state means one thing to this socket, that the page is sent it: then whoever publishes states may send
+    /// it, and say so later, before anything else is handled.
+    #[must_use]
+    pub fn is_resting(&self) -> bool {
+        let State::Live(live) = &self.state else { return false };
+        live.is_idle() && self.window.is_none() && self.outputs.is_empty() && self.told == self.board.number()
     }
 
     /// Whether [`Output::Close`] was said.
@@ -310,7 +321,11 @@ impl Connection {
 
     fn on_published(&mut self, published: Arc<Published>) {
         // While the socket is opening the newest state is only noted: `ready` will carry it.
-        self.published = published;
+        let before = std::mem::replace(&mut self.published, published);
+        if before.state.epoch != self.published.state.epoch {
+            // What waits on the board was said of the person before.
+            self.told = self.board.number();
+        }
         if self.is_live() {
             self.outputs.push(Output::SendState(Arc::clone(&self.published)));
             self.reconsider_login();

@@ -22,7 +22,7 @@ pub(super) enum Tick {
 
 impl Pulse {
     pub(super) fn new(now: Moment) -> Self {
-        Self { heard: now, next_ping: now + PING_INTERVAL, unanswered: 0 }
+        Self { heard: now, next_ping: next_beat(now), unanswered: 0 }
     }
 
     pub(super) fn deadline(&self) -> Moment {
@@ -33,7 +33,7 @@ impl Pulse {
         if now.since(self.heard) >= PONG_TIMEOUT {
             Tick::Dead
         } else if now >= self.next_ping {
-            self.next_ping = now + PING_INTERVAL;
+            self.next_ping = next_beat(now);
             self.unanswered += 1;
             Tick::Ping
         } else {
@@ -52,6 +52,14 @@ impl Pulse {
     }
 }
 
+/// The next of the moments in which pages are asked: the same for every socket of the agent, so that a computer at rest wakes
+/// once for all of them. The first comes within an interval of `ready`.
+fn next_beat(now: Moment) -> Moment {
+    let interval = PING_INTERVAL.as_nanos();
+    let beats = now.0.as_nanos() / interval + 1;
+    Moment(PING_INTERVAL.saturating_mul(u32::try_from(beats).unwrap_or(u32::MAX)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -60,7 +68,7 @@ mod tests {
 
     #[test]
     fn asks_every_thirty_seconds_and_gives_up_after_seventy_five() {
-        let start = Moment(Duration::from_secs(100));
+        let start = Moment(Duration::from_secs(120));
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut pulse = Pulse::new(start);
         assert_eq!((pulse.deadline(), pulse.tick(at(29))), (at(30), Tick::Nothing));
@@ -70,5 +78,16 @@ mod tests {
         assert_eq!(pulse.clone().tick(at(75)), Tick::Dead);
         pulse.pong(at(74));
         assert_eq!((pulse.missed(), pulse.tick(at(90))), (false, Tick::Ping));
+    }
+
+    #[test]
+    fn every_socket_is_asked_in_the_same_moments() {
+        let at = |millis| Moment(Duration::from_millis(millis));
+        for opened in [90_000, 90_001, 104_321, 119_999] {
+            let mut pulse = Pulse::new(at(opened));
+            assert_eq!(pulse.deadline(), at(120_000));
+            assert_eq!((pulse.tick(at(119_999)), pulse.tick(at(120_004))), (Tick::Nothing, Tick::Ping));
+            assert_eq!(pulse.deadline(), at(150_000), "whenever the timer rang");
+        }
     }
 }

@@ -354,6 +354,47 @@ fn news_go_to_whom_they_are_granted_once_and_not_behind_a_lock() {
     assert!(matches!(&outputs[..], [Output::Ready(_), Output::SendNews(_)]), "{outputs:?}");
 }
 
+/// What waited behind a lock for the person to come back was said of that person.
+#[test]
+fn news_of_one_person_are_not_told_to_the_next() {
+    let mut board = Board::default();
+    board.put("open", News::new("open", 1.into()).expect("short"));
+    for (locked, next) in [
+        (published(2, PresenceState::Locked, 0), published(3, PresenceState::SignedIn, 1)),
+        (published(2, PresenceState::SignedOut, 1), published(3, PresenceState::SignedIn, 2)),
+    ] {
+        let mut bench = Bench::open();
+        bench.publish(locked);
+        assert!(bench.machine.is_resting());
+        bench.take(Input::News(Arc::new(board.clone())));
+        assert!(!bench.machine.is_resting(), "there is more to say than the state");
+        assert_eq!(bench.publish(Arc::clone(&next)), [Output::SendState(next)]);
+        let mut board = board.clone();
+        board.clear();
+        let news = News::new("open", 2.into()).expect("short");
+        board.put("open", news.clone());
+        assert_eq!(bench.take(Input::News(Arc::new(board))), [Output::SendNews(news)]);
+    }
+}
+
+#[test]
+fn a_socket_rests_while_nothing_is_asked_for() {
+    assert!(!Bench::new(&all(), signed_in()).machine.is_resting(), "not open yet");
+    let rests = |step: fn(&mut Bench)| {
+        let mut bench = Bench::open();
+        assert!(bench.machine.is_resting());
+        step(&mut bench);
+        bench.machine.is_resting()
+    };
+    assert!(!rests(|bench| drop(bench.prove(1))));
+    assert!(!rests(|bench| drop(bench.login(1))));
+    assert!(!rests(|bench| drop(bench.action(1, "open"))));
+    assert!(!rests(|bench| drop(bench.take(Input::Stopping))));
+    let mut bench = Bench::open();
+    bench.machine.handle(Input::Binary, START);
+    assert!(!bench.machine.is_resting(), "what is to be said comes first");
+}
+
 #[test]
 fn an_origin_alone_opens_a_socket_only_where_that_is_configured_and_for_the_state_only() {
     let opened = |proof| {

@@ -263,7 +263,14 @@ impl World {
                     return false;
                 }
                 self.published = published(self.published.seq.0 + 1, presence, epoch);
-                Input::Published(Arc::clone(&self.published))
+                let is_resting = self.machine.is_resting();
+                self.machine.handle(Input::Published(Arc::clone(&self.published)), self.now);
+                let sent = [Output::SendState(Arc::clone(&self.published))];
+                assert!(
+                    !is_resting || self.machine.outputs == sent,
+                    "at rest a state is sent, and nothing else is done"
+                );
+                return true;
             }
             Step::ToDeadline => match self.machine.deadline() {
                 Some(deadline) => {
