@@ -78,6 +78,8 @@ pub mod clock;
 pub mod config;
 #[cfg(feature = "connectors")]
 pub mod connectors;
+#[cfg(test)]
+mod counted;
 pub mod crypto;
 #[cfg(feature = "cli")]
 pub mod demo;

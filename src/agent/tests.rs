@@ -1,7 +1,9 @@
 //! Deadlines of the door and of the socket, in paused time over in-memory streams.
 
 mod bridge;
+mod counted;
 mod door;
+mod push;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -34,7 +36,7 @@ use crate::protocol::limits::{
     SocketLimits,
 };
 use crate::protocol::peer::{OwnUser, StrangePeer};
-use crate::protocol::time::{Moment, UnixMillis};
+use crate::protocol::time::{Moment, Timestamp, UnixMillis};
 
 /// What the stream between page and agent holds of its own.
 const STREAM_LEN: usize = 16 * 1024;
@@ -70,6 +72,11 @@ pub(super) struct House {
 
 /// An agent without a network: pages of one origin may open sockets by their origin alone.
 pub(super) fn house() -> House {
+    house_with(SocketLimits::default())
+}
+
+/// As [`house`], with room for other numbers of sockets.
+fn house_with(limits: SocketLimits) -> House {
     let folder = tempfile::tempdir().expect("a folder");
     let paused = Arc::new(PausedClock(Instant::now(), Mutex::default()));
     let clock: Arc<dyn Clock> = paused.clone();
@@ -90,15 +97,8 @@ pub(super) fn house() -> House {
     let hubs = HashMap::from([(issuer, Arc::new(hub))]);
     let gate = Gate::new(28970, [origin.origin.clone()].into_iter().collect());
     let origins = HashMap::from([(origin.origin.clone(), origin)]);
-    let core = Arc::new(Core::new(
-        clock,
-        Census::new(SocketLimits::default()),
-        consents,
-        audit,
-        Arc::new(DefaultBrowser),
-        hubs,
-        origins,
-    ));
+    let core =
+        Arc::new(Core::new(clock, Census::new(limits), consents, audit, Arc::new(DefaultBrowser), hubs, origins));
     let (stop, stopped) = watch::channel(Stop::No);
     let doorman = Arc::new(Doorman { core, gate, peers: Arc::new(peer::Off), certificate: None, stop: stopped });
     House { doorman, clock: paused, _stop: stop, folder }

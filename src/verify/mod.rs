@@ -12,6 +12,8 @@
 //! answer for all of them.
 
 mod challenge;
+#[cfg(test)]
+mod counted;
 mod device;
 mod expectations;
 mod fault;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What each room of `src/` may name, besides itself. `agent` and `login` never name each other.
-const MAY_NAME: [(&str, &[&str]); 17] = [
+const MAY_NAME: [(&str, &[&str]); 18] = [
+    // Marks in tests what is counted; any room may.
+    ("counted", &[]),
     ("clock", &["protocol"]),
     ("crypto", &["protocol"]),
     ("keyfile", &["crypto"]),
@@ -70,7 +72,7 @@ fn dependencies_point_one_way() {
         let text = std::fs::read_to_string(&file).expect("a readable file");
         for (number, line) in text.lines().enumerate() {
             for other in named(line).filter(|other| rules.contains_key(other.as_str())) {
-                if other != room && !allowed.contains(&other.as_str()) {
+                if other != room && other != "counted" && !allowed.contains(&other.as_str()) {
                     broken.push(format!("{}:{}: {room} names {other}", file.display(), number + 1));
                 }
             }

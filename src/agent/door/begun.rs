@@ -47,3 +47,26 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Begun<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_byte_comes_first_and_once_whether_more_is_there_or_not() {
+        let (mut page, agent) = tokio::io::duplex(16);
+        let mut begun = Begun::new([1], agent);
+        let mut read = [0; 8];
+        assert_eq!(begun.read(&mut read[..0]).await.expect("nothing"), 0, "no room, nothing lost");
+        assert_eq!((begun.read(&mut read).await.expect("a byte"), read[0]), (1, 1));
+        page.write_all(&[2, 3]).await.expect("written");
+        assert_eq!(begun.read(&mut read).await.expect("bytes"), 2);
+        let (mut page, agent) = tokio::io::duplex(16);
+        page.write_all(&[2, 3]).await.expect("written");
+        let mut begun = Begun::new([1], agent);
+        assert_eq!(begun.read(&mut read).await.expect("bytes"), 3);
+        assert_eq!(read[..3], [1, 2, 3]);
+    }
+}

@@ -215,6 +215,16 @@ impl IssuerClient {
         Ok(())
     }
 
+    /// Knows the issuer's keys and time without asking.
+    #[cfg(test)]
+    pub(in crate::agent) fn learn(&self, keys: Vec<PublicKey>, date: Timestamp) {
+        let now = self.clock.now();
+        let mut known = self.lock();
+        known.keys = keys;
+        known.time = Some(IssuerTime { date, heard: now });
+        known.fetched = Some(now);
+    }
+
     /// Enrols a device key.
     pub(in crate::agent) async fn enrol(&self, enrolment: &str) -> Result<Enrolled, IssuerFault> {
         #[derive(Serialize)]

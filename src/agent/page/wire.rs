@@ -51,6 +51,7 @@ pub(in crate::agent) struct Wire<S> {
     outlet: Arc<Outlet<S>>,
     /// What is sent is for a page behind a bridge.
     bridged: bool,
+    owes_pong: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
@@ -65,7 +66,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let outlet = Arc::new(Outlet::new(stream, answer.into_bytes()));
         let reader = Reader { outlet: Arc::clone(&outlet), fragments: FragmentCounter::default() };
         let socket = WebSocketStream::from_raw_socket(reader, Role::Server, Some(config)).await;
-        Self { socket, outlet, bridged: false }
+        Self { socket, outlet, bridged: false, owes_pong: false }
     }
 
     /// From here on what is sent is for the page that opened this bridge.
@@ -110,6 +111,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// The next thing from the page; what is queued goes out meanwhile. Safe to drop and call again.
     pub(in crate::agent) async fn event(&mut self) -> Event {
         poll_fn(|cx| {
+            // The library keeps the answer to a ping until it is asked for it. Whoever pings too much gets none.
+            if std::mem::take(&mut self.owes_pong)
+                && let Poll::Ready(Err(error)) = self.socket.poll_flush_unpin(cx)
+            {
+                return Poll::Ready(event_of(&error));
+            }
             if self.outlet.has_unsent() {
                 match self.outlet.poll_flush(cx) {
                     Poll::Ready(Ok(())) => return Poll::Ready(Event::Sent),
@@ -123,11 +130,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 Some(Ok(Message::Text(text))) => Event::Text(text),
                 Some(Ok(Message::Binary(_))) => Event::Binary,
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
-                    // The library keeps the answer to a ping until it is asked for it.
-                    match self.socket.poll_flush_unpin(cx) {
-                        Poll::Ready(Err(error)) => event_of(&error),
-                        _ => Event::Control,
-                    }
+                    self.owes_pong = true;
+                    Event::Control
                 }
                 Some(Err(error)) => event_of(&error),
             })

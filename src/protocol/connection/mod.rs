@@ -14,6 +14,8 @@
 mod bridged;
 mod live;
 mod opening;
+#[cfg(test)]
+mod paths;
 mod pulse;
 #[cfg(test)]
 mod tests;

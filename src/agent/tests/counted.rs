@@ -1,0 +1,199 @@
+//! What the hot paths cost in instructions. `benches/instructions/count` runs each of these under callgrind, and counts what
+//! happens inside of [`counted`]; as tests they only show that the paths are walked to their end.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::*;
+use crate::agent::issuer::client::Enrolled;
+use crate::agent::issuer::keystore::KeyStore as _;
+use crate::counted::{OPERATIONS, PAGES, counted};
+use crate::crypto::SoftwareKey;
+use crate::protocol::id::{ChallengeId, Epoch, Sid, Subject};
+use crate::protocol::state::PresenceState;
+use crate::protocol::statement::{self, Audience, Challenge};
+
+/// A connection in memory: what the page says is put in, what the agent says is kept.
+#[derive(Clone, Default)]
+struct Memory(Arc<Mutex<(VecDeque<u8>, Vec<u8>)>>);
+
+impl Memory {
+    fn say(&self, bytes: &[u8]) {
+        self.0.lock().expect("unpoisoned").0.extend(bytes);
+    }
+
+    fn heard(&self) -> String {
+        String::from_utf8_lossy(&std::mem::take(&mut self.0.lock().expect("unpoisoned").1)).into_owned()
+    }
+}
+
+impl AsyncRead for Memory {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut inner = self.0.lock().expect("unpoisoned");
+        let len = inner.0.len().min(buf.remaining());
+        if len == 0 {
+            return Poll::Pending;
+        }
+        for byte in inner.0.drain(..len) {
+            buf.put_slice(&[byte]);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Memory {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.lock().expect("unpoisoned").1.extend_from_slice(buf);
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// One connection, and the agent's side of it, which moves when it is polled and not before.
+struct Socket {
+    memory: Memory,
+    agent: Pin<Box<dyn Future<Output = ()>>>,
+}
+
+impl Socket {
+    fn step(&mut self) {
+        let mut cx = Context::from_waker(futures::task::noop_waker_ref());
+        assert!(self.agent.as_mut().poll(&mut cx).is_pending(), "the connection stays");
+    }
+}
+
+/// An agent without a network, of somebody who is signed in, and its issuer's key.
+struct Stage {
+    house: House,
+    key: SoftwareKey,
+    subject: Subject,
+    _runtime: tokio::runtime::EnterGuard<'static>,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        // It has to outlive what entered it.
+        let _runtime = Box::leak(Box::new(runtime.expect("a runtime"))).enter();
+        let house = house_with(SocketLimits { per_origin: 2 * PAGES, total: 2 * PAGES, not_yet_open: 2 * PAGES });
+        let (key, _) = SoftwareKey::generate(Algorithm::Ed25519).expect("a key");
+        let subject: Subject = "ada".parse().expect("a subject");
+        let hub = house.doorman.core.hubs.values().next().expect("one issuer");
+        hub.client.learn(vec![crate::crypto::Signer::public(&key).clone()], NOW);
+        let keys = FileKeyStore::new(house.folder.path().join("keys"), Algorithm::Ed25519).expect("a key store");
+        let enrolled = Enrolled {
+            device: "device-of-ada".parse().expect("an id"),
+            subject: subject.clone(),
+            name: "Ada".to_owned(),
+            avatar: None,
+            epoch: Epoch(0),
+        };
+        hub.enrolled(enrolled, keys.create().expect("a key")).expect("enrolled");
+        Self { house, key, subject, _runtime }
+    }
+
+    fn hub(&self) -> &Hub {
+        self.house.doorman.core.hubs.values().next().expect("one issuer")
+    }
+
+    fn knock(&self) -> Socket {
+        let memory = Memory::default();
+        memory.say(HEAD.as_bytes());
+        let (doorman, stream) = (Arc::clone(&self.house.doorman), memory.clone());
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let line = Line { peers: Arc::new(peer::Off), page: nowhere, agent: nowhere };
+        let agent = Box::pin(async move { doorman.serve(stream, OwnUser::taken_on_trust(), line).await });
+        Socket { memory, agent }
+    }
+
+    fn challenge(&self) -> String {
+        let issuer = self.hub().issuer().clone();
+        let challenge = Challenge {
+            rdm: issuer.login_url(),
+            iss: issuer,
+            aud: Audience::Agent,
+            org: "https://app.example".parse().expect("an origin"),
+            jti: ChallengeId::from_bytes(crate::crypto::random()),
+            sid: Sid::from_bytes(crate::crypto::random()),
+            iat: NOW,
+            exp: Timestamp(NOW.0 + 120),
+            inc: "life-1".parse().expect("a life"),
+        };
+        statement::sign(&challenge, &self.key).expect("signed")
+    }
+
+    /// Sockets that have heard `hello`, and what each says to it.
+    fn greeted(&self, count: usize, open: impl Fn(&str) -> String) -> Vec<Socket> {
+        let mut sockets: Vec<_> = (0..count).map(|_| self.knock()).collect();
+        for socket in &mut sockets {
+            socket.step();
+            let hello = socket.memory.heard();
+            let nonce = hello.split("\"nonce\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a nonce");
+            socket.memory.say(&frame(&open(nonce)));
+        }
+        sockets
+    }
+}
+
+const NOW: Timestamp = Timestamp(1_800_000_000);
+
+#[test]
+fn upgrade() {
+    let stage = Stage::new();
+    let mut sockets: Vec<_> = (0..OPERATIONS).map(|_| stage.knock()).collect();
+    counted(|| sockets.iter_mut().for_each(Socket::step));
+    assert!(sockets.iter().all(|socket| socket.memory.heard().contains("hello")));
+}
+
+#[test]
+fn open() {
+    let stage = Stage::new();
+    let open = |nonce: &str| format!(r#"{{"type":"open","nonce":"{nonce}","challenge":"{}"}}"#, stage.challenge());
+    let mut sockets = stage.greeted(OPERATIONS, open);
+    counted(|| sockets.iter_mut().for_each(Socket::step));
+    assert!(sockets.iter().all(|socket| socket.memory.heard().contains("\"proof\":")));
+}
+
+#[test]
+fn resume() {
+    let stage = Stage::new();
+    let bare = |nonce: &str| format!(r#"{{"type":"open","nonce":"{nonce}"}}"#);
+    let mut first = stage.greeted(OPERATIONS, bare);
+    let tickets = first.iter_mut().map(|socket| {
+        socket.step();
+        let ready = socket.memory.heard();
+        ready.split("\"resume\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a ticket").to_owned()
+    });
+    let tickets = Mutex::new(tickets.collect::<Vec<_>>());
+    let resume = |nonce: &str| {
+        let ticket = tickets.lock().expect("unpoisoned").pop().expect("a ticket each");
+        format!(r#"{{"type":"open","nonce":"{nonce}","resume":"{ticket}","seq":1}}"#)
+    };
+    let mut sockets = stage.greeted(OPERATIONS, resume);
+    counted(|| sockets.iter_mut().for_each(Socket::step));
+    assert!(sockets.iter().all(|socket| socket.memory.heard().contains("\"resumed\":true")));
+}
+
+#[test]
+fn push() {
+    let stage = Stage::new();
+    let mut sockets = stage.greeted(PAGES, |nonce| format!(r#"{{"type":"open","nonce":"{nonce}"}}"#));
+    for socket in &mut sockets {
+        socket.step();
+        assert!(socket.memory.heard().contains("ready"));
+    }
+    let seq = counted(|| stage.hub().set_presence(&stage.subject, PresenceState::Away)).expect("set");
+    let newest = format!("\"seq\":{},", seq.0);
+    assert!(sockets.iter().all(|socket| socket.memory.heard().contains(&newest)));
+}
