@@ -76,7 +76,7 @@ async fn ticket(store: &SharedStore) -> anyhow::Result<String> {
     let name = DisplayName::clean("Ada of the benchmark").context("a name")?;
     let profile = Profile { account: "ada".parse().ok().context("an account")?, name, avatar: None };
     store.issue_ticket(TicketHash::of(&ticket), profile).await?.context("a ticket")?;
-    Ok(serde_json::to_value(&ticket)?.as_str().context("text")?.to_owned())
+    Ok(serde_json::to_value(ticket)?.as_str().context("text")?.to_owned())
 }
 
 async fn mint(store: &SharedStore, issuer: &Issuer, count: usize) -> anyhow::Result<String> {

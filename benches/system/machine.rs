@@ -49,7 +49,7 @@ pub(crate) fn raise_descriptors(needed: u64) -> anyhow::Result<()> {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < needed) {
         limit.current = limit.maximum;
-        setrlimit(Resource::Nofile, limit.clone()).context("cannot raise the limit on descriptors")?;
+        setrlimit(Resource::Nofile, limit).context("cannot raise the limit on descriptors")?;
     }
     match limit.current {
         Some(allowed) if allowed < needed => bail!(

@@ -14,6 +14,7 @@ use super::Pages;
 use super::page::{Page, Seen};
 use super::stream::{close_at_once, server_name};
 use crate::machine;
+use crate::spec::Exchange;
 
 /// Handshakes under way while many pages are opened.
 const AT_ONCE: usize = 64;
@@ -66,10 +67,12 @@ impl Fleet {
 
     /// Opens so many pages, and waits until all of them are.
     pub(crate) fn open(&mut self, pages: &mut Pages, count: usize) -> anyhow::Result<Vec<usize>> {
+        // nchan 1.3.6, which Debian has, frees something twice where two upgrades are under way.
+        let at_once = if pages.target.exchange == Exchange::UpgradeOnly { 1 } else { AT_ONCE };
         let (mut begun, mut open) = (0, 0);
         let mut ids = Vec::with_capacity(count);
         while open < count {
-            while begun < count && begun < open + AT_ONCE {
+            while begun < count && begun < open + at_once {
                 ids.push(self.connect(pages)?);
                 begun += 1;
             }
@@ -88,6 +91,13 @@ impl Fleet {
     pub(crate) fn close(&mut self, id: usize) {
         if let Some(socket) = self.sockets[id].take() {
             close_at_once(&socket.stream);
+            self.free.push(id);
+        }
+    }
+
+    /// Ends a page as browsers do: some peers do not survive a reset.
+    pub(crate) fn leave(&mut self, id: usize) {
+        if self.sockets[id].take().is_some() {
             self.free.push(id);
         }
     }

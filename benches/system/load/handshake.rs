@@ -89,7 +89,7 @@ pub(crate) fn concurrent(pages: &mut Pages, count: usize, at_once: usize, held: 
         let mut over = Vec::new();
         fleet.turn(None, |id, seen| {
             if seen.ready {
-                over.push(id)
+                over.push(id);
             }
         })?;
         left = left.saturating_sub(over.len());
@@ -107,7 +107,7 @@ pub(crate) fn concurrent(pages: &mut Pages, count: usize, at_once: usize, held: 
         let mut over = Vec::new();
         fleet.turn(None, |id, seen| {
             if seen.ready {
-                over.push(id)
+                over.push(id);
             }
         })?;
         for id in over {

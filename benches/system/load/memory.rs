@@ -17,7 +17,7 @@ pub(crate) fn run(pages: &mut Pages, open: usize) -> anyhow::Result<Outcome> {
     let mut fleet = Fleet::new(open)?;
     // What a server makes once, for whoever comes first, is not the price of a socket.
     for id in fleet.open(pages, WARM_PAGES)? {
-        fleet.close(id);
+        fleet.leave(id);
     }
     rest(QUIET);
     let mut outcome = Outcome { count: open as u64, ..Outcome::default() };

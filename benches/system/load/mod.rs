@@ -65,6 +65,12 @@ impl Pages {
 
 /// Does what the specification says and tells what was seen.
 pub(crate) fn run(spec: &LoadSpec) -> anyhow::Result<()> {
+    let outcome: Result<Outcome, String> = work(spec).map_err(|error| format!("{error:#}"));
+    process::say(&outcome);
+    Ok(())
+}
+
+fn work(spec: &LoadSpec) -> anyhow::Result<Outcome> {
     let spins = spins()?;
     machine::pin(&spec.cores)?;
     let mut pages = Pages::new(spec)?;
@@ -75,8 +81,7 @@ pub(crate) fn run(spec: &LoadSpec) -> anyhow::Result<()> {
         Work::Hold { pages: open } => memory::run(&mut pages, open),
     }?;
     outcome.spins = spins;
-    process::say(&outcome);
-    Ok(())
+    Ok(outcome)
 }
 
 /// How fast each core is just now.

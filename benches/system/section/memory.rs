@@ -102,11 +102,14 @@ fn peers(bench: &mut Bench) -> anyhow::Result<Vec<(Peer, Held)>> {
             continue;
         }
         let mut held = Held::default();
-        for _ in 0..bench.args.few(1, 3) {
+        let measured = (0..bench.args.few(1, 3)).try_for_each(|_| {
             let server = bench.peer(peer)?;
-            held.measure(bench, &server, false, PLAIN)?;
+            held.measure(bench, &server, false, PLAIN)
+        });
+        match measured {
+            Ok(()) => all.push((peer, held)),
+            Err(reason) => bench.miss(SECTION, peer.name(), &reason),
         }
-        all.push((peer, held));
     }
     Ok(all)
 }

@@ -7,7 +7,7 @@ mod push;
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 
 use crate::args::{Args, Section};
 use crate::machine::{self, Machine};
@@ -16,8 +16,8 @@ use crate::peers::Peer;
 use crate::process::Process;
 use crate::report::{Plot, Report, Row};
 use crate::spec::{
-    AgentSpec, AskIssuer, Exchange, FloorSpec, IssuerSpec, Issuing, Lengths, LoadSpec, Role, ServeKind, ServeSpec,
-    Serving, Target, Work,
+    AgentSpec, AskIssuer, Exchange, FloorSpec, IssuerSpec, Issuing, Lengths, LoadSpec, Outcome, Role, ServeKind,
+    ServeSpec, Serving, Target, Work,
 };
 
 /// The core of whatever is measured, and that of everything else.
@@ -158,13 +158,16 @@ impl Bench {
         for peer in wanted {
             match self.peer(*peer) {
                 Ok(server) => servers.push(server),
-                Err(reason) => {
-                    let row = Row::new(section, "MISSING", peer.name(), f64::NAN, "");
-                    self.rows.push(row.note(&format!("{} was not measured: {reason:#}", peer.name())));
-                }
+                Err(reason) => self.miss(section, peer.name(), &reason),
             }
         }
         Ok(servers)
+    }
+
+    /// Notes that a peer could not be measured, and why.
+    pub(crate) fn miss(&mut self, section: &'static str, name: &str, reason: &anyhow::Error) {
+        let row = Row::new(section, "MISSING", name, f64::NAN, "");
+        self.rows.push(row.note(&format!("{name} was not measured: {reason:#}")));
     }
 
     /// One peer, started anew.
@@ -185,7 +188,7 @@ impl Bench {
     }
 
     /// Has the driver do some work with a server, and watches the noise.
-    pub(crate) fn load(&mut self, server: &Server, secure: bool, work: Work) -> anyhow::Result<crate::spec::Outcome> {
+    pub(crate) fn load(&mut self, server: &Server, secure: bool, work: Work) -> anyhow::Result<Outcome> {
         let challenges = self.folder.path().join("challenges");
         let count = work.challenges();
         let _: usize = self.issuer.ask(&AskIssuer::Mint { count, path: challenges.clone() })?;
@@ -203,7 +206,9 @@ impl Bench {
         };
         let spec = LoadSpec { cores: vec![DRIVER_CORE], target, challenges: Some(challenges), work };
         let mut driver = Process::of(&Role::Load(spec))?;
-        let outcome = driver.hear().with_context(|| format!("with the server {:?}", server.name))?;
+        let outcome: Result<Outcome, String> = driver.hear()?;
+        let outcome =
+            outcome.map_err(|reason| anyhow!(reason).context(format!("with the server {:?}", server.name)))?;
         driver.finish()?;
         self.noise.add(&outcome);
         Ok(outcome)

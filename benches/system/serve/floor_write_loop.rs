@@ -48,7 +48,7 @@ fn listener(backlog: i32) -> anyhow::Result<TcpListener> {
     Ok(TcpListener::from_std(listener))
 }
 
-pub(crate) fn run(spec: FloorSpec) -> anyhow::Result<()> {
+pub(crate) fn run(spec: &FloorSpec) -> anyhow::Result<()> {
     let (mut pages, mut publishers) = (listener(1024)?, listener(16)?);
     let poll = Poll::new()?;
     poll.registry().register(&mut pages, PAGES, Interest::READABLE)?;

@@ -24,7 +24,7 @@ pub(crate) fn run(spec: ServeSpec) -> anyhow::Result<()> {
     match spec.kind {
         ServeKind::Agent(spec) => agent::run(spec),
         ServeKind::FloorTungstenite(spec) => floor_tungstenite::run(spec),
-        ServeKind::FloorWriteLoop(spec) => floor_write_loop::run(spec),
+        ServeKind::FloorWriteLoop(spec) => floor_write_loop::run(&spec),
     }
 }
 
