@@ -1,0 +1,113 @@
+//! The load driver: pages without a browser, in a process and on a core of their own. Never the bottleneck: one loop over the
+//! sockets that have something to say, no task a socket.
+
+mod fleet;
+mod frame;
+mod handshake;
+mod memory;
+mod page;
+mod push;
+mod stream;
+mod trigger;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use rustls::ClientConfig;
+
+use crate::spec::{Exchange, LoadSpec, Outcome, Target, Work};
+use crate::{machine, process};
+use page::Opening;
+
+/// What pages need to begin.
+pub(crate) struct Pages {
+    target: Target,
+    challenges: VecDeque<String>,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl Pages {
+    fn new(spec: &LoadSpec) -> anyhow::Result<Self> {
+        let challenges = match &spec.challenges {
+            Some(path) => std::fs::read_to_string(path)?.lines().map(str::to_owned).collect(),
+            None => VecDeque::new(),
+        };
+        let keeps_sessions = matches!(spec.work, Work::Sequential { again: crate::spec::Again::TlsSession, .. });
+        let tls = spec.target.authority.as_deref().map(|path| stream::client(path, keeps_sessions)).transpose()?;
+        Ok(Self { target: spec.target.clone(), challenges, tls })
+    }
+
+    /// What the next page opens with: a challenge counts once.
+    fn opening(&mut self) -> anyhow::Result<Opening> {
+        if self.target.exchange != Exchange::Loopkey {
+            return Ok(Opening::Challenge(String::new()));
+        }
+        Ok(Opening::Challenge(self.challenges.pop_front().context("no challenge is left")?))
+    }
+
+    /// The head of an upgrade.
+    fn upgrade(&self) -> Vec<u8> {
+        let Target { port, origin, path, exchange, .. } = &self.target;
+        let subprotocol = match exchange {
+            Exchange::Loopkey => "Sec-WebSocket-Protocol: loopkey.1\r\n",
+            Exchange::UpgradeOnly | Exchange::Nats => "",
+        };
+        // About what a browser sends, without its cookies.
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\nPragma: no-cache\r\n\
+             Cache-Control: no-cache\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nUpgrade: websocket\r\n\
+             Origin: {origin}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{subprotocol}\r\n"
+        )
+        .into_bytes()
+    }
+}
+
+/// Does what the specification says and tells what was seen.
+pub(crate) fn run(spec: &LoadSpec) -> anyhow::Result<()> {
+    let outcome: Result<Outcome, String> = work(spec).map_err(|error| format!("{error:#}"));
+    process::say(&outcome);
+    Ok(())
+}
+
+fn work(spec: &LoadSpec) -> anyhow::Result<Outcome> {
+    let spins = spins()?;
+    machine::pin(&spec.cores)?;
+    let mut pages = Pages::new(spec)?;
+    let mut outcome = match spec.work {
+        Work::Sequential { count, warm_up, again } => handshake::sequential(&mut pages, count, warm_up, again),
+        Work::Concurrent { count, at_once, held } => handshake::concurrent(&mut pages, count, at_once, held),
+        Work::Push { pages: open, warm_up, pushes, dead } => push::run(&mut pages, open, warm_up, pushes, dead),
+        Work::Hold { pages: open } => memory::run(&mut pages, open),
+    }?;
+    outcome.spins = spins;
+    Ok(outcome)
+}
+
+/// How fast each core is just now.
+fn spins() -> anyhow::Result<Vec<u64>> {
+    let both = [0, 1].map(|core| machine::pin(&[core]).map(|()| machine::fixed_work()));
+    both.into_iter().collect()
+}
+
+/// What server and driver did between two moments.
+struct Measured {
+    server: machine::Scheduled,
+    own: machine::Scheduled,
+    since: std::time::Instant,
+}
+
+impl Measured {
+    fn begin(target: &Target) -> Self {
+        let own = machine::Scheduled::of(&[std::process::id()]);
+        Self { server: machine::Scheduled::of(&target.pids), own, since: machine::now() }
+    }
+
+    fn end(self, target: &Target, outcome: &mut Outcome) {
+        outcome.wall = machine::nanos(self.since.elapsed());
+        let server = machine::Scheduled::of(&target.pids).since(self.server);
+        let own = machine::Scheduled::of(&[std::process::id()]).since(self.own);
+        outcome.server_cpu = server.ran;
+        outcome.waited = server.waited + own.waited;
+    }
+}

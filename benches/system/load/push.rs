@@ -1,0 +1,74 @@
+//! From the word that starts a push to the first and the last of the pages.
+
+use std::time::Duration;
+
+use anyhow::bail;
+
+use super::fleet::Fleet;
+use super::trigger::Publisher;
+use super::{Measured, Pages};
+use crate::machine;
+use crate::spec::Outcome;
+
+/// Between two pushes, so that what the server does after one is not in the time of the next.
+const PAUSE: Duration = Duration::from_micros(300);
+/// A page that has heard nothing by then has not been told.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) fn run(
+    pages: &mut Pages,
+    open: usize,
+    warm_up: usize,
+    pushes: usize,
+    dead: usize,
+) -> anyhow::Result<Outcome> {
+    let mut publisher = Publisher::connect(&pages.target)?;
+    let mut fleet = Fleet::new(open + dead)?;
+    fleet.open(pages, open)?;
+    for id in fleet.open(pages, dead)? {
+        fleet.forsake(id)?;
+    }
+    let mut outcome = Outcome::default();
+    outcome.lengths.state = one(&mut fleet, &mut publisher, open, &mut Outcome::default())?;
+    for _ in 0..warm_up {
+        one(&mut fleet, &mut publisher, open, &mut Outcome::default())?;
+    }
+    let measured = Measured::begin(&pages.target);
+    for _ in 0..pushes {
+        one(&mut fleet, &mut publisher, open, &mut outcome)?;
+    }
+    measured.end(&pages.target, &mut outcome);
+    outcome.count = (pushes * open) as u64;
+    Ok(outcome)
+}
+
+/// One push to every page; returns the length of what came.
+pub(super) fn one(
+    fleet: &mut Fleet,
+    publisher: &mut Publisher,
+    open: usize,
+    outcome: &mut Outcome,
+) -> anyhow::Result<usize> {
+    let (mut heard, mut first, mut len) = (0, 0, 0);
+    let started = machine::now();
+    publisher.push()?;
+    while heard < open {
+        let took_part = fleet.turn(Some(PATIENCE), |_, seen| {
+            if seen.states > 0 {
+                if heard == 0 {
+                    first = machine::nanos(started.elapsed());
+                }
+                heard += 1;
+                len = seen.state_len;
+            }
+        })?;
+        if !took_part {
+            bail!("{heard} of {open} pages have heard of a push");
+        }
+    }
+    outcome.times.push(machine::nanos(started.elapsed()));
+    outcome.firsts.push(first);
+    machine::spin_for(PAUSE);
+    publisher.drain()?;
+    Ok(len)
+}

@@ -1,0 +1,178 @@
+//! What the kernel says of this machine and of processes: cores, limits, time on a core, resident memory.
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_setaffinity};
+use serde::Serialize;
+
+/// The time, for whoever measures.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+/// Waits without giving the core away.
+pub(crate) fn spin_for(time: Duration) {
+    let started = now();
+    while started.elapsed() < time {
+        std::hint::spin_loop();
+    }
+}
+
+/// Gives the core away: for what is not timed.
+#[expect(clippy::disallowed_methods, reason = "memory is looked at when nothing has happened for a while")]
+pub(crate) fn rest(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// How many cores there are.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Keeps this process, and every thread it starts from here on, on these cores. Where there are fewer, on those there are.
+pub(crate) fn pin(cores_wanted: &[usize]) -> anyhow::Result<()> {
+    let mut set = CpuSet::new();
+    let there = cores();
+    for core in cores_wanted {
+        set.set(core % there);
+    }
+    sched_setaffinity(None, &set).context("cannot choose a core")
+}
+
+/// Makes sure that this process may have so many descriptors.
+pub(crate) fn raise_descriptors(needed: u64) -> anyhow::Result<()> {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < needed) {
+        limit.current = limit.maximum;
+        setrlimit(Resource::Nofile, limit).context("cannot raise the limit on descriptors")?;
+    }
+    match limit.current {
+        Some(allowed) if allowed < needed => bail!(
+            "this needs {needed} descriptors and the system allows {allowed}: say `ulimit -n {needed}` first (as root, or \
+             raise `nofile` in /etc/security/limits.conf)"
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Time that processes had, and waited for, a core.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Scheduled {
+    pub(crate) ran: u64,
+    pub(crate) waited: u64,
+}
+
+impl Scheduled {
+    /// All threads of these processes, since they began. A process that is gone counts nothing.
+    pub(crate) fn of(pids: &[u32]) -> Self {
+        let mut sum = Self::default();
+        for pid in pids {
+            let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+            for task in tasks {
+                let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+                let mut numbers = text.split_whitespace().map(|number| number.parse().unwrap_or(0));
+                sum.ran += numbers.next().unwrap_or(0);
+                sum.waited += numbers.next().unwrap_or(0);
+            }
+        }
+        sum
+    }
+
+    pub(crate) const fn since(self, before: Self) -> Self {
+        Self { ran: self.ran.saturating_sub(before.ran), waited: self.waited.saturating_sub(before.waited) }
+    }
+}
+
+/// Resident memory of these processes in bytes.
+pub(crate) fn resident(pids: &[u32]) -> u64 {
+    let of = |pid: &u32| {
+        // Exact, where `status` has counters that lag behind.
+        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("Rss:"));
+        line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok()).unwrap_or(0) * 1024
+    };
+    pids.iter().map(of).sum()
+}
+
+/// The processes that a process started, and theirs.
+pub(crate) fn descendants(pid: u32) -> Vec<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children: Vec<u32> = text.split_whitespace().filter_map(|child| child.parse().ok()).collect();
+    let theirs = children.iter().flat_map(|child| descendants(*child)).collect::<Vec<_>>();
+    children.into_iter().chain(theirs).collect()
+}
+
+/// Jiffies of the whole machine: all, and those that the hypervisor gave to somebody else.
+pub(crate) fn jiffies() -> (u64, u64) {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = text.lines().next().unwrap_or_default();
+    let numbers: Vec<u64> = line.split_whitespace().skip(1).filter_map(|number| number.parse().ok()).collect();
+    (numbers.iter().take(8).sum(), numbers.get(7).copied().unwrap_or(0))
+}
+
+/// A fixed piece of work, in nanoseconds: its time tells how fast the core is just now.
+pub(crate) fn fixed_work() -> u64 {
+    let started = now();
+    let mut x = 0x2545_f491_4f6c_dd1d_u64;
+    for _ in 0..1_000_000 {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+    }
+    std::hint::black_box(x);
+    nanos(started.elapsed())
+}
+
+/// A duration in nanoseconds.
+pub(crate) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What was measured on.
+#[derive(Debug, Serialize)]
+pub(crate) struct Machine {
+    pub(crate) cpu: String,
+    pub(crate) cores: usize,
+    pub(crate) kernel: String,
+    pub(crate) memory_mib: u64,
+    pub(crate) rustc: String,
+    pub(crate) date: String,
+    pub(crate) commit: String,
+    pub(crate) profile: String,
+}
+
+impl Machine {
+    pub(crate) fn this() -> Self {
+        let field = |file: &str, name: &str| {
+            let text = fs::read_to_string(file).unwrap_or_default();
+            let value = text
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.split_once(':').map(|(_, v)| v.trim().to_owned()));
+            value.unwrap_or_default()
+        };
+        let memory = field("/proc/meminfo", "MemTotal");
+        let memory = memory.trim_end_matches(" kB").parse::<u64>().unwrap_or(0) / 1024;
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        Self {
+            cpu: field("/proc/cpuinfo", "model name"),
+            cores: cores(),
+            kernel: kernel.trim().to_owned(),
+            memory_mib: memory,
+            rustc: said("rustc", &["--version"]),
+            date: said("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"]),
+            commit: said("git", &["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]),
+            profile: std::env::var("LOOPKEY_BENCH_PROFILE").unwrap_or_else(|_| "bench".to_owned()),
+        }
+    }
+}
+
+/// What a command says, or nothing.
+pub(crate) fn said(command: &str, arguments: &[&str]) -> String {
+    let output = Command::new(command).args(arguments).output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+}

@@ -1,0 +1,137 @@
+//! The floor of a push: one thread, raw epoll, one `send` a socket, a frame that was encoded once. No library, no cryptography,
+//! and next to no memory a socket; as a handshake it shows what the kernel alone costs.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener as StdListener};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+
+use super::bare::{frame, ready_around, state, upgraded};
+use crate::process;
+use crate::spec::{FloorSpec, Serving, Trigger};
+
+const PAGES: Token = Token(usize::MAX - 1);
+const PUBLISHERS: Token = Token(usize::MAX - 2);
+/// What a hello looks like; this floor draws no nonce.
+const HELLO: &str = r#"{"type":"hello","v":1,"nonce":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#;
+
+/// How far a page is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Upgrade,
+    Open,
+    Live,
+    /// No page: a connection on which pushes are asked for.
+    Publisher,
+}
+
+struct Socket {
+    stream: TcpStream,
+    stage: Stage,
+}
+
+struct Floor {
+    poll: Poll,
+    sockets: Vec<Option<Socket>>,
+    free: Vec<usize>,
+    ready: Vec<u8>,
+    state: Vec<u8>,
+    buffer: Vec<u8>,
+}
+
+fn listener(backlog: i32) -> anyhow::Result<TcpListener> {
+    let listener = StdListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    // The standard library's queue is shorter than the agent's.
+    rustix::net::listen(&listener, backlog)?;
+    listener.set_nonblocking(true)?;
+    Ok(TcpListener::from_std(listener))
+}
+
+pub(crate) fn run(spec: &FloorSpec) -> anyhow::Result<()> {
+    let (mut pages, mut publishers) = (listener(1024)?, listener(16)?);
+    let poll = Poll::new()?;
+    poll.registry().register(&mut pages, PAGES, Interest::READABLE)?;
+    poll.registry().register(&mut publishers, PUBLISHERS, Interest::READABLE)?;
+    process::say(&Serving {
+        port: pages.local_addr()?.port(),
+        wss_port: None,
+        trigger: Some(Trigger::Byte(publishers.local_addr()?.port())),
+    });
+    let mut floor = Floor {
+        poll,
+        sockets: Vec::new(),
+        free: Vec::new(),
+        ready: frame(&ready_around(&"p".repeat(86), spec.lengths.ready)),
+        state: frame(&state(spec.lengths.state)),
+        buffer: vec![0; 16 * 1024],
+    };
+    let mut events = Events::with_capacity(1024);
+    loop {
+        match floor.poll.poll(&mut events, None) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            other => other?,
+        }
+        for event in &events {
+            match event.token() {
+                PAGES => floor.accept(&pages, Stage::Upgrade)?,
+                PUBLISHERS => floor.accept(&publishers, Stage::Publisher)?,
+                Token(id) => floor.read(id),
+            }
+        }
+    }
+}
+
+impl Floor {
+    fn accept(&mut self, listener: &TcpListener, stage: Stage) -> anyhow::Result<()> {
+        loop {
+            let mut stream = match listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            stream.set_nodelay(true)?;
+            let id = self.free.pop().unwrap_or_else(|| {
+                self.sockets.push(None);
+                self.sockets.len() - 1
+            });
+            self.poll.registry().register(&mut stream, Token(id), Interest::READABLE)?;
+            self.sockets[id] = Some(Socket { stream, stage });
+        }
+    }
+
+    /// What a page says is short: it comes in one piece.
+    fn read(&mut self, id: usize) {
+        let Some(Some(socket)) = self.sockets.get_mut(id) else { return };
+        let read = match socket.stream.read(&mut self.buffer) {
+            Ok(read @ 1..) => read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            _ => {
+                self.sockets[id] = None;
+                self.free.push(id);
+                return;
+            }
+        };
+        match socket.stage {
+            Stage::Upgrade => {
+                if let Some(answer) = upgraded(&self.buffer[..read]) {
+                    let _ = socket.stream.write(&[answer.as_bytes(), &frame(HELLO)].concat());
+                    socket.stage = Stage::Open;
+                }
+            }
+            Stage::Open => {
+                let _ = socket.stream.write(&self.ready);
+                socket.stage = Stage::Live;
+            }
+            Stage::Live => {}
+            Stage::Publisher => self.push(),
+        }
+    }
+
+    /// The loop that everybody else is measured against.
+    fn push(&mut self) {
+        for socket in self.sockets.iter_mut().flatten().filter(|socket| socket.stage == Stage::Live) {
+            let _ = socket.stream.write(&self.state);
+        }
+    }
+}
