@@ -19,7 +19,7 @@ use super::core::{Core, Stop};
 use super::settings::OriginSettings;
 use crate::agent::door::census::Census;
 use crate::agent::door::certificate::{Certificate, WssFiles};
-use crate::agent::door::doorman::Doorman;
+use crate::agent::door::doorman::{Doorman, OpenSocket};
 use crate::agent::door::peer::{self, Line, PeerCheck, PeerFault};
 use crate::agent::issuer::client::IssuerClient;
 use crate::agent::issuer::hub::Hub;
@@ -104,6 +104,13 @@ fn house_with(limits: SocketLimits) -> House {
     House { doorman, clock: paused, _stop: stop, folder }
 }
 
+/// A connection to its end.
+async fn see_through(way_in: impl Future<Output = Option<OpenSocket>>) {
+    if let Some(open) = Box::pin(way_in).await {
+        open.await;
+    }
+}
+
 impl House {
     /// A connection that is at the door.
     fn knock(&self) -> DuplexStream {
@@ -116,7 +123,7 @@ impl House {
         let doorman = Arc::clone(&self.doorman);
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let line = Line { peers, page: nowhere, agent: nowhere };
-        tokio::spawn(async move { doorman.serve(agent, OwnUser::taken_on_trust(), line).await });
+        tokio::spawn(async move { see_through(doorman.let_in(agent, OwnUser::taken_on_trust(), line)).await });
         page
     }
 }

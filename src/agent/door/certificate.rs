@@ -135,6 +135,8 @@ fn read_config(path: &Path) -> Result<Arc<ServerConfig>, NoTls> {
         .and_then(|config| config.with_no_client_auth().with_single_cert(vec![leaf], key))
         .map_err(unusable)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // A page opens one socket after another, and each brings the next ticket.
+    config.send_tls13_tickets = 1;
     Ok(Arc::new(config))
 }
 

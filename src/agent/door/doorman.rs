@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -12,7 +13,6 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tracing::Instrument as _;
 
 use super::begun::Begun;
 use super::census::{self, Census};
@@ -21,7 +21,7 @@ use super::peer::{Line, PeerCheck, PeerFault};
 use crate::agent::core::{Core, Stop};
 use crate::agent::doctor::origin_of;
 use crate::agent::page::bridge::{self, Unmet};
-use crate::agent::page::driver::{self, Page};
+use crate::agent::page::driver::{Driver, Page};
 use crate::agent::page::wire::{Wire, drain};
 use crate::protocol::code::CloseCode;
 use crate::protocol::gate::{Admitted, Gate, Purpose, REFUSAL, Refused};
@@ -62,18 +62,28 @@ impl<R: Into<Refused>> From<R> for Left {
     }
 }
 
+/// What becomes of a connection that was let in: a socket, until its end.
+pub(in crate::agent) type OpenSocket = BoxFuture<'static, ()>;
+
 impl Doorman {
     /// Sees a connection through to its end.
     pub(in crate::agent) async fn receive(self: Arc<Self>, stream: TcpStream, page: SocketAddr) {
-        let Ok(agent) = stream.local_addr() else { return };
+        // The way in needs far more room than what it leads to, so that it has it apart.
+        if let Some(open) = Box::pin(self.let_through(stream, page)).await {
+            open.await;
+        }
+    }
+
+    async fn let_through(&self, stream: TcpStream, page: SocketAddr) -> Option<OpenSocket> {
+        let agent = stream.local_addr().ok()?;
         // Every message is small and waited for.
         let _ = stream.set_nodelay(true);
         let line = Line { peers: Arc::clone(&self.peers), page, agent };
         let strange = match line.look_up() {
             Ok(peer) => {
                 return match &self.certificate {
-                    None => self.serve(stream, peer, line).await,
-                    Some(certificate) => self.serve_secure(stream, certificate, peer, line).await,
+                    None => self.let_in(stream, peer, line).await,
+                    Some(certificate) => self.let_in_secured(stream, certificate, peer, line).await,
                 };
             }
             Err(PeerFault::Strange(strange)) => strange,
@@ -83,28 +93,27 @@ impl Doorman {
             }
         };
         match &self.certificate {
-            None => Box::pin(refuse(stream, &self.core, strange.into(), None)).await,
+            None => refuse(stream, &self.core, strange.into(), None).await,
             // Nothing can be said before TLS.
             Some(_) => drop(note(&self.core, strange.into(), None)),
         }
+        None
     }
 
     /// TLS first, then as on any other port.
-    pub(in crate::agent) async fn serve_secure<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    pub(in crate::agent) async fn let_in_secured<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         &self,
         stream: S,
         certificate: &Certificate,
         peer: OwnUser,
         line: Line,
-    ) {
-        // A handshake needs far more room than what it leads to, so that it has it apart.
-        if let Some(stream) = Box::pin(self.secure(stream, certificate)).await {
-            self.serve(stream, peer, line).await;
-        }
+    ) -> Option<OpenSocket> {
+        let stream = Box::pin(self.secure(stream, certificate)).await?;
+        self.let_in(stream, peer, line).await
     }
 
     /// The TLS handshake. The browser may hold the connection silent before it and, where it asks its person, behind it.
-    async fn secure<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    async fn secure<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         &self,
         mut stream: S,
         certificate: &Certificate,
@@ -136,26 +145,13 @@ impl Doorman {
         }
     }
 
-    /// The part that does not depend on TCP.
-    pub(in crate::agent) async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-        &self,
-        stream: S,
-        peer: OwnUser,
-        line: Line,
-    ) {
-        // So does the way through the door.
-        if let Some(visit) = Box::pin(self.let_in(stream, peer, line)).await {
-            visit.stay(self.stop.clone()).await;
-        }
-    }
-
     /// From the first byte to a socket whose page may be spoken to; `None` for whatever came to another end.
-    async fn let_in<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    pub(in crate::agent) async fn let_in<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         &self,
         mut stream: S,
         peer: OwnUser,
         line: Line,
-    ) -> Option<Visit<S>> {
+    ) -> Option<OpenSocket> {
         match self.admit(&mut stream, peer).await {
             Ok((admitted, opening)) => self.enter(stream, admitted, opening, line).await,
             Err(Left::Refused(reason, origin)) => {
@@ -192,17 +188,17 @@ impl Doorman {
         Ok((admitted, opening))
     }
 
-    async fn enter<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    async fn enter<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         &self,
         stream: S,
         admitted: Admitted,
         opening: census::Opening,
         line: Line,
-    ) -> Option<Visit<S>> {
+    ) -> Option<OpenSocket> {
         let (core, peer) = (&self.core, admitted.peer());
         match admitted.purpose() {
             Purpose::Socket { origin, key } => match self.receive_page(origin, false, peer, opening, line) {
-                Ok(page) => return Some(Visit { page, wire: Wire::new(stream, upgraded(key)).await }),
+                Ok(page) => return Some(self.open(Wire::new(stream, upgraded(key)).await, page)),
                 Err(reason) => refuse(stream, core, reason, Some(origin.origin().clone())).await,
             },
             Purpose::BridgeSocket { key } => {
@@ -231,13 +227,13 @@ impl Doorman {
     }
 
     /// Sees a bridge's socket through its first frame: until then it is nobody's, and from then on a page's like any other.
-    async fn receive_bridge<S: AsyncRead + AsyncWrite + Unpin + Send>(
+    async fn receive_bridge<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         &self,
         mut wire: Wire<S>,
         peer: OwnUser,
         opening: census::Opening,
         line: Line,
-    ) -> Option<Visit<S>> {
+    ) -> Option<OpenSocket> {
         let since = self.core.clock.now();
         wire.flush();
         let met = bridge::meet(&mut wire, &self.core, &self.gate, since, self.stop.clone()).await;
@@ -249,7 +245,7 @@ impl Doorman {
             Ok(mut page) => {
                 page.since = since;
                 wire.relay();
-                return Some(Visit { page, wire });
+                return Some(self.open(wire, page));
             }
             Err(Unmet::Refused(reason, origin)) => {
                 // One code for every reason, but that there is no room: the bridge is told no more than a page at the gate.
@@ -261,6 +257,10 @@ impl Doorman {
             Err(Unmet::Gone) => {}
         }
         None
+    }
+
+    fn open<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(&self, wire: Wire<S>, page: Page) -> OpenSocket {
+        Box::pin(Driver::new(wire, page, &self.stop).drive())
     }
 
     /// What a page of an admitted origin needs to be spoken to, where the person lets it and there is room.
@@ -277,19 +277,6 @@ impl Doorman {
         let socket = core.census.socket(origin.origin())?;
         let since = core.clock.now();
         Ok(Page { core, hub, origin: settings, peer, line, opening: Some(opening), socket, since, bridged })
-    }
-}
-
-/// A page that may be spoken to.
-struct Visit<S> {
-    page: Page,
-    wire: Wire<S>,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Visit<S> {
-    async fn stay(self, stop: watch::Receiver<Stop>) {
-        let span = tracing::info_span!("socket", origin = %self.page.origin.origin, bridged = self.page.bridged);
-        driver::drive(self.wire, self.page, stop).instrument(span).await;
     }
 }
 

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use super::jobs::{Jobs, Note};
 use super::wire::{Event, Wire};
@@ -44,27 +46,6 @@ pub(in crate::agent) struct Page {
     pub(in crate::agent) bridged: bool,
 }
 
-/// Speaks with one page until either side ends it.
-pub(in crate::agent) async fn drive<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    mut wire: Wire<S>,
-    page: Page,
-    stop: watch::Receiver<Stop>,
-) {
-    let mut driver = Driver::new(page, &wire, &stop);
-    drop(stop);
-    let end = driver.run(&mut wire).await;
-    drop(driver);
-    // What a goodbye needs, an open socket does not carry along.
-    match end {
-        End::Closed(code) => {
-            tracing::debug!(code = code.number(), "closing the socket");
-            Box::pin(wire.close(code)).await;
-        }
-        End::Goodbye(code) => Box::pin(wire.answer_goodbye(code)).await,
-        End::Gone => {}
-    }
-}
-
 /// How a socket ends.
 enum End {
     /// The agent closes it.
@@ -83,7 +64,9 @@ enum Happened {
     Said(Event),
 }
 
-struct Driver {
+/// One open socket.
+pub(in crate::agent) struct Driver<S> {
+    wire: Wire<S>,
     page: Page,
     machine: Connection,
     jobs: Jobs,
@@ -92,12 +75,9 @@ struct Driver {
     _place: Place,
 }
 
-impl Driver {
-    fn new<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-        page: Page,
-        wire: &Wire<S>,
-        stop: &watch::Receiver<Stop>,
-    ) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
+    /// A socket whose upgrade is answered with what is said first. It has a place in the audience from here on.
+    pub(in crate::agent) fn new(wire: Wire<S>, page: Page, stop: &watch::Receiver<Stop>) -> Box<Self> {
         let _place = page.hub.audience.join(&page.origin, Arc::clone(wire.outlet()) as _);
         let terms = Terms { grants: page.origin.grants.clone(), proof: page.origin.proof };
         let nonce = Nonce::from_bytes(crypto::random());
@@ -105,7 +85,7 @@ impl Driver {
         let published = page.hub.published();
         let seen = (published.seq, Arc::default());
         let machine = make(terms, published, nonce, page.since);
-        let mut driver = Self { page, machine, jobs: Jobs::default(), seen, _place };
+        let mut driver = Box::new(Self { wire, page, machine, jobs: Jobs::default(), seen, _place });
         // What happened before it could hear of it.
         if *stop.borrow() == Stop::Drain {
             driver.handle(Input::Stopping);
@@ -115,64 +95,92 @@ impl Driver {
         driver
     }
 
-    async fn run<S: AsyncRead + AsyncWrite + Unpin>(&mut self, wire: &mut Wire<S>) -> End {
+    /// Speaks with the page until either side ends it.
+    pub(in crate::agent) async fn drive(mut self: Box<Self>) {
+        let span = tracing::info_span!("socket", origin = %self.page.origin.origin, bridged = self.page.bridged);
+        let end = self.run().instrument(span.clone()).await;
+        // What a goodbye needs, an open socket does not carry along.
+        let goodbye: BoxFuture<'static, ()> = match end {
+            End::Closed(code) => Box::pin(self.into_wire().close(code)),
+            End::Goodbye(code) => Box::pin(self.into_wire().answer_goodbye(code)),
+            End::Gone => return,
+        };
+        goodbye.instrument(span).await;
+    }
+
+    /// Gives everything back but the stream.
+    fn into_wire(self: Box<Self>) -> Wire<S> {
+        let Self { wire, .. } = *self;
+        wire
+    }
+
+    async fn run(&mut self) -> End {
         self.catch_up();
         loop {
-            if let Some(code) = self.perform(wire) {
+            if let Some(code) = self.perform() {
+                tracing::debug!(code = code.number(), "closing the socket");
                 return End::Closed(code);
             }
             self.jobs.settle();
-            wire.outlet().rest(self.machine.is_resting());
-            let happened = self.wait(wire).await;
+            self.wire.outlet().rest(self.machine.is_resting());
+            let happened = self.wait().await;
             // While the page is behind, states wait in their one slot: it gets the newest, not a backlog.
-            if wire.outlet().rouse() {
+            if self.wire.outlet().rouse() {
                 self.catch_up();
             }
-            match happened {
-                Happened::Rung(rung) => {
-                    if rung.has(Ring::Stopping) {
-                        self.handle(Input::Stopping);
-                    }
-                    if rung.has(Ring::Withdrawn) {
-                        self.handle(Input::Withdrawn);
-                    }
-                    if rung.has(Ring::LookAgain)
-                        && let Err(fault) = self.look_again()
-                    {
-                        tracing::warn!(%fault, "cutting a socket: the peer is not the one that was admitted");
-                        return End::Gone;
-                    }
-                }
-                Happened::Noted(Note::Input(input)) => self.handle(input),
-                Happened::Noted(Note::Ask(call, question)) => {
-                    self.jobs.window().take(question);
-                    self.handle(Input::AskInWindow(call));
-                }
-                Happened::Due => self.handle(Input::Timeout),
-                Happened::Said(Event::Text(text)) => self.handle(Input::Text(text.as_str())),
-                Happened::Said(Event::Binary) => self.handle(Input::Binary),
-                Happened::Said(Event::Control) => self.handle(Input::Control),
-                Happened::Said(Event::Sent) => {}
-                Happened::Said(Event::Goodbye(code)) => return End::Goodbye(code),
-                Happened::Said(Event::Gone) => return End::Gone,
-                Happened::Said(Event::Broken(code)) => return End::Closed(code),
+            if let Some(end) = self.take(happened) {
+                return end;
             }
         }
     }
 
-    async fn wait<S: AsyncRead + AsyncWrite + Unpin>(&mut self, wire: &mut Wire<S>) -> Happened {
-        let outlet = Arc::clone(wire.outlet());
-        let rung = std::future::poll_fn(|cx| outlet.bell.poll_rung(cx));
+    async fn wait(&mut self) -> Happened {
         let due = self.machine.deadline().map(|at| at.since(self.now()));
+        let Self { wire, jobs, .. } = self;
+        let outlet = Arc::clone(wire.outlet());
         tokio::select! {
             // What the agent knows comes before what the page says. That the person takes something back comes before
             // everything.
             biased;
-            rung = rung => Happened::Rung(rung),
-            note = self.jobs.next() => Happened::Noted(note),
+            rung = std::future::poll_fn(|cx| outlet.bell.poll_rung(cx)) => Happened::Rung(rung),
+            note = jobs.next() => Happened::Noted(note),
             () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => Happened::Due,
             event = wire.event() => Happened::Said(event),
         }
+    }
+
+    /// Hands on what happened; the end, where it is one.
+    fn take(&mut self, happened: Happened) -> Option<End> {
+        match happened {
+            Happened::Rung(rung) => {
+                if rung.has(Ring::Stopping) {
+                    self.handle(Input::Stopping);
+                }
+                if rung.has(Ring::Withdrawn) {
+                    self.handle(Input::Withdrawn);
+                }
+                if rung.has(Ring::LookAgain)
+                    && let Err(fault) = self.look_again()
+                {
+                    tracing::warn!(%fault, "cutting a socket: the peer is not the one that was admitted");
+                    return Some(End::Gone);
+                }
+            }
+            Happened::Noted(Note::Input(input)) => self.handle(input),
+            Happened::Noted(Note::Ask(call, question)) => {
+                self.jobs.window().take(question);
+                self.handle(Input::AskInWindow(call));
+            }
+            Happened::Due => self.handle(Input::Timeout),
+            Happened::Said(Event::Text(text)) => self.handle(Input::Text(text.as_str())),
+            Happened::Said(Event::Binary) => self.handle(Input::Binary),
+            Happened::Said(Event::Control) => self.handle(Input::Control),
+            Happened::Said(Event::Sent) => {}
+            Happened::Said(Event::Goodbye(code)) => return Some(End::Goodbye(code)),
+            Happened::Said(Event::Gone) => return Some(End::Gone),
+            Happened::Said(Event::Broken(code)) => return Some(End::Closed(code)),
+        }
+        None
     }
 
     /// Tells the machine what was published since it was told last; the page may have been told of a state already.
@@ -200,7 +208,7 @@ impl Driver {
     }
 
     /// Does what the machine says; returns the code where it says to close.
-    fn perform<S: AsyncRead + AsyncWrite + Unpin>(&mut self, wire: &Wire<S>) -> Option<CloseCode> {
+    fn perform(&mut self) -> Option<CloseCode> {
         for output in self.machine.take_outputs() {
             let sent = match output {
                 Output::Send(message) => {
@@ -208,13 +216,14 @@ impl Driver {
                     if let AgentMessage::Refused { code, .. } = &message {
                         self.page.core.audit.refused(&self.page.origin.origin, code.word());
                     }
-                    wire.send(&message.encode())
+                    self.wire.send(&message.encode())
                 }
-                Output::SendState(published) => wire.send_state(&published),
-                Output::SendNews(news) => wire.send_frame(&news.frame),
+                Output::SendState(published) => self.wire.send_state(&published),
+                Output::SendNews(news) => self.wire.send_frame(&news.frame),
                 Output::Ready(ready) => {
-                    wire.outlet().told(ready.published.seq);
-                    wire.send(&self.ready(ready).encode())
+                    self.wire.outlet().told(ready.published.seq);
+                    let ready = self.ready(ready).encode();
+                    self.wire.send(&ready)
                 }
                 Output::Close(code) => {
                     if code == CloseCode::NotAccepted {
@@ -272,8 +281,10 @@ impl Driver {
                     self.jobs.withdraw(call);
                     Ok(())
                 }
-                Output::ShowInWindow(_, id) => self.jobs.window().show(id).map_or(Ok(()), |frame| wire.say(&frame)),
-                Output::HideInWindow(id) => wire.say(&self.jobs.window().hide(id)),
+                Output::ShowInWindow(_, id) => {
+                    self.jobs.window().show(id).map_or(Ok(()), |frame| self.wire.say(&frame))
+                }
+                Output::HideInWindow(id) => self.wire.say(&self.jobs.window().hide(id)),
                 Output::AnsweredInWindow(_, answer) => {
                     self.jobs.window().answered(answer);
                     Ok(())
@@ -314,7 +325,7 @@ impl Driver {
                 return Some(code);
             }
         }
-        wire.flush();
+        self.wire.flush();
         None
     }
 

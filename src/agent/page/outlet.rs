@@ -163,9 +163,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             Poll::Ready(Ok(written)) => written,
             Poll::Ready(Err(_)) | Poll::Pending => 0,
         };
-        self.queue.extend(&bytes[written..]);
-        let is_sent = self.queue.is_empty();
-        self.is_flushed = is_sent && matches!(Pin::new(&mut self.stream).poll_flush(cx), Poll::Ready(Ok(())));
+        if written < bytes.len() {
+            self.queue.extend(&bytes[written..]);
+            return false;
+        }
+        self.is_flushed = matches!(Pin::new(&mut self.stream).poll_flush(cx), Poll::Ready(Ok(())));
         self.is_flushed
     }
 }

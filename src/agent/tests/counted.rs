@@ -27,7 +27,11 @@ impl Memory {
     }
 
     fn heard(&self) -> String {
-        String::from_utf8_lossy(&std::mem::take(&mut self.0.lock().expect("unpoisoned").1)).into_owned()
+        let heard = &mut self.0.lock().expect("unpoisoned").1;
+        let text = String::from_utf8_lossy(heard).into_owned();
+        // The room stays: what it costs to make is not the agent's.
+        heard.clear();
+        text
     }
 }
 
@@ -113,7 +117,7 @@ impl Stage {
         let (doorman, stream) = (Arc::clone(&self.house.doorman), memory.clone());
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let line = Line { peers: Arc::new(peer::Off), page: nowhere, agent: nowhere };
-        let agent = Box::pin(async move { doorman.serve(stream, OwnUser::taken_on_trust(), line).await });
+        let agent = Box::pin(async move { see_through(doorman.let_in(stream, OwnUser::taken_on_trust(), line)).await });
         Socket { memory, agent }
     }
 

@@ -50,7 +50,7 @@ async fn the_answer_to_the_upgrade_and_hello_leave_in_one_write() {
     let agent = Counted { stream, writes: Arc::clone(&writes) };
     let (doorman, nowhere) = (Arc::clone(&house.doorman), SocketAddr::from(([127, 0, 0, 1], 0)));
     let line = Line { peers: Arc::new(peer::Off), page: nowhere, agent: nowhere };
-    tokio::spawn(async move { doorman.serve(agent, OwnUser::taken_on_trust(), line).await });
+    tokio::spawn(async move { see_through(doorman.let_in(agent, OwnUser::taken_on_trust(), line)).await });
     page.write_all(HEAD.as_bytes()).await.expect("written");
     let first = read_until(&mut page, "hello").await;
     assert!(first.starts_with(b"HTTP/1.1 101 ") && first.ends_with(b"\"}"), "{}", String::from_utf8_lossy(&first));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Call, ChallengeRefusal, Connection, Input, Output, Resumption, State, Terms};
 use crate::protocol::acceptance::AcceptedChallenge;
 use crate::protocol::bridge::relayed;
-use crate::protocol::code::{CloseCode, RefusalCode};
+use crate::protocol::code::RefusalCode;
 use crate::protocol::consent::{ConsentRequest, Consented};
 use crate::protocol::grant::{Grant, OpenProof};
 use crate::protocol::id::{ChallengeId, Epoch, Nonce, Seq, Sid};
