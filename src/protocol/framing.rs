@@ -9,13 +9,15 @@ use super::limits::MAX_FRAGMENTS;
 pub struct TooManyFragments;
 
 /// Follows the frame headers (RFC 6455 section 5.2) of one direction. What is malformed is the library's to refuse.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct FragmentCounter {
     fragments: u32,
+    /// Frames that were begun.
+    frames: u64,
     expect: Expect,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 enum Expect {
     #[default]
     Opcode,
@@ -39,6 +41,7 @@ impl FragmentCounter {
         while let Some((&byte, rest)) = bytes.split_first() {
             self.expect = match self.expect {
                 Expect::Opcode => {
+                    self.frames += 1;
                     self.count(byte & 0x0f)?;
                     Expect::Length
                 }
@@ -67,6 +70,12 @@ impl FragmentCounter {
             bytes = rest;
         }
         Ok(())
+    }
+
+    /// How many frames have passed, where the last of them has ended and nothing has come after it.
+    #[must_use]
+    pub const fn whole_frames(&self) -> Option<u64> {
+        if matches!(self.expect, Expect::Opcode) { Some(self.frames) } else { None }
     }
 
     fn count(&mut self, opcode: u8) -> Result<(), TooManyFragments> {
@@ -140,6 +149,21 @@ mod tests {
         let mut counter = FragmentCounter::default();
         assert_eq!(counter.take(&[0x82, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]), Ok(()));
         assert_eq!(counter.take(&[0x00; 100]), Ok(()), "the payload of a frame that never ends");
+    }
+
+    #[test]
+    fn frames_are_whole_at_their_ends_alone() {
+        let mut counter = FragmentCounter::default();
+        assert_eq!(counter.whole_frames(), Some(0));
+        let bytes = frame(0x81, &[0; 200]);
+        for at in 0..bytes.len() - 1 {
+            assert_eq!(counter.take(&bytes[at..=at]), Ok(()));
+            assert_eq!(counter.whole_frames(), None, "after byte {at}");
+        }
+        assert_eq!(counter.take(&bytes[bytes.len() - 1..]), Ok(()));
+        assert_eq!(counter.whole_frames(), Some(1));
+        assert_eq!(counter.take(&[frame(0x89, b""), frame(0x81, b"x")].concat()), Ok(()));
+        assert_eq!(counter.whole_frames(), Some(3));
     }
 
     proptest! {

@@ -11,6 +11,8 @@
 //! process. Every cause of a refusal is a [`Fault`] for the log. Whoever presented the token must get one and the same
 //! answer for all of them.
 
+#[cfg(test)]
+mod allocations;
 mod challenge;
 #[cfg(test)]
 mod counted;

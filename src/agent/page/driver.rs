@@ -116,10 +116,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
 
     async fn run(&mut self) -> End {
         self.catch_up();
+        let mut is_open = false;
         loop {
             if let Some(code) = self.perform() {
                 tracing::debug!(code = code.number(), "closing the socket");
                 return End::Closed(code);
+            }
+            if !is_open && self.machine.is_live() {
+                is_open = true;
+                Box::pin(self.wire.wait_from_here_on()).await;
             }
             self.jobs.settle();
             self.wire.outlet().rest(self.machine.is_resting());

@@ -26,8 +26,11 @@ use crate::protocol::text_frame::{TextFrame, put_header};
 
 /// How long a closing socket waits for the page's own close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// The library makes its read buffer in full for each socket, so it is small; longer messages still fit.
-const READ_BUFFER_LEN: usize = 512;
+/// The library makes its read buffer in full for each socket, so it is small; longer messages still fit. `open` is by far the
+/// longest message of most sockets, and comes first.
+const OPENING_BUFFER_LEN: usize = 512;
+/// What a page says while it waits is an answer to a ping.
+const WAITING_BUFFER_LEN: usize = 128;
 
 /// What came from the page.
 #[derive(Debug)]
@@ -49,6 +52,8 @@ pub(in crate::agent) enum Event {
 pub(in crate::agent) struct Wire<S> {
     socket: WebSocketStream<Reader<S>>,
     outlet: Arc<Outlet<S>>,
+    /// How many messages the library has handed out, control frames among them.
+    messages: u64,
     /// What is sent is for a page behind a bridge.
     bridged: bool,
     owes_pong: bool,
@@ -57,16 +62,20 @@ pub(in crate::agent) struct Wire<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Takes over a connection. The answer to its upgrade goes out in one piece with what is said first.
     pub(in crate::agent) async fn new(stream: S, answer: String) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER_LEN)
-            .write_buffer_size(0)
-            .max_write_buffer_size(SEND_QUEUE_MAX_LEN)
-            .max_message_size(Some(MESSAGE_MAX_LEN))
-            .max_frame_size(Some(MESSAGE_MAX_LEN));
         let outlet = Arc::new(Outlet::new(stream, answer.into_bytes()));
         let reader = Reader { outlet: Arc::clone(&outlet), fragments: FragmentCounter::default() };
-        let socket = WebSocketStream::from_raw_socket(reader, Role::Server, Some(config)).await;
-        Self { socket, outlet, bridged: false, owes_pong: false }
+        let socket = socket(reader, OPENING_BUFFER_LEN).await;
+        Self { socket, outlet, messages: 0, bridged: false, owes_pong: false }
+    }
+
+    /// Gives back the room that the first message took, which the library would keep: most sockets wait from here on.
+    /// Nothing is done where the library may hold more than that message.
+    pub(in crate::agent) async fn wait_from_here_on(&mut self) {
+        let Reader { outlet, fragments } = self.socket.get_ref();
+        if self.messages == 1 && fragments.whole_frames() == Some(1) {
+            let reader = Reader { outlet: Arc::clone(outlet), fragments: fragments.clone() };
+            self.socket = socket(reader, WAITING_BUFFER_LEN).await;
+        }
     }
 
     /// From here on what is sent is for the page that opened this bridge.
@@ -124,7 +133,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                     Poll::Pending => {}
                 }
             }
-            self.socket.poll_next_unpin(cx).map(|message| match message {
+            let message = std::task::ready!(self.socket.poll_next_unpin(cx));
+            self.messages += 1;
+            Poll::Ready(match message {
                 None => Event::Gone,
                 Some(Ok(Message::Close(frame))) => Event::Goodbye(frame.map(|frame| frame.code.into())),
                 Some(Ok(Message::Text(text))) => Event::Text(text),
@@ -177,6 +188,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             drain(&mut Rest(&self.outlet)).await;
         }
     }
+}
+
+async fn socket<S: AsyncRead + AsyncWrite + Unpin>(
+    reader: Reader<S>,
+    read_buffer_len: usize,
+) -> WebSocketStream<Reader<S>> {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(read_buffer_len)
+        .write_buffer_size(0)
+        .max_write_buffer_size(SEND_QUEUE_MAX_LEN)
+        .max_message_size(Some(MESSAGE_MAX_LEN))
+        .max_frame_size(Some(MESSAGE_MAX_LEN));
+    WebSocketStream::from_raw_socket(reader, Role::Server, Some(config)).await
 }
 
 /// Reads and forgets until the other side closes; the caller bounds the time.
@@ -257,6 +281,36 @@ mod tests {
     fn message(frame_len: usize) -> String {
         // RFC 6455 section 5.2: two bytes of header, and two more for lengths over 125.
         "x".repeat(frame_len - if frame_len > 127 { 4 } else { 2 })
+    }
+
+    /// A masked text frame.
+    fn said(text: &str) -> Vec<u8> {
+        let len = u16::try_from(text.len()).expect("short").to_be_bytes();
+        [&[0x81, 0xfe], &len[..], &[0; 4], text.as_bytes()].concat()
+    }
+
+    /// However a page's messages come: in one piece, each by itself, or cut in the middle.
+    #[tokio::test]
+    async fn giving_room_back_loses_nothing_of_what_the_page_says() {
+        let [first, second] = ["a".repeat(900), "b".repeat(900)];
+        let bytes = [said(&first), said(&second)].concat();
+        for cut in [0, 1, 907, 908, 909, 1000, bytes.len()] {
+            let (mut page, agent) = tokio::io::duplex(4096);
+            let mut wire = Wire::new(agent, String::new()).await;
+            tokio::io::AsyncWriteExt::write_all(&mut page, &bytes[..cut]).await.expect("written");
+            let mut heard = Vec::new();
+            if cut >= 908 {
+                let Event::Text(text) = wire.event().await else { panic!("a text") };
+                heard.push(text.to_string());
+            }
+            wire.wait_from_here_on().await;
+            tokio::io::AsyncWriteExt::write_all(&mut page, &bytes[cut..]).await.expect("written");
+            while heard.len() < 2 {
+                let Event::Text(text) = wire.event().await else { panic!("a text") };
+                heard.push(text.to_string());
+            }
+            assert_eq!(heard, [first.clone(), second.clone()], "cut at {cut}");
+        }
     }
 
     #[tokio::test]

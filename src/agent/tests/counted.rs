@@ -42,9 +42,8 @@ impl AsyncRead for Memory {
         if len == 0 {
             return Poll::Pending;
         }
-        for byte in inner.0.drain(..len) {
-            buf.put_slice(&[byte]);
-        }
+        buf.put_slice(&inner.0.make_contiguous()[..len]);
+        inner.0.drain(..len);
         Poll::Ready(Ok(()))
     }
 }

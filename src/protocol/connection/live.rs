@@ -21,7 +21,7 @@ pub(super) struct Live {
     pub(super) pulse: Pulse,
     pub(super) login: Login,
     /// The consent behind the last token, while it might have to serve once more.
-    pub(super) spent: Option<SpentConsent>,
+    pub(super) spent: Option<Box<SpentConsent>>,
     pub(super) proofs: Vec<Proving>,
     pub(super) actions: Vec<Acting>,
 }
@@ -304,7 +304,7 @@ impl Connection {
             (Some(code), _) | (None, Err(code)) => self.send_login_refusal(asked.id, code),
             (None, Ok(_)) if missed => self.send_login_refusal(asked.id, RefusalCode::Unavailable),
             (None, Ok((token, spent))) => {
-                self.live().spent = Some(spent);
+                self.live().spent = Some(Box::new(spent));
                 self.outputs.push(Output::Send(AgentMessage::Token { id: asked.id, token }));
             }
         }
