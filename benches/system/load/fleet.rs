@@ -111,16 +111,13 @@ impl Fleet {
     }
 
     /// Waits for whatever comes next and takes it in. Without a time it waits for ever.
-    pub(crate) fn turn(&mut self, patience: Option<Duration>, mut on: impl FnMut(usize, Seen)) -> anyhow::Result<bool> {
+    pub(crate) fn turn(&mut self, patience: Option<Duration>, mut on: impl FnMut(usize, Seen)) -> anyhow::Result<()> {
         match self.poll.poll(&mut self.events, patience) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other?,
         }
-        if self.events.is_empty() {
-            if patience.is_some_and(|patience| patience > Duration::from_secs(1)) {
-                bail!("nothing has come for {patience:?}");
-            }
-            return Ok(false);
+        if let (true, Some(patience)) = (self.events.is_empty(), patience) {
+            bail!("nothing has come for {patience:?}");
         }
         for event in &self.events {
             let Token(id) = event.token();
@@ -133,7 +130,7 @@ impl Fleet {
                 on(id, seen);
             }
         }
-        Ok(true)
+        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ use crate::spec::{ExecSpec, ServeKind, ServeSpec};
 use crate::{machine, process};
 
 /// Descriptors that 10,000 pages need, and what else there is.
-const DESCRIPTORS: u64 = 10_200;
+const DESCRIPTORS: u64 = 12_500;
 
 /// Serves until the orchestrator is gone.
 pub(crate) fn run(spec: ServeSpec) -> anyhow::Result<()> {
