@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// Where results.json and the plots go.
     #[arg(long, default_value = "target/bench")]
     pub(crate) out: PathBuf,
+    /// Puts the plots there too.
+    #[arg(long)]
+    pub(crate) publish: Option<PathBuf>,
     /// What cargo says to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
