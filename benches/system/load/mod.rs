@@ -73,6 +73,7 @@ pub(crate) fn run(spec: &LoadSpec) -> anyhow::Result<()> {
 fn work(spec: &LoadSpec) -> anyhow::Result<Outcome> {
     let spins = spins()?;
     machine::pin(&spec.cores)?;
+    machine::hurry();
     let mut pages = Pages::new(spec)?;
     let mut outcome = match spec.work {
         Work::Sequential { count, warm_up, again } => handshake::sequential(&mut pages, count, warm_up, again),

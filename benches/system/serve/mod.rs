@@ -20,6 +20,7 @@ const DESCRIPTORS: u64 = 12_500;
 pub(crate) fn run(spec: ServeSpec) -> anyhow::Result<()> {
     machine::raise_descriptors(DESCRIPTORS)?;
     machine::pin(&spec.cores)?;
+    machine::hurry();
     process::end_with_stdin();
     match spec.kind {
         ServeKind::Agent(spec) => agent::run(spec),
@@ -32,6 +33,7 @@ pub(crate) fn run(spec: ServeSpec) -> anyhow::Result<()> {
 pub(crate) fn become_another(spec: &ExecSpec) -> anyhow::Result<()> {
     machine::raise_descriptors(DESCRIPTORS)?;
     machine::pin(&spec.cores)?;
+    machine::hurry();
     let error = Command::new(&spec.program).args(&spec.arguments).exec();
     Err(error).with_context(|| spec.program.display().to_string())
 }

@@ -56,7 +56,8 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<Option<Plot>> {
         file: "redeem",
         title: "Tokens redeemed a second, in memory, beside N single-use marks",
         x: "marks in the store",
-        y: "tokens a second, /s",
+        y: "tokens a second",
+        unit: "/s",
         curves: curves.into(),
     }))
 }
