@@ -51,7 +51,7 @@ impl Args {
 
     /// Rounds of everything, of which the medians are printed.
     pub(crate) const fn rounds(&self) -> usize {
-        if self.quick { 3 } else { 7 }
+        if self.quick { 5 } else { 9 }
     }
 
     /// The smaller number where the run is to be quick.

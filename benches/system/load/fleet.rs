@@ -40,7 +40,8 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// Room for so many pages.
     pub(crate) fn new(pages: usize) -> anyhow::Result<Self> {
-        machine::raise_descriptors(pages as u64 + 64)?;
+        // The server, which has the same limit, needs a few more.
+        machine::raise_descriptors(pages as u64 + 256)?;
         let events = Events::with_capacity(1024);
         Ok(Self { poll: Poll::new()?, events, sockets: Vec::new(), free: Vec::new(), buffer: vec![0; 64 * 1024] })
     }
