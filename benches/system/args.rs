@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// Where results.json and the plots go.
     #[arg(long, default_value = "target/bench")]
     pub(crate) out: PathBuf,
+    /// Puts the plots there too.
+    #[arg(long)]
+    pub(crate) publish: Option<PathBuf>,
     /// What cargo says to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -48,7 +51,7 @@ impl Args {
 
     /// Rounds of everything, of which the medians are printed.
     pub(crate) const fn rounds(&self) -> usize {
-        if self.quick { 3 } else { 7 }
+        if self.quick { 5 } else { 9 }
     }
 
     /// The smaller number where the run is to be quick.

@@ -44,10 +44,23 @@ pub(crate) fn pin(cores_wanted: &[usize]) -> anyhow::Result<()> {
     sched_setaffinity(None, &set).context("cannot choose a core")
 }
 
-/// Makes sure that this process may have so many descriptors.
+/// Goes before whatever else runs on its core, where the system lets it (as root).
+pub(crate) fn hurry() {
+    // Linux gives each session its share first, and weighs processes within one only: hence a session, and its weight.
+    let _ = rustix::process::setsid();
+    let _ = fs::write("/proc/self/autogroup", "-15");
+    let _ = rustix::process::setpriority_process(None, -15);
+}
+
+/// Ends this process when whoever started it does, however that comes; what it becomes by `exec` too.
+pub(crate) fn end_with_parent() -> anyhow::Result<()> {
+    Ok(rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?)
+}
+
+/// Raises this process's limit on descriptors as far as the system lets it, and makes sure that it is enough.
 pub(crate) fn raise_descriptors(needed: u64) -> anyhow::Result<()> {
     let mut limit = getrlimit(Resource::Nofile);
-    if limit.current.is_some_and(|current| current < needed) {
+    if limit.current != limit.maximum {
         limit.current = limit.maximum;
         setrlimit(Resource::Nofile, limit).context("cannot raise the limit on descriptors")?;
     }
@@ -60,32 +73,27 @@ pub(crate) fn raise_descriptors(needed: u64) -> anyhow::Result<()> {
     }
 }
 
-/// Time that processes had, and waited for, a core.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Scheduled {
-    pub(crate) ran: u64,
-    pub(crate) waited: u64,
+/// How long these processes have had a core since they began, in nanoseconds. One that is gone counts nothing.
+pub(crate) fn ran(pids: &[u32]) -> u64 {
+    let tasks = pids.iter().flat_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten());
+    let of = |text: String| text.split_whitespace().next()?.parse::<u64>().ok();
+    tasks.filter_map(|task| of(fs::read_to_string(task.path().join("schedstat")).ok()?)).sum()
 }
 
-impl Scheduled {
-    /// All threads of these processes, since they began. A process that is gone counts nothing.
-    pub(crate) fn of(pids: &[u32]) -> Self {
-        let mut sum = Self::default();
-        for pid in pids {
-            let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-            for task in tasks {
-                let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-                let mut numbers = text.split_whitespace().map(|number| number.parse().unwrap_or(0));
-                sum.ran += numbers.next().unwrap_or(0);
-                sum.waited += numbers.next().unwrap_or(0);
-            }
-        }
-        sum
+/// How long the first two cores were not idle, and how long the hypervisor had them, since the system began, in nanoseconds.
+pub(crate) fn busy_and_stolen() -> (u64, u64) {
+    /// Linux shows hundredths of a second here, whatever its own tick.
+    const JIFFY: u64 = 10_000_000;
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let (mut busy, mut stolen) = (0, 0);
+    for line in text.lines().filter(|line| line.starts_with("cpu0 ") || line.starts_with("cpu1 ")) {
+        let numbers: Vec<u64> = line.split_whitespace().skip(1).filter_map(|number| number.parse().ok()).collect();
+        // user, nice, system, idle, iowait, irq, softirq, steal
+        let at = |at: usize| numbers.get(at).copied().unwrap_or(0);
+        busy += at(0) + at(1) + at(2) + at(5) + at(6);
+        stolen += at(7);
     }
-
-    pub(crate) const fn since(self, before: Self) -> Self {
-        Self { ran: self.ran.saturating_sub(before.ran), waited: self.waited.saturating_sub(before.waited) }
-    }
+    (busy * JIFFY, stolen * JIFFY)
 }
 
 /// Resident memory of these processes in bytes.
@@ -105,14 +113,6 @@ pub(crate) fn descendants(pid: u32) -> Vec<u32> {
     let children: Vec<u32> = text.split_whitespace().filter_map(|child| child.parse().ok()).collect();
     let theirs = children.iter().flat_map(|child| descendants(*child)).collect::<Vec<_>>();
     children.into_iter().chain(theirs).collect()
-}
-
-/// Jiffies of the whole machine: all, and those that the hypervisor gave to somebody else.
-pub(crate) fn jiffies() -> (u64, u64) {
-    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
-    let line = text.lines().next().unwrap_or_default();
-    let numbers: Vec<u64> = line.split_whitespace().skip(1).filter_map(|number| number.parse().ok()).collect();
-    (numbers.iter().take(8).sum(), numbers.get(7).copied().unwrap_or(0))
 }
 
 /// A fixed piece of work, in nanoseconds: its time tells how fast the core is just now.

@@ -219,8 +219,10 @@ pub(crate) struct Outcome {
     pub(crate) wall: u64,
     /// The server's time on a core, nanoseconds.
     pub(crate) server_cpu: u64,
-    /// How long the server and the driver waited for a core that somebody else had, nanoseconds.
-    pub(crate) waited: u64,
+    /// The driver's, nanoseconds.
+    pub(crate) own_cpu: u64,
+    /// What the cores of both did meanwhile, for whomever, nanoseconds.
+    pub(crate) busy: u64,
     /// What was measured of: handshakes, or messages delivered.
     pub(crate) count: u64,
     /// Chunks that the page read from the upgrade to `ready`, of every handshake together.

@@ -73,6 +73,8 @@ pub(crate) fn run(spec: &LoadSpec) -> anyhow::Result<()> {
 fn work(spec: &LoadSpec) -> anyhow::Result<Outcome> {
     let spins = spins()?;
     machine::pin(&spec.cores)?;
+    machine::hurry();
+    machine::end_with_parent()?;
     let mut pages = Pages::new(spec)?;
     let mut outcome = match spec.work {
         Work::Sequential { count, warm_up, again } => handshake::sequential(&mut pages, count, warm_up, again),
@@ -90,24 +92,25 @@ fn spins() -> anyhow::Result<Vec<u64>> {
     both.into_iter().collect()
 }
 
-/// What server and driver did between two moments.
+/// What server, driver and cores did between two moments.
 struct Measured {
-    server: machine::Scheduled,
-    own: machine::Scheduled,
+    server: u64,
+    own: u64,
+    busy: u64,
     since: std::time::Instant,
 }
 
 impl Measured {
     fn begin(target: &Target) -> Self {
-        let own = machine::Scheduled::of(&[std::process::id()]);
-        Self { server: machine::Scheduled::of(&target.pids), own, since: machine::now() }
+        let (busy, _) = machine::busy_and_stolen();
+        let own = machine::ran(&[std::process::id()]);
+        Self { server: machine::ran(&target.pids), own, busy, since: machine::now() }
     }
 
     fn end(self, target: &Target, outcome: &mut Outcome) {
         outcome.wall = machine::nanos(self.since.elapsed());
-        let server = machine::Scheduled::of(&target.pids).since(self.server);
-        let own = machine::Scheduled::of(&[std::process::id()]).since(self.own);
-        outcome.server_cpu = server.ran;
-        outcome.waited = server.waited + own.waited;
+        outcome.server_cpu = machine::ran(&target.pids).saturating_sub(self.server);
+        outcome.own_cpu = machine::ran(&[std::process::id()]).saturating_sub(self.own);
+        outcome.busy = machine::busy_and_stolen().0.saturating_sub(self.busy);
     }
 }

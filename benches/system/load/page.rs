@@ -141,20 +141,25 @@ impl Page {
         Ok(())
     }
 
-    /// NATS speaks its own protocol inside of binary frames, and says PING once in a while.
+    /// NATS speaks its own protocol inside of binary frames, several of its messages in one, and says PING once in a while.
     fn hear_nats(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>, seen: &mut Seen) {
-        let text = frame.payload;
-        if text.starts_with(b"INFO") {
-            let begin = b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\nSUB s 1\r\nPING\r\n";
-            out.extend(masked(Kind::Binary, begin));
-        } else if text.starts_with(b"PONG") {
-            self.expects = Expects::Live;
-            seen.ready = true;
-        } else if text.starts_with(b"PING") {
-            out.extend(masked(Kind::Binary, b"PONG\r\n"));
-        } else if text.starts_with(b"MSG") {
-            seen.states += 1;
-            seen.state_len = text.len();
+        let mut text = frame.payload;
+        while let Some(end) = find(text, b"\r\n") {
+            let line = &text[..end];
+            text = &text[end + 2..];
+            if line.starts_with(b"INFO") {
+                let begin = b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\nSUB s 1\r\nPING\r\n";
+                out.extend(masked(Kind::Binary, begin));
+            } else if line.starts_with(b"PONG") {
+                self.expects = Expects::Live;
+                seen.ready = true;
+            } else if line.starts_with(b"PING") {
+                out.extend(masked(Kind::Binary, b"PONG\r\n"));
+            } else if line.starts_with(b"MSG") {
+                // What follows is the message, whose own lines begin with none of these words.
+                seen.states += 1;
+                seen.state_len = text.len().saturating_sub(2);
+            }
         }
     }
 

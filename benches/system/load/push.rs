@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::Context as _;
 
 use super::fleet::Fleet;
 use super::trigger::Publisher;
@@ -53,7 +53,7 @@ pub(super) fn one(
     let started = machine::now();
     publisher.push()?;
     while heard < open {
-        let took_part = fleet.turn(Some(PATIENCE), |_, seen| {
+        let turned = fleet.turn(Some(PATIENCE), |_, seen| {
             if seen.states > 0 {
                 if heard == 0 {
                     first = machine::nanos(started.elapsed());
@@ -61,10 +61,8 @@ pub(super) fn one(
                 heard += 1;
                 len = seen.state_len;
             }
-        })?;
-        if !took_part {
-            bail!("{heard} of {open} pages have heard of a push");
-        }
+        });
+        turned.with_context(|| format!("{heard} of {open} pages have heard of a push"))?;
     }
     outcome.times.push(machine::nanos(started.elapsed()));
     outcome.firsts.push(first);

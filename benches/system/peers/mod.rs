@@ -98,8 +98,8 @@ fn nchan(folder: &Path, core: usize) -> anyhow::Result<Started> {
     let port = free_port()?;
     let folder = folder.display();
     let config = format!(
-        "load_module {module};\ndaemon off;\nmaster_process off;\nworker_processes 1;\nworker_rlimit_nofile 10300;\n\
-         pid {folder}/nginx.pid;\nerror_log {folder}/error.log;\nevents {{ worker_connections 10300; }}\n\
+        "load_module {module};\ndaemon off;\nmaster_process off;\nworker_processes 1;\n\
+         pid {folder}/nginx.pid;\nerror_log {folder}/error.log;\nevents {{ worker_connections 12000; }}\n\
          http {{\n  access_log off;\n  client_body_temp_path {folder}/body;\n  proxy_temp_path {folder}/proxy;\n  \
          fastcgi_temp_path {folder}/fastcgi;\n  uwsgi_temp_path {folder}/uwsgi;\n  scgi_temp_path {folder}/scgi;\n  \
          keepalive_requests 1000000;\n  server {{\n    listen 127.0.0.1:{port} backlog=1024;\n    \

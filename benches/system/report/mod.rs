@@ -130,10 +130,13 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Prints the table, and writes `results.json` and the plots into the folder.
-    pub(crate) fn give(&self, folder: &Path) -> anyhow::Result<()> {
+    /// Prints the table, and writes `results.json` and the plots into the folder; the plots into the other one too.
+    pub(crate) fn give(&self, folder: &Path, publish: Option<&Path>) -> anyhow::Result<()> {
         let path = json::write(self, folder)?;
-        self.plots.iter().try_for_each(|plot| plot.draw(folder))?;
+        for folder in [folder].into_iter().chain(publish) {
+            std::fs::create_dir_all(folder)?;
+            self.plots.iter().try_for_each(|plot| plot.draw(folder))?;
+        }
         table::print(self, &path);
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::anyhow;
 use plotters::prelude::{
     BLACK, ChartBuilder, Circle, Color as _, IntoDrawingArea as _, IntoLogRange as _, LineSeries, PathElement,
-    RGBColor, SVGBackend, WHITE,
+    RGBColor, SVGBackend, SeriesLabelPosition, WHITE,
 };
 use plotters::style::colors::full_palette::GREY_200;
 use serde::Serialize;
@@ -36,6 +36,8 @@ pub(crate) struct Plot {
     pub(crate) title: &'static str,
     pub(crate) x: &'static str,
     pub(crate) y: &'static str,
+    /// What the table says behind the figures.
+    pub(crate) unit: &'static str,
     pub(crate) curves: Vec<Curve>,
 }
 
@@ -54,11 +56,11 @@ impl Plot {
         let area = SVGBackend::new(path, (720, 440)).into_drawing_area();
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&area)
-            .caption(self.title, ("sans-serif", 18))
+            .caption(self.title, ("sans-serif", 20))
             .margin(12)
             .x_label_area_size(42)
             .y_label_area_size(72)
-            .build_cartesian_2d((least(x)..most(x) * 1.1).log_scale(), (least(y) / 1.5..most(y) * 2.0).log_scale())?;
+            .build_cartesian_2d((least(x)..most(x) * 1.1).log_scale(), (least(y) / 5.0..most(y) * 2.0).log_scale())?;
         chart
             .configure_mesh()
             .x_desc(self.x)
@@ -76,7 +78,12 @@ impl Plot {
                 .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], colour.stroke_width(2)));
             chart.draw_series(curve.points.iter().map(|point| Circle::new(*point, 3, colour.filled())))?;
         }
-        chart.configure_series_labels().background_style(WHITE.mix(0.85)).border_style(BLACK.mix(0.2)).draw()?;
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::LowerRight)
+            .background_style(WHITE.mix(0.85))
+            .border_style(BLACK.mix(0.2))
+            .draw()?;
         area.present()?;
         Ok(())
     }

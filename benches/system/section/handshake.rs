@@ -31,7 +31,7 @@ impl<'a> Way<'a> {
     }
 
     fn measure(&mut self, bench: &mut Bench) -> anyhow::Result<()> {
-        let count = bench.args.few(300, 800);
+        let count = bench.args.few(200, 600);
         let work = Work::Sequential { count, warm_up: count / 10, again: self.again };
         let seen = bench.load(self.server, self.secure, work)?;
         let each = |sum: u64| sum as f64 / seen.count as f64;

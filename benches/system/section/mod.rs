@@ -94,7 +94,8 @@ impl Bench {
         let noise = self.noise.verdict();
         let (rounds, quick) = (self.args.rounds(), self.args.quick);
         let (rows, plots) = (self.rows, self.plots);
-        Report { machine: Machine::this(), noise, rounds, quick, rows, plots }.give(&self.args.out)
+        Report { machine: Machine::this(), noise, rounds, quick, rows, plots }
+            .give(&self.args.out, self.args.publish.as_deref())
     }
 
     /// An agent of its own, with somebody signed in.

@@ -40,10 +40,10 @@ impl Pushes {
 /// Pushes that are enough for a median at so many pages.
 pub(crate) fn work(bench: &Bench, pages: usize) -> Work {
     let pushes = match pages {
-        0..=10 => bench.args.few(300, 1000),
+        0..=10 => bench.args.few(200, 800),
         11..=200 => bench.args.few(100, 300),
         201..=2000 => bench.args.few(30, 60),
-        _ => bench.args.few(10, 16),
+        _ => bench.args.few(6, 12),
     };
     Work::Push { pages, warm_up: pushes / 10 + 1, pushes, dead: 0 }
 }

@@ -13,13 +13,15 @@ use anyhow::Context as _;
 use crate::spec::{ExecSpec, ServeKind, ServeSpec};
 use crate::{machine, process};
 
-/// Descriptors that 10,000 pages need, and what else there is.
-const DESCRIPTORS: u64 = 10_200;
+/// Without this many descriptors there is no point in beginning; what a section needs beyond them the driver knows.
+const DESCRIPTORS: u64 = 1_000;
 
 /// Serves until the orchestrator is gone.
 pub(crate) fn run(spec: ServeSpec) -> anyhow::Result<()> {
     machine::raise_descriptors(DESCRIPTORS)?;
     machine::pin(&spec.cores)?;
+    machine::hurry();
+    machine::end_with_parent()?;
     process::end_with_stdin();
     match spec.kind {
         ServeKind::Agent(spec) => agent::run(spec),
@@ -32,6 +34,8 @@ pub(crate) fn run(spec: ServeSpec) -> anyhow::Result<()> {
 pub(crate) fn become_another(spec: &ExecSpec) -> anyhow::Result<()> {
     machine::raise_descriptors(DESCRIPTORS)?;
     machine::pin(&spec.cores)?;
+    machine::hurry();
+    machine::end_with_parent()?;
     let error = Command::new(&spec.program).args(&spec.arguments).exec();
     Err(error).with_context(|| spec.program.display().to_string())
 }

@@ -25,17 +25,12 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     for plot in &plots {
         for curve in &plot.curves {
             for (n, figure) in &curve.points {
-                bench.rows.push(Row::new(SECTION, plot.title, &curve.name, *figure, unit(plot)).n(*n as usize));
+                bench.rows.push(Row::new(SECTION, plot.title, &curve.name, *figure, plot.unit).n(*n as usize));
             }
         }
     }
     bench.plots.extend(plots);
     Ok(())
-}
-
-/// What stands at the axis is long; the table has it in the title.
-fn unit(plot: &Plot) -> &'static str {
-    plot.y.rsplit_once(", ").map_or("", |(_, unit)| unit)
 }
 
 /// The agent on one core and on two, and a floor.
@@ -85,7 +80,8 @@ fn handshakes(bench: &mut Bench) -> anyhow::Result<Plot> {
         file: "handshakes",
         title: "Handshakes a second, 16 at once, beside N pages that are open",
         x: "pages open",
-        y: "handshakes a second, /s",
+        y: "handshakes a second",
+        unit: "/s",
         curves,
     })
 }
@@ -103,7 +99,8 @@ fn pushes(bench: &mut Bench) -> anyhow::Result<Plot> {
         file: "push",
         title: "From presence.set to the last of N pages, p50",
         x: "pages",
-        y: "to the last page, µs",
+        y: "µs",
+        unit: "µs",
         curves,
     })
 }
@@ -125,7 +122,8 @@ fn memory(bench: &mut Bench) -> anyhow::Result<Plot> {
         file: "memory",
         title: "Resident memory for each idle socket",
         x: "sockets",
-        y: "memory a socket, KiB",
+        y: "KiB a socket",
+        unit: "KiB",
         curves,
     })
 }

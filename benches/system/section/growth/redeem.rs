@@ -26,7 +26,7 @@ const MARKS: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<Option<Plot>> {
     let names = ["redeemed, 1 core", "redeemed, 2 cores", "bare signatures, 1 core", "bare signatures, 2 cores"];
     let mut curves = names.map(|name| Curve { name: name.to_owned(), points: Vec::new() });
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let site = Arc::new(runtime.block_on(Site::new())?);
     let (inc, now) = (runtime.block_on(site.store.incarnation())?, SystemClock.timestamp());
     let mut held = 0;
@@ -56,7 +56,8 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<Option<Plot>> {
         file: "redeem",
         title: "Tokens redeemed a second, in memory, beside N single-use marks",
         x: "marks in the store",
-        y: "tokens a second, /s",
+        y: "tokens a second",
+        unit: "/s",
         curves: curves.into(),
     }))
 }
@@ -71,7 +72,7 @@ fn rate(site: &Site, posted: &[Posted], cores: usize, whole: bool, now: Timestam
             .map(|(core, posted)| {
                 scope.spawn(move || {
                     machine::pin(&[core])?;
-                    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                     for posted in posted {
                         if whole {
                             runtime.block_on(site.redeem(posted, now))?;

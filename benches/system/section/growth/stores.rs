@@ -44,7 +44,8 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<Option<Plot>> {
         file: "stores",
         title: "Single-use marks a second in a shared store",
         x: "sign-ins that wait at the same time",
-        y: "marks a second, /s",
+        y: "marks a second",
+        unit: "/s",
         curves,
     }))
 }
