@@ -5,6 +5,7 @@
 mod chromium;
 mod firefox;
 mod pattern;
+mod sqlite;
 
 use std::path::{Path, PathBuf};
 
