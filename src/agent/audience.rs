@@ -71,10 +71,13 @@ pub(in crate::agent) trait Listener: Send + Sync {
     fn tell(&self, published: &Published, cx: &mut Context<'_>);
 }
 
+/// Whose page it is, and its socket.
+type Member = (Arc<OriginSettings>, Arc<dyn Listener>);
+
 /// The open sockets of one issuer.
 #[derive(Default)]
 pub(in crate::agent) struct Audience {
-    listeners: Mutex<Slab<(Arc<OriginSettings>, Arc<dyn Listener>)>>,
+    listeners: Mutex<Slab<Member>>,
 }
 
 impl Audience {
@@ -112,7 +115,7 @@ impl Audience {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Slab<(Arc<OriginSettings>, Arc<dyn Listener>)>> {
+    fn lock(&self) -> MutexGuard<'_, Slab<Member>> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -212,7 +212,7 @@ impl Actions {
         for name in &gone {
             inner.registered.remove(name);
         }
-        self.change_board(inner, |board| gone.iter().fold(false, |some, name| board.forget(name) || some));
+        self.change_board(inner, |board| gone.iter().filter(|name| board.forget(name)).count() > 0);
     }
 
     /// Has every page with the grant know how things stand with an action; only the newest counts.
