@@ -5,6 +5,8 @@ mod at_rest;
 pub(crate) mod bridge;
 pub(crate) mod catalogue;
 mod challenge;
+#[cfg(target_os = "linux")]
+mod churn;
 mod claims;
 mod configuration;
 mod files;

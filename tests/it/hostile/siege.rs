@@ -32,10 +32,10 @@ const KINDS: usize = 11;
 /// Those that need an open socket for it.
 const INSIDE: [usize; 5] = [0, 7, 8, 9, 10];
 /// An allowed origin that has gone bad.
-const TRAITOR: &str = "http://localhost:9";
+pub(super) const TRAITOR: &str = "http://localhost:9";
 
 /// The agent's process, and a client of it.
-struct Fortress {
+pub(super) struct Fortress {
     process: Child,
     port: u16,
     _folder: tempfile::TempDir,
@@ -49,7 +49,7 @@ impl Drop for Fortress {
 }
 
 impl Fortress {
-    async fn build(server: &Server) -> (Self, control::rpc::Peer, String) {
+    pub(super) async fn build(server: &Server) -> (Self, control::rpc::Peer, String) {
         let folder = tempfile::tempdir().expect("a folder");
         let port = free_places().agent[0];
         let issuer = &server.issuer;
@@ -70,8 +70,12 @@ impl Fortress {
         (Self { process, port, _folder: folder }, client, account)
     }
 
+    pub(super) const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The memory that the agent has of its own now, in KiB.
-    fn memory_kib(&self) -> u64 {
+    pub(super) fn memory_kib(&self) -> u64 {
         memory::own_kib(self.process.id())
     }
 }
