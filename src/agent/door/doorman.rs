@@ -167,19 +167,20 @@ impl Doorman {
         stream: &mut S,
         peer: OwnUser,
     ) -> Result<(Admitted, census::Opening), Left> {
-        let mut head = vec![0; HEAD_MAX_LEN + 1];
-        let begun = async { stream.read(&mut head).await.ok().filter(|read| *read > 0) };
-        let mut filled = unless_silent(begun, &self.core.census, self.stop.clone()).await.ok_or(Left::Silently)?;
+        // Never longer: what has more than that before its end is refused. Room that was not filled is not looked at.
+        let mut head = Vec::with_capacity(HEAD_MAX_LEN + 1);
+        let begun = async { stream.read_buf(&mut head).await.ok().filter(|read| *read > 0) };
+        unless_silent(begun, &self.core.census, self.stop.clone()).await.ok_or(Left::Silently)?;
         let opening = self.core.census.opening()?;
         let reading = async {
             loop {
-                if let Some(head) = RequestHead::parse(&head[..filled]).map_err(Refused::from)? {
+                if let Some(head) = RequestHead::parse(&head).map_err(Refused::from)? {
                     return Ok(head);
                 }
-                match stream.read(&mut head[filled..]).await {
+                match stream.read_buf(&mut head).await {
                     Ok(0) => return Err(Refused::Head(BadHead::Syntax).into()),
                     Err(_) => return Err(Left::Silently),
-                    Ok(read) => filled += read,
+                    Ok(_) => {}
                 }
             }
         };
