@@ -13,10 +13,11 @@
 //! | [`agent`] | the loopback service, to embed or to run | `agent` |
 //! | [`verify`] | the order in which a login token is verified, for a login server of your own | `verify` |
 //! | [`login`], [`store`] | the login server and what it remembers | `login` |
-//! | [`config`], [`install`], [`cli`], [`demo`] | configuration files, the agent as part of the desktop, the command, everything at once | `cli` |
-//! | [`certs`] | certificates for the agent's TLS port, and the browsers that are told of them | `cli` |
-//! | [`policies`] | what administrators put on people's computers | `cli` |
-//! | [`doctor`] | what is wrong, and what to do | `cli` |
+//! | [`config`], [`install`], [`cli`] | configuration files, the agent as part of the desktop, the command | `desktop` |
+//! | [`certs`] | certificates for the agent's TLS port, and the browsers that are told of them | `desktop` |
+//! | [`policies`] | what administrators put on people's computers | `desktop` |
+//! | [`doctor`] | what is wrong, and what to do | `desktop` |
+//! | [`demo`] | everything at once; with it the command also runs a login server | `cli` |
 //!
 //! # An agent inside your program
 //!
@@ -69,27 +70,27 @@
 
 #[cfg(feature = "agent")]
 pub mod agent;
-#[cfg(feature = "cli")]
+#[cfg(feature = "desktop")]
 pub mod certs;
-#[cfg(feature = "cli")]
+#[cfg(feature = "desktop")]
 pub mod cli;
 pub mod clock;
-#[cfg(feature = "cli")]
+#[cfg(feature = "desktop")]
 pub mod config;
 #[cfg(feature = "connectors")]
 pub mod connectors;
 pub mod crypto;
 #[cfg(feature = "cli")]
 pub mod demo;
-#[cfg(feature = "cli")]
+#[cfg(feature = "desktop")]
 pub mod doctor;
-#[cfg(feature = "cli")]
+#[cfg(feature = "desktop")]
 pub mod install;
 #[cfg(any(feature = "agent", feature = "login"))]
 pub mod keyfile;
 #[cfg(feature = "login")]
 pub mod login;
-#[cfg(feature = "cli")]
+#[cfg(feature = "desktop")]
 pub mod policies;
 pub mod protocol;
 #[cfg(feature = "login")]

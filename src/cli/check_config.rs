@@ -39,7 +39,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folder = config::folder_of(&arguments.file)?;
     let (name, checked) = match kind {
         Kind::Agent => ("agent", config::agent(&text, &folder).map(drop)),
+        #[cfg(feature = "cli")]
         Kind::Server => ("server", config::server(&text, &folder).map(drop)),
+        #[cfg(not(feature = "cli"))]
+        Kind::Server => {
+            return Err(Failure::misused(format!(
+                "{} is a login server's configuration, and this command was built for desktops alone: check it where the \
+                 login server is installed",
+                arguments.file.display()
+            )));
+        }
         Kind::Policy => ("policy", config::policy(&text).map(drop)),
     };
     let file = arguments.file.display();

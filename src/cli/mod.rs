@@ -1,12 +1,9 @@
 //! The command `loopkey`: one file a sub-command.
 
-mod admin;
 mod agent;
 mod certs;
 mod check_config;
 mod control;
-mod demo;
-mod descriptors;
 mod doctor;
 mod enrol;
 mod exit;
@@ -18,8 +15,8 @@ mod open;
 mod open_url;
 mod policy;
 mod presence;
-mod reload;
-mod serve;
+#[cfg(feature = "cli")]
+mod server;
 mod sign_out;
 mod signals;
 mod status;
@@ -34,8 +31,16 @@ pub use exit::Failure;
 
 /// A web page signs a person in with the desktop client that is already signed in on the same computer.
 ///
-/// Start with `loopkey demo`. Developers run `loopkey serve` beside their web application and `loopkey agent` (or the
-/// embedded agent) on people's computers; the other commands talk to the running agent.
+#[cfg_attr(
+    feature = "cli",
+    doc = "Start with `loopkey demo`. Developers run `loopkey serve` beside their web application and `loopkey agent` (or the \
+           embedded agent) on people's computers; the other commands talk to the running agent."
+)]
+#[cfg_attr(
+    not(feature = "cli"),
+    doc = "`loopkey agent` runs on people's computers, and the other commands talk to it. This one was built for desktops \
+           alone: it has no login server and no demo."
+)]
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -67,12 +72,9 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Shows everything at work: a demo site, its login server, an agent and a signed-in client, all on this computer.
-    Demo(demo::Arguments),
-    /// Runs the login server.
-    Serve(serve::Arguments),
-    /// Administers a login server: its accounts, devices, audit record and keys.
-    Admin(admin::Arguments),
+    #[cfg(feature = "cli")]
+    #[command(flatten)]
+    Server(server::Command),
     /// Runs the agent.
     Agent(agent::Arguments),
     /// Enrols an account with a ticket of its login server; the account is signed in from then on.
@@ -120,17 +122,17 @@ fn any_path() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { command, global } = arguments;
     logging::start(&global)?;
-    // The agent shares people's computers: one thread. The login server has the machine.
+    // The agent shares people's computers: one thread.
     let mut runtime = match &command {
-        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
+        #[cfg(feature = "cli")]
+        Command::Server(command) => command.runtime(),
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = runtime.enable_all().build().map_err(Failure::failed)?;
     runtime.block_on(async {
         match command {
-            Command::Demo(arguments) => demo::run(arguments, global).await,
-            Command::Serve(arguments) => serve::run(arguments).await,
-            Command::Admin(arguments) => admin::run(arguments).await,
+            #[cfg(feature = "cli")]
+            Command::Server(command) => server::run(command, global).await,
             Command::Agent(arguments) => agent::run(arguments, global).await,
             Command::Enrol(arguments) => enrol::run(arguments, &global).await,
             Command::Presence(arguments) => presence::run(arguments, &global).await,

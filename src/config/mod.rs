@@ -2,10 +2,14 @@
 //! anything is bound.
 
 mod agent;
+#[cfg(feature = "cli")]
 mod connectors;
 mod policy;
+#[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "some of it only `server.toml` needs"))]
 mod reader;
+#[cfg(feature = "cli")]
 mod server;
+#[cfg(feature = "cli")]
 mod tls;
 
 use std::path::{Path, PathBuf};
@@ -14,7 +18,9 @@ pub use agent::{agent, default_control, default_state_dir};
 pub use policy::{policy, policy_at, policy_path, system_policy};
 pub use reader::Fault;
 use reader::{Notes, Section};
+#[cfg(feature = "cli")]
 pub use server::{ServerConfig, server};
+#[cfg(feature = "cli")]
 pub use tls::Tls;
 
 /// A configuration file that cannot stay as it is.
@@ -129,5 +135,5 @@ fn check<T>(
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "cli"))]
 mod tests;

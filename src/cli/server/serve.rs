@@ -6,15 +6,15 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::net::TcpListener;
 
-use super::reload::Reload;
-use super::{Failure, signals};
+use super::reload::{Hangups, Reload};
+use crate::cli::{Failure, signals};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, ServerConfig};
 use crate::login::LoginServer;
 use crate::store;
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     /// The configuration file (see docs/integrate.md; `loopkey check-config` explains what is wrong with one).
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
@@ -22,7 +22,7 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     // From here on: a signal that comes too early reads the file once more, instead of ending the process.
-    let hangups = signals::Hangups::listen();
+    let hangups = Hangups::listen();
     let ServerConfig { login, listen, store: url, tls, drain } =
         config::load(&arguments.config, config::Kind::Server, config::server)?;
     super::descriptors::raise(&login.limits, login.development);

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::signals::Hangups;
 use crate::config::{self, ServerConfig, Tls};
 use crate::login::LoginServer;
 use crate::store::StoreUrl;
@@ -63,5 +62,31 @@ impl Reload {
             running.take_over(newer);
         }
         Ok(waiting)
+    }
+}
+
+/// SIGHUPs, which ask to read the configuration anew. Where there is no such signal, none ever comes.
+pub(super) struct Hangups {
+    #[cfg(unix)]
+    signals: tokio::signal::unix::Signal,
+}
+
+impl Hangups {
+    /// From here on they do not end the process.
+    pub(super) fn listen() -> Self {
+        Self {
+            #[cfg(unix)]
+            signals: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())
+                .expect("a handler for SIGHUP can be installed"),
+        }
+    }
+
+    /// Completes at the next one.
+    pub(super) async fn next(&mut self) {
+        #[cfg(unix)]
+        if self.signals.recv().await.is_some() {
+            return;
+        }
+        std::future::pending::<()>().await;
     }
 }

@@ -10,15 +10,15 @@ use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::Failure;
-use super::control::say;
+use crate::cli::Failure;
+use crate::cli::control::say;
 use server::Server;
 
 #[derive(Debug, Args)]
 #[command(
     after_help = "The login server is found by --config server.toml on its own computer, where it listens, or by --issuer and --service-key-file."
 )]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     server: ServerArguments,
 

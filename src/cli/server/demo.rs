@@ -2,12 +2,12 @@
 
 use clap::{Args, ValueEnum};
 
-use super::control::say;
-use super::{Failure, Global, signals};
+use crate::cli::control::say;
+use crate::cli::{Failure, Global, signals};
 use crate::demo::{Beside, Demo, Places};
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     /// The port of the demo site and its login server.
     #[arg(long, value_name = "PORT", default_value_t = Places::default().site)]
     site_port: u16,
