@@ -28,6 +28,8 @@ pub use door::listener::{BadInherited, NoFreePort};
 pub use door::peer::{Listener, PeerCheck, PeerFault, listeners, system as system_peer_check};
 pub use handle::{Handle, HandleError};
 pub use issuer::client::IssuerFault;
+#[cfg(feature = "desktop")]
+pub(crate) use issuer::http::extra_roots;
 pub use issuer::http::{CallFailed, NoClient, client as http_client};
 #[cfg(feature = "cli")]
 pub(crate) use issuer::http::{client_here as http_client_here, unreachable};

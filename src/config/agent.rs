@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::reader::Section;
 use super::{ConfigError, check};
-use crate::agent::{AgentSettings, Ask, IssuerSettings, OriginSettings, WssSettings, http_client};
+use crate::agent::{AgentSettings, Ask, IssuerSettings, OriginSettings, WssSettings, extra_roots};
 use crate::protocol::grant::{ConsentMode, Grant, OpenProof};
 use crate::protocol::limits::SocketLimits;
 
@@ -35,7 +35,7 @@ pub fn agent(text: &str, folder: &Path) -> Result<AgentSettings, ConfigError> {
     check(text, folder, |notes, root| {
         let settings = read(root)?;
         for (at, issuer) in settings.issuers.iter().enumerate() {
-            if let Err(fault) = http_client(issuer.ca_file.as_deref()) {
+            if let Err(fault) = extra_roots(issuer.ca_file.as_deref()) {
                 notes.fault_of(&format!("issuer[{at}].ca_file"), fault);
             }
         }

@@ -83,9 +83,12 @@ impl Audit {
         let noted = read_bounds(folder)?;
         let bounds_file = keyfile::open_private(&folder.join(BOUNDS))?;
         let fault = |source| AuditError::Io { path: path.clone(), source };
-        keyfile::sync_folder(&path).map_err(fault)?;
         let end = End::of(&mut file).map_err(fault)?;
         let len = file.metadata().map_err(fault)?.len();
+        if len == 0 || noted.is_none() {
+            // The files may be new. Whoever has written into them before has done this before that.
+            keyfile::sync_folder(&path).map_err(fault)?;
+        }
         let bounds = noted.clone().unwrap_or_default();
         let folder = folder.to_owned();
         let mut writer = Writer { folder, file, bounds_file, len, bounds, caused: HashMap::new() };

@@ -130,6 +130,15 @@ fn of_fault(fault: &IssuerFault) -> Finding {
                 trust_cure(error),
             ),
         ),
+        IssuerFault::Unreachable { issuer, source: CallFailed::NoClient(error) } => (
+            issuer,
+            Finding::error(
+                "issuer_certificate",
+                format!("the agent cannot set out for {issuer}: {error}"),
+                "install the system's root certificates (the package is called ca-certificates mostly), or name a file of \
+                 your own as `ca_file` of this [[issuer]]",
+            ),
+        ),
         IssuerFault::Unreachable { issuer, source: source @ CallFailed::Gateway(_) } => (
             issuer,
             Finding::error(

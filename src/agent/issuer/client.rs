@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::http::{self, Answer, CallFailed, NoClient};
+use super::http::{self, Answer, CallFailed, NoClient, Way};
 use crate::clock::Clock;
 use crate::crypto::PublicKey;
 use crate::protocol::acceptance::{self, AcceptedChallenge, ChallengeFault, Expected, IssuerTime, SeenChallenges};
@@ -92,9 +92,7 @@ pub(in crate::agent) struct Enrolled {
 /// One login server, as the agent knows it.
 pub(in crate::agent) struct IssuerClient {
     issuer: Issuer,
-    http: reqwest::Client,
-    /// For the link, which is no HTTP call.
-    tls: Arc<rustls::ClientConfig>,
+    way: Way,
     clock: Arc<dyn Clock>,
     known: Mutex<Known>,
     /// One fetch at a time: whoever comes second finds what the first one brought.
@@ -125,10 +123,8 @@ impl IssuerClient {
         ca_file: Option<&Path>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, NoClient> {
-        let tls = http::tls(ca_file)?;
-        let http = http::client_over(tls.clone())?;
-        let tls = Arc::new(tls);
-        Ok(Self { issuer, http, tls, clock, known: Mutex::default(), fetching: tokio::sync::Mutex::default() })
+        let way = Way::new(ca_file)?;
+        Ok(Self { issuer, way, clock, known: Mutex::default(), fetching: tokio::sync::Mutex::default() })
     }
 
     /// Accepts a challenge for a page of `origin`, asking the issuer anew where its keys or its time may be out of date.
@@ -192,7 +188,8 @@ impl IssuerClient {
     }
 
     async fn fetch_now(&self) -> Result<(), IssuerFault> {
-        let (_, metadata): (_, Metadata) = self.get(&self.issuer.endpoint("/.well-known/loopkey.json")).await?;
+        let http = self.http().await?;
+        let (_, metadata): (_, Metadata) = self.get(&http, &self.issuer.endpoint("/.well-known/loopkey.json")).await?;
         if metadata.issuer != self.issuer {
             return Err(self.misbehaved(format!("its metadata names another issuer: {}", metadata.issuer)));
         }
@@ -200,7 +197,7 @@ impl IssuerClient {
         if !same_origin.is_some_and(|path| path.starts_with('/')) {
             return Err(self.misbehaved(format!("its jwks_uri has another origin: {}", metadata.jwks_uri)));
         }
-        let (date, set): (_, JwkSet) = self.get(&metadata.jwks_uri).await?;
+        let (date, set): (_, JwkSet) = self.get(&http, &metadata.jwks_uri).await?;
         let keys: Vec<_> = set.0.iter().filter_map(|jwk| PublicKey::from_jwk(jwk).ok()).collect();
         if keys.is_empty() {
             return Err(self.misbehaved("it publishes no usable key".to_owned()));
@@ -244,8 +241,16 @@ impl IssuerClient {
         if answer.status == 204 { Ok(()) } else { Err(self.refused(&answer)) }
     }
 
-    async fn get<T: serde::de::DeserializeOwned>(&self, url: &str) -> Result<(Timestamp, T), IssuerFault> {
-        let answer = http::call(self.http.get(url)).await.map_err(|source| self.unreachable(source))?;
+    async fn http(&self) -> Result<reqwest::Client, IssuerFault> {
+        self.way.client().await.map_err(|fault| self.unreachable(fault.into()))
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(
+        &self,
+        http: &reqwest::Client,
+        url: &str,
+    ) -> Result<(Timestamp, T), IssuerFault> {
+        let answer = http::call(http.get(url)).await.map_err(|source| self.unreachable(source))?;
         if matches!(answer.status, 502..=504) {
             return Err(self.refused(&answer));
         }
@@ -259,7 +264,7 @@ impl IssuerClient {
     }
 
     async fn post<T: Serialize + Sync>(&self, path: &str, body: &T) -> Result<Answer, IssuerFault> {
-        let request = self.http.post(self.issuer.endpoint(path)).json(body);
+        let request = self.http().await?.post(self.issuer.endpoint(path)).json(body);
         http::call(request).await.map_err(|source| self.unreachable(source))
     }
 

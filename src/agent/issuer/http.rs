@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use tokio::sync::OnceCell;
 
 /// From the connection to the last byte of an answer. Shorter than the time a page has to open its socket.
 const TIMEOUT: Duration = Duration::from_secs(4);
@@ -44,6 +45,9 @@ pub enum CallFailed {
     /// An answer longer than any honest one.
     #[error("the answer is longer than {ANSWER_MAX_LEN} bytes")]
     TooLong,
+    /// It was not sent: there is no client for it.
+    #[error(transparent)]
+    NoClient(#[from] NoClient),
 }
 
 /// An answer, whatever its status.
@@ -54,20 +58,48 @@ pub(in crate::agent) struct Answer {
     pub(in crate::agent) body: Vec<u8>,
 }
 
+/// The way to one login server. The system's root certificates are some hundred files: they are read before the first call, and
+/// not before the agent listens.
+pub(in crate::agent) struct Way {
+    extra_roots: Vec<CertificateDer<'static>>,
+    tls: OnceCell<Arc<rustls::ClientConfig>>,
+}
+
+impl Way {
+    /// Reads the extra root certificates.
+    pub(in crate::agent) fn new(ca_file: Option<&Path>) -> Result<Self, NoClient> {
+        Ok(Self { extra_roots: extra_roots(ca_file)?, tls: OnceCell::new() })
+    }
+
+    /// TLS, also for the link, which is no HTTP call.
+    pub(in crate::agent) async fn tls(&self) -> Result<Arc<rustls::ClientConfig>, NoClient> {
+        let made = self.tls.get_or_try_init(|| async {
+            let roots = self.extra_roots.clone();
+            let made = tokio::task::spawn_blocking(|| tls(roots)).await;
+            made.map_err(|error| NoClient::Tls(error.to_string()))?.map(Arc::new)
+        });
+        made.await.cloned()
+    }
+
+    /// A client for one errand. It keeps its connections open as long as it lives, and wakes up for that.
+    pub(in crate::agent) async fn client(&self) -> Result<reqwest::Client, NoClient> {
+        client_over((*self.tls().await?).clone())
+    }
+}
+
 /// A client as the agent calls its login servers with.
 ///
 /// # Errors
 /// [`NoClient`] where the extra root certificates cannot be read, or TLS not be set up.
 pub fn client(ca_file: Option<&Path>) -> Result<reqwest::Client, NoClient> {
-    client_over(tls(ca_file)?)
+    client_over(tls(extra_roots(ca_file)?)?)
 }
 
-/// TLS as the agent speaks it with its login servers: the system's root certificates, and those in the file.
-pub(in crate::agent) fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, NoClient> {
+/// TLS as the agent speaks it with its login servers: the system's root certificates, and extra ones.
+fn tls(extra_roots: Vec<CertificateDer<'static>>) -> Result<rustls::ClientConfig, NoClient> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier =
-        rustls_platform_verifier::Verifier::new_with_extra_roots(extra_roots(ca_file)?, Arc::clone(&provider))
-            .map_err(|error| NoClient::Tls(error.to_string()))?;
+    let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(extra_roots, Arc::clone(&provider))
+        .map_err(|error| NoClient::Tls(error.to_string()))?;
     Ok(rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| NoClient::Tls(error.to_string()))?
@@ -83,12 +115,11 @@ pub(crate) fn client_here(
     host: &str,
     address: std::net::SocketAddr,
 ) -> Result<reqwest::Client, NoClient> {
-    let builder = builder(tls(ca_file)?).no_proxy().resolve(host, address);
+    let builder = builder(tls(extra_roots(ca_file)?)?).no_proxy().resolve(host, address);
     builder.build().map_err(|error| NoClient::Tls(error.to_string()))
 }
 
-/// As [`client`], over TLS that is set up already.
-pub(in crate::agent) fn client_over(tls: rustls::ClientConfig) -> Result<reqwest::Client, NoClient> {
+fn client_over(tls: rustls::ClientConfig) -> Result<reqwest::Client, NoClient> {
     builder(tls).build().map_err(|error| NoClient::Tls(error.to_string()))
 }
 
@@ -100,16 +131,24 @@ fn builder(tls: rustls::ClientConfig) -> reqwest::ClientBuilder {
         .user_agent(concat!("loopkey-agent/", env!("CARGO_PKG_VERSION")))
 }
 
-fn extra_roots(ca_file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, NoClient> {
+/// The root certificates in a file that count besides the system's.
+///
+/// # Errors
+/// [`NoClient::CaFile`] where it cannot be read, or holds none, or something else.
+pub(crate) fn extra_roots(ca_file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, NoClient> {
     let Some(path) = ca_file else { return Ok(Vec::new()) };
     let fault = |reason: String| NoClient::CaFile { path: path.display().to_string(), reason };
     let roots: Result<Vec<_>, _> =
         CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))?.collect();
-    match roots {
-        Ok(roots) if roots.is_empty() => Err(fault("there is no certificate in it".to_owned())),
-        Ok(roots) => Ok(roots),
-        Err(error) => Err(fault(error.to_string())),
+    let roots = roots.map_err(|error| fault(error.to_string()))?;
+    if roots.is_empty() {
+        return Err(fault("there is no certificate in it".to_owned()));
     }
+    let mut store = rustls::RootCertStore::empty();
+    for root in &roots {
+        store.add(root.clone()).map_err(|error| fault(error.to_string()))?;
+    }
+    Ok(roots)
 }
 
 /// Sends a request and reads the whole answer.
@@ -154,4 +193,23 @@ fn bad_certificate(error: &reqwest::Error) -> Option<rustls::CertificateError> {
         Some(rustls::Error::InvalidCertificate(error)) => Some(error.clone()),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_extra_roots_is_said_before_a_call() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("roots.pem");
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for (text, is_sound) in [("", false), (broken, false), (&*made.cert.pem(), true)] {
+            std::fs::write(&file, text).expect("written");
+            assert_eq!(Way::new(Some(&file)).is_ok(), is_sound, "{text:?}");
+        }
+        assert!(Way::new(Some(&folder.path().join("missing.pem"))).is_err());
+        assert!(Way::new(None).is_ok());
+    }
 }

@@ -1,7 +1,6 @@
 //! Setting out for the link: from the metadata's address to an upgraded WebSocket (protocol section 6.8). No proxy is
 //! asked, no redirect followed.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -85,7 +84,8 @@ impl IssuerClient {
         stream.set_nodelay(true).map_err(|error| self.unreached(error))?;
         let stream: Box<dyn Stream> = if is_secured {
             let name = ServerName::try_from(name.to_owned()).map_err(|error| self.unreached(error))?;
-            let stream = TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await;
+            let tls = self.way.tls().await.map_err(|error| self.unreached(error))?;
+            let stream = TlsConnector::from(tls).connect(name, stream).await;
             Box::new(stream.map_err(|error| self.unreached(error))?)
         } else {
             Box::new(stream)

@@ -33,7 +33,7 @@ impl IssuerClient {
 
     /// Asks whether its store answers. Only a plain no is one: a proxy may keep `/readyz` to itself.
     pub(in crate::agent) async fn require_ready(&self) -> Result<(), IssuerFault> {
-        let answer = http::call(self.http.get(self.issuer.endpoint("/readyz"))).await;
+        let answer = http::call(self.http().await?.get(self.issuer.endpoint("/readyz"))).await;
         let answer = answer.map_err(|source| self.unreachable(source))?;
         if answer.status == 503 { Err(self.refused(&answer)) } else { Ok(()) }
     }
@@ -70,7 +70,7 @@ impl IssuerClient {
     ) -> Result<http::Answer, IssuerFault> {
         let mut value = reqwest::header::HeaderValue::try_from(cookie.expose()).expect("base64url is a header");
         value.set_sensitive(true);
-        let request = self.http.post(self.issuer.endpoint(path)).json(body);
+        let request = self.http().await?.post(self.issuer.endpoint(path)).json(body);
         let request = request.header("Origin", self.issuer.origin().as_str()).header("Cookie", value);
         http::call(request).await.map_err(|source| self.unreachable(source))
     }
