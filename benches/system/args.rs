@@ -11,6 +11,7 @@ pub(crate) enum Section {
     Push,
     Memory,
     Growth,
+    Footprint,
 }
 
 /// The system benchmarks. `./bench --help` says more.

@@ -107,6 +107,17 @@ pub(crate) fn resident(pids: &[u32]) -> u64 {
     pids.iter().map(of).sum()
 }
 
+/// How often threads of these processes went to sleep by themselves, and so woke up again.
+pub(crate) fn wakes(pids: &[u32]) -> u64 {
+    let of_thread = |task: fs::DirEntry| -> Option<u64> {
+        let text = fs::read_to_string(task.path().join("status")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+        line.trim().parse().ok()
+    };
+    let tasks = pids.iter().flat_map(|pid| fs::read_dir(format!("/proc/{pid}/task"))).flatten().flatten();
+    tasks.filter_map(of_thread).sum()
+}
+
 /// The processes that a process started, and theirs.
 pub(crate) fn descendants(pid: u32) -> Vec<u32> {
     let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();

@@ -190,6 +190,8 @@ pub(crate) enum Work {
     Push { pages: usize, warm_up: usize, pushes: usize, dead: usize },
     /// Opens so many pages and looks at the server's memory.
     Hold { pages: usize },
+    /// Opens so many pages and looks how often the server wakes up meanwhile.
+    Rest { pages: usize, seconds: u64 },
 }
 
 impl Work {
@@ -201,12 +203,24 @@ impl Work {
             Self::Concurrent { count, at_once, held } => *count + 2 * *at_once + *held,
             Self::Push { pages, dead, .. } => *pages + *dead,
             Self::Hold { pages } => *pages + WARM_PAGES,
+            Self::Rest { pages, .. } => *pages,
         }
     }
 }
 
 /// Pages that come and go before memory is looked at.
 pub(crate) const WARM_PAGES: usize = 16;
+
+/// A server at rest.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Rest {
+    /// Resident memory at the end, in bytes.
+    pub(crate) resident: u64,
+    /// How often one of its threads woke up.
+    pub(crate) wakes: u64,
+    /// Those of them that a page's answer to a heartbeat caused.
+    pub(crate) read_wakes: u64,
+}
 
 /// What was seen.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -234,6 +248,9 @@ pub(crate) struct Outcome {
     pub(crate) lengths: Lengths,
     /// Resident memory of the server in bytes: before, with the pages open, after a push to all of them.
     pub(crate) memory: Vec<u64>,
+    /// What the server does when it has nothing to do.
+    #[serde(default)]
+    pub(crate) rest: Option<Rest>,
     /// A fixed piece of work, timed on each core, nanoseconds.
     pub(crate) spins: Vec<u64>,
 }

@@ -112,14 +112,26 @@ impl Fleet {
     }
 
     /// Waits for whatever comes next and takes it in. Without a time it waits for ever.
-    pub(crate) fn turn(&mut self, patience: Option<Duration>, mut on: impl FnMut(usize, Seen)) -> anyhow::Result<()> {
+    pub(crate) fn turn(&mut self, patience: Option<Duration>, on: impl FnMut(usize, Seen)) -> anyhow::Result<()> {
+        match (self.wait(patience)?, patience) {
+            (false, Some(patience)) => bail!("nothing has come for {patience:?}"),
+            _ => self.take_in(on),
+        }
+    }
+
+    /// Waits for whatever comes next, leaves it where it is, and says whether something came.
+    pub(crate) fn wait(&mut self, patience: Option<Duration>) -> anyhow::Result<bool> {
         match self.poll.poll(&mut self.events, patience) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            other => other?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                self.events.clear();
+                Ok(true)
+            }
+            other => other.map(|()| !self.events.is_empty()).map_err(Into::into),
         }
-        if let (true, Some(patience)) = (self.events.is_empty(), patience) {
-            bail!("nothing has come for {patience:?}");
-        }
+    }
+
+    /// Takes in what has come.
+    pub(crate) fn take_in(&mut self, mut on: impl FnMut(usize, Seen)) -> anyhow::Result<()> {
         for event in &self.events {
             let Token(id) = event.token();
             let Some(Some(socket)) = self.sockets.get_mut(id) else { continue };

@@ -7,6 +7,7 @@ mod handshake;
 mod memory;
 mod page;
 mod push;
+mod rest;
 mod stream;
 mod trigger;
 
@@ -81,6 +82,7 @@ fn work(spec: &LoadSpec) -> anyhow::Result<Outcome> {
         Work::Concurrent { count, at_once, held } => handshake::concurrent(&mut pages, count, at_once, held),
         Work::Push { pages: open, warm_up, pushes, dead } => push::run(&mut pages, open, warm_up, pushes, dead),
         Work::Hold { pages: open } => memory::run(&mut pages, open),
+        Work::Rest { pages: open, seconds } => rest::run(&mut pages, open, seconds),
     }?;
     outcome.spins = spins;
     Ok(outcome)

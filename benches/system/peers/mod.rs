@@ -13,7 +13,8 @@ use crate::process::Process;
 use crate::spec::{Exchange, ExecSpec, FloorSpec, Role, Serving, Trigger};
 
 /// The scripts, which run where npm has put what they import.
-const SCRIPTS: [(&str, &str); 3] = [
+const SCRIPTS: [(&str, &str); 4] = [
+    ("agent.mjs", include_str!("agent.mjs")),
     ("exchange.mjs", include_str!("exchange.mjs")),
     ("node.mjs", include_str!("node.mjs")),
     ("bun.mjs", include_str!("bun.mjs")),
@@ -69,20 +70,26 @@ impl Peer {
 }
 
 /// A program on a core.
-fn on_core(name: &str, program: PathBuf, arguments: Vec<String>, core: usize) -> anyhow::Result<Process> {
+pub(crate) fn on_core(name: &str, program: PathBuf, arguments: Vec<String>, core: usize) -> anyhow::Result<Process> {
     let role = Role::Exec(ExecSpec { cores: vec![core], program, arguments });
     let mut command = Command::new(std::env::current_exe()?);
     command.args(role.arguments());
     Process::start(name, command)
 }
 
-fn script(program: PathBuf, file: &str, installed: &Path, floor: &FloorSpec, core: usize) -> anyhow::Result<Started> {
+/// Puts the scripts where npm has put what they import.
+pub(crate) fn put_scripts(installed: &Path) -> anyhow::Result<()> {
     if !installed.join("node_modules").is_dir() {
         bail!("{} has no node_modules: ./bench --peers puts them there", installed.display());
     }
     for (name, text) in SCRIPTS {
         std::fs::write(installed.join(name), text)?;
     }
+    Ok(())
+}
+
+fn script(program: PathBuf, file: &str, installed: &Path, floor: &FloorSpec, core: usize) -> anyhow::Result<Started> {
+    put_scripts(installed)?;
     let told = json!({ "key": floor.key, "lengths": floor.lengths }).to_string();
     let path = installed.join(file).to_string_lossy().into_owned();
     let mut process = on_core(file, program, vec![path, told], core)?;
@@ -145,7 +152,7 @@ fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-fn until_it_listens(port: u16) -> anyhow::Result<()> {
+pub(crate) fn until_it_listens(port: u16) -> anyhow::Result<()> {
     let since = machine::now();
     while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
         if since.elapsed() > PATIENCE {

@@ -1,5 +1,6 @@
 //! The orchestrator: starts servers, sends load to them turn by turn, and collects the rows of the table.
 
+mod footprint;
 mod growth;
 mod handshake;
 mod memory;
@@ -57,6 +58,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
             Section::Push => push::run(&mut bench),
             Section::Memory => memory::run(&mut bench),
             Section::Growth => growth::run(&mut bench),
+            Section::Footprint => footprint::run(&mut bench),
         }
         .with_context(|| format!("section {section:?}"))?;
     }
