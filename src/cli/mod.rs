@@ -31,8 +31,16 @@ pub use exit::Failure;
 
 /// A web page signs a person in with the desktop client that is already signed in on the same computer.
 ///
-/// Start with `loopkey demo`. Developers run `loopkey serve` beside their web application and `loopkey agent` (or the
-/// embedded agent) on people's computers; the other commands talk to the running agent.
+#[cfg_attr(
+    feature = "cli",
+    doc = "Start with `loopkey demo`. Developers run `loopkey serve` beside their web application and `loopkey agent` (or the \
+           embedded agent) on people's computers; the other commands talk to the running agent."
+)]
+#[cfg_attr(
+    not(feature = "cli"),
+    doc = "`loopkey agent` runs on people's computers, and the other commands talk to it. This one was built for desktops \
+           alone: it has no login server and no demo."
+)]
 #[derive(Debug, Parser)]
 #[command(
     version,
