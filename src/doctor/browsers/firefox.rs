@@ -1,19 +1,15 @@
 //! Firefox: the permissions of each profile, in SQLite.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
-use super::sqlite::{Database, Value};
+use rusqlite::{Connection, OpenFlags};
+
 use crate::protocol::origin::Origin;
 
 /// The file of a profile.
 const FILE: &str = "permissions.sqlite";
-const TABLE: &str = "moz_perms";
 /// `loopback-network` is what pages ask for; `localhost` is what it was called before.
-const TYPES: [&str; 2] = ["loopback-network", "localhost"];
-/// `nsIPermissionManager.DENY_ACTION`
-const DENIED: Value = Value::Integer(2);
+const QUERY: &str = "SELECT origin FROM moz_perms WHERE type IN ('loopback-network', 'localhost') AND permission = 2";
 
 /// The origins whose pages are kept away in a profile; nothing where the folder is none, or cannot be read.
 pub(super) fn denied<'o>(profile: &Path, origins: &'o [Origin]) -> Option<Vec<&'o Origin>> {
@@ -21,28 +17,23 @@ pub(super) fn denied<'o>(profile: &Path, origins: &'o [Origin]) -> Option<Vec<&'
     if !file.is_file() {
         return None;
     }
-    let denied = read(&file)?;
+    let denied = read(&file).ok()?;
     // A container tab's decision carries its container behind the origin.
     let is_denied = |origin: &&Origin| denied.iter().any(|other| other.split('^').next() == Some(origin.as_str()));
     Some(origins.iter().filter(is_denied).collect())
 }
 
 /// A running Firefox keeps the file locked. Read as one that nobody writes to, it is as it was when it was last put in order.
-fn read(file: &Path) -> Option<Vec<String>> {
-    let mut bytes = Vec::new();
-    File::open(file).ok()?.take(super::MAX_LEN).read_to_end(&mut bytes).ok()?;
-    let rows = Database::of(&bytes)?.select(TABLE, ["origin", "type", "permission"])?;
-    let denied = rows.into_iter().filter_map(|row| match row {
-        [Value::Text(origin), Value::Text(kind), DENIED] if TYPES.contains(&kind.as_str()) => Some(origin),
-        _ => None,
-    });
-    Some(denied.collect())
+fn read(file: &Path) -> rusqlite::Result<Vec<String>> {
+    let path = file.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let database = Connection::open_with_flags(format!("file:{path}?immutable=1"), flags)?;
+    let mut statement = database.prepare(QUERY)?;
+    statement.query_map([], |row| row.get(0))?.collect()
 }
 
-#[cfg(all(test, feature = "cli"))]
+#[cfg(test)]
 mod tests {
-    use rusqlite::Connection;
-
     use super::*;
 
     #[test]

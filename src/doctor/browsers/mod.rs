@@ -5,7 +5,6 @@
 mod chromium;
 mod firefox;
 mod pattern;
-mod sqlite;
 
 use std::path::{Path, PathBuf};
 
