@@ -21,15 +21,16 @@ use crate::agent::door::census::Census;
 use crate::agent::door::certificate::{Certificate, WssFiles};
 use crate::agent::door::doorman::{Doorman, OpenSocket};
 use crate::agent::door::peer::{self, Line, PeerCheck, PeerFault};
-use crate::agent::issuer::client::IssuerClient;
+use crate::agent::issuer::client::{Enrolled, IssuerClient};
 use crate::agent::issuer::hub::Hub;
-use crate::agent::issuer::keystore::FileKeyStore;
+use crate::agent::issuer::keystore::{FileKeyStore, KeyStore as _};
 use crate::agent::person::consent::Consents;
 use crate::agent::person::open::DefaultBrowser;
 use crate::clock::Clock;
 use crate::crypto::Algorithm;
 use crate::protocol::gate::{Gate, REFUSAL};
 use crate::protocol::grant::{ConsentMode, Grant, OpenProof};
+use crate::protocol::id::{Epoch, Subject};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::limits::{
     HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, OPEN_TIMEOUT, PING_INTERVAL, PONG_TIMEOUT, SEND_QUEUE_MAX_LEN, SILENT_TIMEOUT,
@@ -129,6 +130,24 @@ impl House {
 }
 
 impl House {
+    /// The truth of its one issuer.
+    fn hub(&self) -> &Arc<Hub> {
+        self.doorman.core.hubs.values().next().expect("one issuer")
+    }
+
+    /// Has somebody enrolled and signed in.
+    fn sign_in(&self) -> Subject {
+        let keys = FileKeyStore::new(self.folder.path().join("keys"), Algorithm::Ed25519).expect("a key store");
+        let enrolled = Enrolled {
+            device: "device-of-ada".parse().expect("an id"),
+            subject: "ada".parse().expect("a subject"),
+            name: "Ada".to_owned(),
+            avatar: None,
+            epoch: Epoch(0),
+        };
+        self.hub().enrolled(enrolled, keys.create().expect("a key")).expect("enrolled").subject
+    }
+
     /// A page that has said `open`.
     async fn open(&self) -> DuplexStream {
         self.open_as(Arc::new(peer::Off)).await

@@ -9,11 +9,9 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::*;
-use crate::agent::issuer::client::Enrolled;
-use crate::agent::issuer::keystore::KeyStore as _;
 use crate::counted::{OPERATIONS, PAGES, counted};
 use crate::crypto::SoftwareKey;
-use crate::protocol::id::{ChallengeId, Epoch, Sid, Subject};
+use crate::protocol::id::{ChallengeId, Sid, Subject};
 use crate::protocol::state::PresenceState;
 use crate::protocol::statement::{self, Audience, Challenge};
 
@@ -91,23 +89,9 @@ impl Stage {
         let _runtime = Box::leak(Box::new(runtime.expect("a runtime"))).enter();
         let house = house_with(SocketLimits { per_origin: 2 * PAGES, total: 2 * PAGES, not_yet_open: 2 * PAGES });
         let (key, _) = SoftwareKey::generate(Algorithm::Ed25519).expect("a key");
-        let subject: Subject = "ada".parse().expect("a subject");
-        let hub = house.doorman.core.hubs.values().next().expect("one issuer");
-        hub.client.learn(vec![crate::crypto::Signer::public(&key).clone()], NOW);
-        let keys = FileKeyStore::new(house.folder.path().join("keys"), Algorithm::Ed25519).expect("a key store");
-        let enrolled = Enrolled {
-            device: "device-of-ada".parse().expect("an id"),
-            subject: subject.clone(),
-            name: "Ada".to_owned(),
-            avatar: None,
-            epoch: Epoch(0),
-        };
-        hub.enrolled(enrolled, keys.create().expect("a key")).expect("enrolled");
+        house.hub().client.learn(vec![crate::crypto::Signer::public(&key).clone()], NOW);
+        let subject = house.sign_in();
         Self { house, key, subject, _runtime }
-    }
-
-    fn hub(&self) -> &Hub {
-        self.house.doorman.core.hubs.values().next().expect("one issuer")
     }
 
     fn knock(&self) -> Socket {
@@ -121,7 +105,7 @@ impl Stage {
     }
 
     fn challenge(&self) -> String {
-        let issuer = self.hub().issuer().clone();
+        let issuer = self.house.hub().issuer().clone();
         let challenge = Challenge {
             rdm: issuer.login_url(),
             iss: issuer,
@@ -196,7 +180,7 @@ fn push() {
         socket.step();
         assert!(socket.memory.heard().contains("ready"));
     }
-    let seq = counted(|| stage.hub().set_presence(&stage.subject, PresenceState::Away)).expect("set");
+    let seq = counted(|| stage.house.hub().set_presence(&stage.subject, PresenceState::Away)).expect("set");
     let newest = format!("\"seq\":{},", seq.0);
     assert!(sockets.iter().all(|socket| socket.memory.heard().contains(&newest)));
 }

@@ -9,9 +9,7 @@ use futures::FutureExt as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::*;
-use crate::agent::issuer::client::Enrolled;
-use crate::agent::issuer::keystore::KeyStore as _;
-use crate::protocol::id::{Epoch, Subject};
+use crate::protocol::id::Subject;
 use crate::protocol::state::PresenceState;
 
 /// The agent's end of a connection, which counts what it is asked to write.
@@ -67,16 +65,7 @@ struct Stage {
 impl Stage {
     async fn new() -> Self {
         let house = house();
-        let keys = FileKeyStore::new(house.folder.path().join("keys"), Algorithm::Ed25519).expect("a key store");
-        let subject: Subject = "ada".parse().expect("a subject");
-        let enrolled = Enrolled {
-            device: "device-of-ada".parse().expect("an id"),
-            subject: subject.clone(),
-            name: "Ada".to_owned(),
-            avatar: None,
-            epoch: Epoch(0),
-        };
-        house.hub().enrolled(enrolled, keys.create().expect("a key")).expect("enrolled");
+        let subject = house.sign_in();
         let mut page = house.open().await;
         read_until(&mut page, "ready").await;
         Self { house, subject, page }
@@ -91,12 +80,6 @@ impl Stage {
         let mut bytes = vec![0; STREAM_LEN];
         let read = self.page.read(&mut bytes).now_or_never().map_or(0, |read| read.expect("readable"));
         String::from_utf8_lossy(&bytes[..read]).into_owned()
-    }
-}
-
-impl House {
-    fn hub(&self) -> &Arc<Hub> {
-        self.doorman.core.hubs.values().next().expect("one issuer")
     }
 }
 
