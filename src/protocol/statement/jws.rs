@@ -10,6 +10,9 @@ use crate::crypto::{Algorithm, KeyId, PublicKey, SignError, Signer};
 /// Longest accepted statement in bytes.
 pub const MAX_STATEMENT_LEN: usize = 8 * 1024;
 
+/// No statement of ours is much longer.
+const USUAL_LEN: usize = 1024;
+
 /// One of the protocol's signed statements.
 pub trait Statement: Serialize + DeserializeOwned {
     /// The header's `typ`: no statement is ever taken for another (RFC 8725 section 3.11).
@@ -147,13 +150,14 @@ fn read_header(header: &[u8], may_grow: bool) -> Result<(Algorithm, String, KeyI
 pub fn sign<S: Statement>(statement: &S, signer: &dyn Signer) -> Result<String, SignError> {
     let key = signer.public();
     let header = Header { alg: key.algorithm(), typ: S::TYP.to_owned(), kid: key.id() };
-    let encode = |json: serde_json::Result<Vec<u8>>| json.map(base64url::encode).map_err(|e| SignError(e.to_string()));
-    let mut compact = encode(serde_json::to_vec(&header))?;
+    let encoded = |json: serde_json::Result<Vec<u8>>| json.map_err(|e| SignError(e.to_string()));
+    let mut compact = String::with_capacity(USUAL_LEN);
+    base64url::push(&mut compact, encoded(serde_json::to_vec(&header))?);
     compact.push('.');
-    compact.push_str(&encode(serde_json::to_vec(statement))?);
+    base64url::push(&mut compact, encoded(serde_json::to_vec(statement))?);
     let signature = signer.sign(compact.as_bytes())?;
     compact.push('.');
-    compact.push_str(&base64url::encode(signature));
+    base64url::push(&mut compact, signature);
     Ok(compact)
 }
 
