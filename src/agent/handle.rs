@@ -161,6 +161,8 @@ impl Handle {
     /// [`HandleError`].
     pub fn set_presence(&self, account: &Subject, presence: PresenceState) -> Result<Seq, HandleError> {
         let hub = self.hub_of(account)?;
+        // The pages that are told of it are looked at first.
+        self.core.notice_sleep();
         let before = hub.published().state.epoch;
         let seq = hub.set_presence(account, presence);
         self.core.after(hub, before);

@@ -27,6 +27,7 @@ use crate::protocol::id::{Nonce, Seq};
 use crate::protocol::message::AgentMessage;
 use crate::protocol::news::Board;
 use crate::protocol::peer::OwnUser;
+use crate::protocol::state::PresenceState;
 use crate::protocol::time::Moment;
 
 /// Everything that one socket needs besides its stream.
@@ -116,11 +117,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
 
     async fn run(&mut self) -> End {
         self.catch_up();
-        let mut is_open = false;
+        let (mut is_open, mut is_behind) = (false, false);
         loop {
             if let Some(code) = self.perform() {
                 tracing::debug!(code = code.number(), "closing the socket");
                 return End::Closed(code);
+            }
+            if std::mem::take(&mut is_behind) && !self.wire.outlet().has_unsent() {
+                // The page has just read what it had left: now for the newest.
+                self.catch_up();
+                continue;
             }
             if !is_open && self.machine.is_live() {
                 is_open = true;
@@ -129,8 +135,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
             self.jobs.settle();
             self.wire.outlet().rest(self.machine.is_resting());
             let happened = self.wait().await;
+            if let Happened::Rung(rung) = happened {
+                self.take_back(rung);
+            }
             // While the page is behind, states wait in their one slot: it gets the newest, not a backlog.
-            if self.wire.outlet().rouse() {
+            is_behind = !self.wire.outlet().rouse();
+            if !is_behind {
                 self.catch_up();
             }
             if let Some(end) = self.take(happened) {
@@ -154,17 +164,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
         }
     }
 
+    /// That something is taken back comes before everything else, what was published meanwhile included.
+    fn take_back(&mut self, rung: Rung) {
+        if rung.has(Ring::Stopping) {
+            self.handle(Input::Stopping);
+        }
+        if rung.has(Ring::Withdrawn) {
+            self.handle(Input::Withdrawn);
+        }
+    }
+
     /// Hands on what happened; the end, where it is one.
     fn take(&mut self, happened: Happened) -> Option<End> {
         match happened {
             Happened::Rung(rung) => {
-                if rung.has(Ring::Stopping) {
-                    self.handle(Input::Stopping);
-                }
-                if rung.has(Ring::Withdrawn) {
-                    self.handle(Input::Withdrawn);
-                }
                 if rung.has(Ring::LookAgain)
+                    && !self.machine.is_closed()
                     && let Err(fault) = self.look_again()
                 {
                     tracing::warn!(%fault, "cutting a socket: the peer is not the one that was admitted");
@@ -190,12 +205,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
 
     /// Tells the machine what was published since it was told last; the page may have been told of a state already.
     fn catch_up(&mut self) {
-        let published = self.page.hub.published();
+        // Of one moment, whoever publishes on another thread.
+        let (published, board) = loop {
+            let (published, board) = (self.page.hub.published(), self.page.core.actions.board());
+            if self.page.hub.published().seq == published.seq {
+                break (published, board);
+            }
+        };
         if published.seq != self.seen.0 {
             self.seen.0 = published.seq;
             self.handle(Input::Published(published));
         }
-        let board = self.page.core.actions.board();
         if !Arc::ptr_eq(&board, &self.seen.1) {
             self.seen.1 = Arc::clone(&board);
             self.handle(Input::News(board));
@@ -297,6 +317,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
                 Output::SignToken(call, challenge, consented) => {
                     // Asked again right before the signature: the connection must still be the very one that was admitted.
                     let token = match self.look_again() {
+                        Ok(()) if self.is_shut() => Err(RefusalCode::Locked),
                         Ok(()) => self.page.hub.sign_token(&challenge, consented).map_err(|error| {
                             tracing::warn!(%error, "no login token");
                             crate::agent::person::consent::code_of(&error)
@@ -315,7 +336,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
                 }
                 Output::InvokeAction(call, name, params) => {
                     let (core, origin) = (Arc::clone(&self.page.core), self.page.origin.origin.clone());
-                    let current = self.page.hub.current().map(|account| account.subject);
+                    let current = self.page.hub.current().map(|account| account.subject).filter(|_| !self.is_shut());
                     self.jobs.begin(async move {
                         let Some(account) = current else {
                             return Input::ActionDone(call, Err(RefusalCode::Denied));
@@ -332,6 +353,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
         }
         self.wire.flush();
         None
+    }
+
+    /// Whether pages get nothing now. The machine of a page that does not read may not have heard of it yet.
+    fn is_shut(&self) -> bool {
+        matches!(self.page.hub.published().state.presence, PresenceState::Locked | PresenceState::SignedOut)
     }
 
     /// Asks in the window of this bridge, for one call.

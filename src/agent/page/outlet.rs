@@ -15,6 +15,9 @@ use crate::protocol::id::Seq;
 use crate::protocol::limits::SEND_QUEUE_MAX_LEN;
 use crate::protocol::state::Published;
 
+/// Longest control frame that is sent (RFC 6455 section 5.5).
+const CONTROL_FRAME_MAX_LEN: usize = 2 + 125;
+
 /// More waits for a page that does not read than may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("more than {SEND_QUEUE_MAX_LEN} bytes wait for a page that does not read")]
@@ -46,6 +49,8 @@ enum TaskState {
     Resting,
     /// Nothing: it waits for the page to read, and looks for the newest state then.
     Behind,
+    /// Nothing any more: the page's grant was withdrawn, or the agent stops.
+    Over,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Outlet<S> {
@@ -58,7 +63,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Outlet<S> {
 
     /// Queues bytes, all or none.
     pub(in crate::agent) fn queue(&self, parts: &[&[u8]]) -> Result<(), QueueFull> {
-        self.lock().queue(parts)
+        self.lock().queue(parts, SEND_QUEUE_MAX_LEN)
+    }
+
+    /// As [`Outlet::queue`], for a control frame: there is always room for a goodbye.
+    pub(in crate::agent) fn queue_control(&self, frame: &[u8]) -> Result<(), QueueFull> {
+        self.lock().queue(&[frame], SEND_QUEUE_MAX_LEN + CONTROL_FRAME_MAX_LEN)
     }
 
     /// Queues a state, where no newer one, nor this one, is on its way.
@@ -67,7 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Outlet<S> {
         if inner.told >= Some(published.seq) {
             return Ok(());
         }
-        inner.queue(parts)?;
+        inner.queue(parts, SEND_QUEUE_MAX_LEN)?;
         inner.told = Some(published.seq);
         Ok(())
     }
@@ -81,17 +91,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Outlet<S> {
     /// The task waits from here on; where it has nothing to add to a state, states are written without it.
     pub(in crate::agent) fn rest(&self, has_nothing_to_add: bool) {
         let mut inner = self.lock();
-        inner.task = match (inner.has_unsent(), has_nothing_to_add) {
+        let task = match (inner.has_unsent(), has_nothing_to_add) {
             (true, _) => TaskState::Behind,
             (false, true) => TaskState::Resting,
             (false, false) => TaskState::Awake,
         };
+        inner.becomes(task);
     }
 
     /// The task goes on: from here on its bell rings for a state. False where it still waits for the page to read.
     pub(in crate::agent) fn rouse(&self) -> bool {
         let mut inner = self.lock();
-        inner.task = TaskState::Awake;
+        inner.becomes(TaskState::Awake);
         !inner.has_unsent()
     }
 
@@ -118,16 +129,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Outlet<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
+    fn becomes(&mut self, task: TaskState) {
+        if self.task != TaskState::Over {
+            self.task = task;
+        }
+    }
+
     fn has_unsent(&self) -> bool {
         !self.is_flushed || !self.queue.is_empty()
     }
 
-    fn queue(&mut self, parts: &[&[u8]]) -> Result<(), QueueFull> {
+    fn queue(&mut self, parts: &[&[u8]], most: usize) -> Result<(), QueueFull> {
         let len: usize = parts.iter().map(|part| part.len()).sum();
-        if self.queue.len() + len > SEND_QUEUE_MAX_LEN {
+        if self.queue.len() + len > most {
             // The page may have read since. Any fault, and any rest, is the task's to find.
             let _ = self.poll_flush(&mut Context::from_waker(futures::task::noop_waker_ref()));
-            if self.queue.len() + len > SEND_QUEUE_MAX_LEN {
+            if self.queue.len() + len > most {
                 return Err(QueueFull);
             }
         }
@@ -174,6 +191,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Listener for Outlet<S> {
     fn ring(&self, ring: Ring) {
+        if matches!(ring, Ring::Withdrawn | Ring::Stopping) {
+            // At once: what is published from here on is not for this page.
+            self.lock().task = TaskState::Over;
+        }
         self.bell.ring(ring);
     }
 
@@ -184,7 +205,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Listener for Outlet<S> {
         }
         match inner.task {
             // A backlog would help nobody: once it has read, it is told the newest.
-            TaskState::Behind => {}
+            TaskState::Behind | TaskState::Over => {}
+            // The library has an answer to a ping under way: it comes first.
+            TaskState::Resting if inner.has_unsent() => {
+                inner.task = TaskState::Behind;
+                self.bell.ring(Ring::Newer);
+            }
             TaskState::Resting => {
                 inner.told = Some(published.seq);
                 if !inner.write_now(published.frame.as_bytes(), cx) {
@@ -194,5 +220,92 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Listener for Outlet<S> {
             }
             TaskState::Awake => self.bell.ring(Ring::Newer),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use tokio::io::{AsyncReadExt as _, DuplexStream};
+
+    use super::*;
+    use crate::protocol::id::Epoch;
+    use crate::protocol::state::{PresenceState, State};
+    use crate::protocol::time::UnixMillis;
+
+    fn state(seq: u64) -> Published {
+        let state = State { presence: PresenceState::Away, since: UnixMillis(1), epoch: Epoch(0) };
+        Published::new(Seq(seq), state, true)
+    }
+
+    fn cx() -> Context<'static> {
+        Context::from_waker(futures::task::noop_waker_ref())
+    }
+
+    fn waiting(len: usize) -> (Outlet<DuplexStream>, DuplexStream) {
+        let (page, agent) = tokio::io::duplex(len);
+        let outlet = Outlet::new(agent, Vec::new());
+        outlet.rest(true);
+        (outlet, page)
+    }
+
+    fn there(page: &mut DuplexStream) -> Vec<u8> {
+        let mut bytes = vec![0; 4096];
+        let read = page.read(&mut bytes).now_or_never().map_or(0, |read| read.expect("readable"));
+        bytes.truncate(read);
+        bytes
+    }
+
+    /// The library may have an answer to a ping under way while the task waits.
+    #[test]
+    fn a_state_does_not_come_before_what_waits() {
+        let (outlet, mut page) = waiting(1024);
+        outlet.queue_control(b"pong").expect("room");
+        outlet.tell(&state(2), &mut cx());
+        assert_eq!(there(&mut page), b"");
+        assert!(outlet.bell.poll_rung(&cx()).is_ready(), "the task is told of it");
+        assert!(outlet.poll_flush(&mut cx()).is_ready());
+        assert_eq!(there(&mut page), b"pong");
+        assert!(outlet.rouse());
+        outlet.rest(true);
+        outlet.tell(&state(2), &mut cx());
+        assert_eq!(there(&mut page), state(2).frame.as_bytes());
+        outlet.tell(&state(2), &mut cx());
+        assert_eq!(there(&mut page), b"", "once");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_finished_before_the_next_state() {
+        let (outlet, mut page) = waiting(10);
+        outlet.tell(&state(2), &mut cx());
+        outlet.tell(&state(3), &mut cx());
+        let mut read = there(&mut page);
+        while outlet.poll_flush(&mut cx()).is_pending() {
+            read.extend(there(&mut page));
+        }
+        read.extend(there(&mut page));
+        assert_eq!(read, state(2).frame.as_bytes(), "the third is its task's to look for");
+    }
+
+    #[test]
+    fn nothing_is_written_to_a_page_whose_grant_was_withdrawn() {
+        for ring in [Ring::Withdrawn, Ring::Stopping] {
+            let (outlet, mut page) = waiting(1024);
+            outlet.ring(ring);
+            outlet.tell(&state(2), &mut cx());
+            outlet.rest(true);
+            outlet.tell(&state(3), &mut cx());
+            assert_eq!(there(&mut page), b"");
+        }
+    }
+
+    #[test]
+    fn there_is_room_for_a_goodbye_behind_a_full_queue() {
+        let (outlet, _page) = waiting(1);
+        outlet.queue(&[&vec![0; SEND_QUEUE_MAX_LEN]]).expect("room");
+        outlet.queue(&[b"x"]).expect("one byte has left");
+        assert_eq!(outlet.queue(&[b"x"]), Err(QueueFull));
+        outlet.queue_control(&[0x88, 0]).expect("room");
+        assert_eq!(outlet.queue_control(&[0; CONTROL_FRAME_MAX_LEN]), Err(QueueFull), "not for any number of them");
     }
 }

@@ -154,9 +154,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(in crate::agent) async fn answer_goodbye(self, code: Option<u16>) {
         let answer = async {
             // The library would answer with a reason of its own, or the page's.
-            let queued = match code {
-                Some(code) => self.outlet.queue(&[&[0x88, 2], &code.to_be_bytes()]),
-                None => self.outlet.queue(&[&[0x88, 0]]),
+            let queued = match code.map(u16::to_be_bytes) {
+                Some([high, low]) => self.outlet.queue_control(&[0x88, 2, high, low]),
+                None => self.outlet.queue_control(&[0x88, 0]),
             };
             if queued.is_ok() && self.flushed().await.is_ok() {
                 self.hang_up().await;
@@ -246,7 +246,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Reader<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Reader<S> {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(self.outlet.queue(&[buf]).map(|()| buf.len()).map_err(io::Error::other))
+        Poll::Ready(self.outlet.queue_control(buf).map(|()| buf.len()).map_err(io::Error::other))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

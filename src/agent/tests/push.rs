@@ -121,7 +121,9 @@ async fn a_page_that_does_not_read_gets_the_newest_state_and_no_backlog() {
     for round in 0..2000 {
         newest = stage.set(if round % 2 == 0 { PresenceState::Away } else { PresenceState::SignedIn });
     }
+    let began = Instant::now();
     let read = read_until(&mut stage.page, &format!("\"seq\":{newest},")).await;
+    assert_eq!(began.elapsed(), Duration::ZERO, "as soon as there is room, and not with the next heartbeat");
     let numbers = numbers(&String::from_utf8_lossy(&read));
     let (last, backlog) = numbers.split_last().expect("states");
     assert_eq!(*last, newest);
@@ -136,8 +138,10 @@ async fn a_socket_hears_that_its_grant_is_withdrawn_and_that_the_agent_stops() {
     let mut stage = Stage::new().await;
     stage.house.doorman.core.revoke(&"https://other.example".parse().expect("an origin"));
     stage.house.doorman.core.revoke(&"https://app.example".parse().expect("an origin"));
+    stage.set(PresenceState::Locked);
     let (rest, _) = until_closed(&mut stage.page).await;
     assert_eq!(close_code(&rest), Some(4403));
+    assert_eq!(rest.len(), 4, "and nothing else that came about since");
     let mut page = stage.house.open().await;
     read_until(&mut page, "ready").await;
     stage.house.doorman.core.ring(None, crate::agent::audience::Ring::Stopping);
