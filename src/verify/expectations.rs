@@ -39,13 +39,13 @@ impl Expectations<'_> {
         Ok(challenge)
     }
 
-    /// `sid` = hash of the cookie, in the challenge as in the statement. In constant time for as long as whoever asks may not
-    /// know it: who brings the right one in the challenge does.
+    /// `sid` = hash of the cookie, in the challenge as in the statement, compared in constant time.
     pub(super) fn verify_browser(&self, challenge: &Challenge, sid: &Sid) -> Result<(), Fault> {
         let own = statement::sid(self.cookie.ok_or(Fault::NoBrowser)?.expose());
-        if !crypto::equal_digests(own.as_bytes(), challenge.sid.as_bytes()) {
+        let is_own = |sid: &Sid| crypto::equal_digests(own.as_bytes(), sid.as_bytes());
+        if !is_own(&challenge.sid) {
             return Err(Fault::ChallengeBrowser);
         }
-        if *sid == challenge.sid { Ok(()) } else { Err(Fault::Browser) }
+        if is_own(sid) { Ok(()) } else { Err(Fault::Browser) }
     }
 }
