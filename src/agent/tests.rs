@@ -27,16 +27,17 @@ use crate::agent::issuer::keystore::{FileKeyStore, KeyStore as _};
 use crate::agent::person::consent::Consents;
 use crate::agent::person::open::DefaultBrowser;
 use crate::clock::Clock;
-use crate::crypto::Algorithm;
+use crate::crypto::{Algorithm, SoftwareKey};
 use crate::protocol::gate::{Gate, REFUSAL};
-use crate::protocol::grant::{ConsentMode, Grant, OpenProof};
-use crate::protocol::id::{Epoch, Subject};
+use crate::protocol::grant::{ConsentMode, Grant, Grants, OpenProof};
+use crate::protocol::id::{ChallengeId, Epoch, Sid, Subject};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::limits::{
     HANDSHAKE_TIMEOUT, HEAD_TIMEOUT, OPEN_TIMEOUT, PING_INTERVAL, PONG_TIMEOUT, SEND_QUEUE_MAX_LEN, SILENT_TIMEOUT,
     SocketLimits,
 };
 use crate::protocol::peer::{OwnUser, StrangePeer};
+use crate::protocol::statement::{self, Audience, Challenge};
 use crate::protocol::time::{Moment, Timestamp, UnixMillis};
 
 /// What the stream between page and agent holds of its own.
@@ -45,6 +46,9 @@ const STREAM_LEN: usize = 16 * 1024;
 const HEAD: &str = "GET /v1 HTTP/1.1\r\nHost: 127.0.0.1:28970\r\nOrigin: https://app.example\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
     Sec-WebSocket-Protocol: loopkey.1\r\n\r\n";
+
+/// The issuer's time.
+const NOW: Timestamp = Timestamp(1_800_000_000);
 
 /// tokio's clock, which the tests pause, of a computer that sleeps when they say so.
 #[derive(Debug)]
@@ -78,6 +82,11 @@ pub(super) fn house() -> House {
 
 /// As [`house`], with room for other numbers of sockets.
 fn house_with(limits: SocketLimits) -> House {
+    house_of(limits, [Grant::Presence].into_iter().collect())
+}
+
+/// As [`house_with`], where a page that has given a challenge may do so much.
+fn house_of(limits: SocketLimits, grants: Grants) -> House {
     let folder = tempfile::tempdir().expect("a folder");
     let paused = Arc::new(PausedClock(Instant::now(), Mutex::default()));
     let clock: Arc<dyn Clock> = paused.clone();
@@ -85,7 +94,7 @@ fn house_with(limits: SocketLimits) -> House {
     let origin = OriginSettings {
         origin: "https://app.example".parse().expect("an origin"),
         issuer: issuer.clone(),
-        grants: [Grant::Presence].into_iter().collect(),
+        grants,
         consent: ConsentMode::Prompt,
         proof: OpenProof::Origin,
     };
@@ -133,6 +142,23 @@ impl House {
     /// The truth of its one issuer.
     fn hub(&self) -> &Arc<Hub> {
         self.doorman.core.hubs.values().next().expect("one issuer")
+    }
+
+    /// What the issuer would give to a page of the one origin.
+    fn challenge(&self, key: &SoftwareKey) -> String {
+        let issuer = self.hub().issuer().clone();
+        let challenge = Challenge {
+            rdm: issuer.login_url(),
+            iss: issuer,
+            aud: Audience::Agent,
+            org: "https://app.example".parse().expect("an origin"),
+            jti: ChallengeId::from_bytes(crate::crypto::random()),
+            sid: Sid::from_bytes(crate::crypto::random()),
+            iat: NOW,
+            exp: Timestamp(NOW.0 + 120),
+            inc: "life-1".parse().expect("a life"),
+        };
+        statement::sign(&challenge, key).expect("signed")
     }
 
     /// Has somebody enrolled and signed in.

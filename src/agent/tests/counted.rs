@@ -11,9 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::*;
 use crate::counted::{OPERATIONS, PAGES, counted};
 use crate::crypto::SoftwareKey;
-use crate::protocol::id::{ChallengeId, Sid, Subject};
+use crate::protocol::id::Subject;
 use crate::protocol::state::PresenceState;
-use crate::protocol::statement::{self, Audience, Challenge};
 
 /// A connection in memory: what the page says is put in, what the agent says is kept.
 #[derive(Clone, Default)]
@@ -104,22 +103,6 @@ impl Stage {
         Socket { memory, agent }
     }
 
-    fn challenge(&self) -> String {
-        let issuer = self.house.hub().issuer().clone();
-        let challenge = Challenge {
-            rdm: issuer.login_url(),
-            iss: issuer,
-            aud: Audience::Agent,
-            org: "https://app.example".parse().expect("an origin"),
-            jti: ChallengeId::from_bytes(crate::crypto::random()),
-            sid: Sid::from_bytes(crate::crypto::random()),
-            iat: NOW,
-            exp: Timestamp(NOW.0 + 120),
-            inc: "life-1".parse().expect("a life"),
-        };
-        statement::sign(&challenge, &self.key).expect("signed")
-    }
-
     /// Sockets that have heard `hello`, and what each says to it.
     fn greeted(&self, count: usize, open: impl Fn(&str) -> String) -> Vec<Socket> {
         let mut sockets: Vec<_> = (0..count).map(|_| self.knock()).collect();
@@ -133,8 +116,6 @@ impl Stage {
     }
 }
 
-const NOW: Timestamp = Timestamp(1_800_000_000);
-
 #[test]
 fn upgrade() {
     let stage = Stage::new();
@@ -146,7 +127,9 @@ fn upgrade() {
 #[test]
 fn open() {
     let stage = Stage::new();
-    let open = |nonce: &str| format!(r#"{{"type":"open","nonce":"{nonce}","challenge":"{}"}}"#, stage.challenge());
+    let open = |nonce: &str| {
+        format!(r#"{{"type":"open","nonce":"{nonce}","challenge":"{}"}}"#, stage.house.challenge(&stage.key))
+    };
     let mut sockets = stage.greeted(OPERATIONS, open);
     counted(|| sockets.iter_mut().for_each(Socket::step));
     assert!(sockets.iter().all(|socket| socket.memory.heard().contains("\"proof\":")));
