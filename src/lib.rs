@@ -13,7 +13,8 @@
 //! | [`agent`] | the loopback service, to embed or to run | `agent` |
 //! | [`verify`] | the order in which a login token is verified, for a login server of your own | `verify` |
 //! | [`login`], [`store`] | the login server and what it remembers | `login` |
-//! | [`config`], [`install`], [`cli`] | configuration files, the agent as part of the desktop, the command | `desktop` |
+//! | [`config`], [`cli`] | configuration files, the command | `daemon` |
+//! | [`install`] | the agent as part of the desktop | `desktop` |
 //! | [`certs`] | certificates for the agent's TLS port, and the browsers that are told of them | `desktop` |
 //! | [`policies`] | what administrators put on people's computers | `desktop` |
 //! | [`doctor`] | what is wrong, and what to do | `desktop` |
@@ -72,10 +73,10 @@
 pub mod agent;
 #[cfg(feature = "desktop")]
 pub mod certs;
-#[cfg(feature = "desktop")]
+#[cfg(feature = "daemon")]
 pub mod cli;
 pub mod clock;
-#[cfg(feature = "desktop")]
+#[cfg(feature = "daemon")]
 pub mod config;
 #[cfg(feature = "connectors")]
 pub mod connectors;

@@ -151,7 +151,7 @@ impl Core {
     }
 
     /// How many clients are connected and have said hello, as it changes.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", feature = "logind"))]
     pub(super) fn connected_clients(&self) -> watch::Receiver<usize> {
         self.clients.subscribe()
     }

@@ -29,7 +29,7 @@ pub use door::listener::{BadInherited, NoFreePort};
 pub use door::peer::{Listener, PeerCheck, PeerFault, listeners, system as system_peer_check};
 pub use handle::{Handle, HandleError};
 pub use issuer::client::IssuerFault;
-#[cfg(feature = "desktop")]
+#[cfg(feature = "daemon")]
 pub(crate) use issuer::http::extra_roots;
 pub use issuer::http::{CallFailed, NoClient, client as http_client};
 #[cfg(feature = "cli")]

@@ -2,11 +2,9 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
@@ -20,7 +18,7 @@ use crate::agent::client::control::{ControlError, ControlServer};
 use crate::agent::door::census::Census;
 use crate::agent::door::certificate::{Certificate, NoTls, WssFiles};
 use crate::agent::door::doorman::Doorman;
-use crate::agent::door::listener::{BadInherited, LoopbackListener, NoFreePort};
+use crate::agent::door::listener::{Accepted, BadInherited, LoopbackListener, NoFreePort};
 use crate::agent::door::peer::{self, PeerCheck};
 use crate::agent::issuer::client::IssuerClient;
 use crate::agent::issuer::errands::{deliver_sign_outs, greet, write_down};
@@ -300,7 +298,7 @@ impl Agent {
             background.spawn(write_down(Arc::clone(hub)));
             background.spawn(link::keep(Arc::clone(hub), Arc::clone(&handle.core)));
         }
-        #[cfg(target_os = "linux")]
+        #[cfg(all(target_os = "linux", feature = "logind"))]
         if handle.settings.desktop_presence {
             background.spawn(super::desktop::watch(Arc::clone(&handle.core)));
         }
@@ -310,10 +308,10 @@ impl Agent {
         loop {
             tokio::select! {
                 accepted = accept(&doors) => match accepted {
-                    Ok((stream, page, doorman)) => {
+                    Ok((accepted, doorman)) => {
                         number += 1;
                         let span = tracing::info_span!("connection", id = number);
-                        connections.spawn(doorman.receive(stream, page).instrument(span));
+                        connections.spawn(doorman.receive(accepted).instrument(span));
                     }
                     Err(error) => {
                         // Out of descriptors, most likely: connections that end give some back.
@@ -348,11 +346,8 @@ struct Door {
 }
 
 /// The next connection, at whichever door.
-async fn accept(doors: &[Door]) -> io::Result<(TcpStream, SocketAddr, Arc<Doorman>)> {
-    let at = async |door: &Door| {
-        let (stream, page) = door.listener.accept().await?;
-        Ok((stream, page, Arc::clone(&door.doorman)))
-    };
+async fn accept(doors: &[Door]) -> io::Result<(Accepted, Arc<Doorman>)> {
+    let at = async |door: &Door| Ok((door.listener.accept().await?, Arc::clone(&door.doorman)));
     match doors {
         [only] => at(only).await,
         [first, second, ..] => tokio::select! {

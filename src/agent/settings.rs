@@ -126,9 +126,13 @@ impl AgentSettings {
     pub fn faults(&self) -> Vec<SettingFault> {
         let mut faults = port_faults(&self.ports);
         let mut fault = |entry: String, problem: String| faults.push(SettingFault { entry, problem });
-        if self.desktop_presence && !cfg!(target_os = "linux") {
-            let problem = "the desktop is watched on Linux only so far: leave it out, and let the client say it";
-            fault("desktop.presence".to_owned(), problem.to_owned());
+        if self.desktop_presence && !cfg!(all(target_os = "linux", feature = "logind")) {
+            let why = if cfg!(target_os = "linux") {
+                "this program was built without watching the desktop (the feature `logind` of loopkey)"
+            } else {
+                "the desktop is watched on Linux only so far"
+            };
+            fault("desktop.presence".to_owned(), format!("{why}: leave it out, and let the client say it"));
         }
         if let Some(WssSettings { port }) = self.wss {
             if !PORT_RANGE.contains(&port) {

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use crate::agent::control::ControlError;
 use crate::config::ConfigError;
-use crate::install::InstallError;
 
 /// Why a command did not succeed, and the exit code for it.
 #[derive(Debug)]
@@ -41,22 +40,12 @@ impl Failure {
 
 impl From<ControlError> for Failure {
     fn from(error: ControlError) -> Self {
-        let code = if matches!(error, ControlError::NoAgent(_)) { 3 } else { 1 };
-        Self { code, message: error.to_string() }
+        if matches!(error, ControlError::NoAgent(_)) { Self::no_agent(error) } else { Self::failed(error) }
     }
 }
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::misused(error)
-    }
-}
-
-impl From<InstallError> for Failure {
-    fn from(error: InstallError) -> Self {
-        match error {
-            InstallError::Root | InstallError::Unwritable(_) => Self::misused(error),
-            other => Self::failed(other),
-        }
     }
 }

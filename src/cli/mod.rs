@@ -1,19 +1,16 @@
 //! The command `loopkey`: one file a sub-command.
 
 mod agent;
-mod certs;
 mod check_config;
 mod control;
-mod doctor;
+#[cfg(feature = "desktop")]
+mod desktop;
 mod enrol;
 mod exit;
 mod grants;
-mod install;
 mod log;
 mod logging;
 mod open;
-mod open_url;
-mod policy;
 mod presence;
 #[cfg(feature = "cli")]
 mod server;
@@ -21,7 +18,6 @@ mod sign_out;
 mod signals;
 mod status;
 mod stop;
-mod uninstall;
 
 use std::path::PathBuf;
 
@@ -37,9 +33,14 @@ pub use exit::Failure;
            embedded agent) on people's computers; the other commands talk to the running agent."
 )]
 #[cfg_attr(
-    not(feature = "cli"),
+    all(feature = "desktop", not(feature = "cli")),
     doc = "`loopkey agent` runs on people's computers, and the other commands talk to it. This one was built for desktops \
            alone: it has no login server and no demo."
+)]
+#[cfg_attr(
+    not(feature = "desktop"),
+    doc = "`loopkey agent` runs on people's computers, and the other commands talk to it. This one was built as a service \
+           alone: it installs nothing, makes no certificates, and has no doctor."
 )]
 #[derive(Debug, Parser)]
 #[command(
@@ -91,20 +92,11 @@ enum Command {
     Open(open::Arguments),
     /// Shows the agent's audit log, and verifies that nobody changed it.
     Log(log::Arguments),
-    /// Says what is wrong and what to do: with the agent, its ports, its login servers, and the browsers' permissions.
-    Doctor(doctor::Arguments),
     /// Stops the running agent.
     Stop,
-    /// Makes the agent part of this person's desktop: it starts at login, and pages can wake it (`loopkey:wake`).
-    Install(install::Arguments),
-    /// Takes away everything that `loopkey install` made.
-    Uninstall(uninstall::Arguments),
-    /// Makes a certificate for the agent's TLS port, tells browsers of its authority, and takes it all away.
-    Certs(certs::Arguments),
-    /// Writes browsers' policies and the agent's own for whole organisations: sites that reach the agent without a question.
-    Policy(policy::Arguments),
-    /// Opens the address `loopkey:wake`: starts the installed agent if none is running. Browsers call this.
-    OpenUrl(open_url::Arguments),
+    #[cfg(feature = "desktop")]
+    #[command(flatten)]
+    Desktop(desktop::Command),
     /// Says everything that is wrong with a configuration file, each entry with its line and the cure.
     CheckConfig(check_config::Arguments),
 }
@@ -141,13 +133,9 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
             Command::Grants(arguments) => grants::run(arguments, &global).await,
             Command::Open(arguments) => open::run(arguments, &global).await,
             Command::Log(arguments) => log::run(arguments, &global).await,
-            Command::Doctor(arguments) => doctor::run(arguments, global).await,
             Command::Stop => stop::run(&global).await,
-            Command::Install(arguments) => install::run(&arguments),
-            Command::Uninstall(arguments) => uninstall::run(&arguments).await,
-            Command::Certs(arguments) => certs::run(arguments),
-            Command::Policy(arguments) => policy::run(arguments),
-            Command::OpenUrl(arguments) => open_url::run(&arguments).await,
+            #[cfg(feature = "desktop")]
+            Command::Desktop(command) => desktop::run(command, global).await,
             Command::CheckConfig(arguments) => check_config::run(&arguments),
         }
     })

@@ -61,9 +61,10 @@ pub struct BadSignature;
 pub struct SignError(pub String);
 
 /// RFC 7638 thumbprint of a public key: how a statement's `kid` names it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId([u8; 32]);
+
+base64url::fixed_text!(KeyId);
 
 impl KeyId {
     /// The thumbprint's 32 bytes.
@@ -81,23 +82,9 @@ impl std::str::FromStr for KeyId {
     }
 }
 
-impl TryFrom<String> for KeyId {
-    type Error = base64url::NotBase64Url;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<KeyId> for String {
-    fn from(id: KeyId) -> Self {
-        id.to_string()
-    }
-}
-
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&base64url::encode(self.0))
+        base64url::with_encoded(&self.0, |text| f.write_str(text))
     }
 }
 

@@ -2,8 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-use crate::crypto::Secret;
+use zeroize::Zeroize as _;
 
 /// The text is not the one base64url spelling of any bytes: padding, white space, a foreign letter, or non-zero
 /// trailing bits.
@@ -30,14 +29,69 @@ pub fn decode(text: &str) -> Result<Vec<u8>, NotBase64Url> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| NotBase64Url)
 }
 
-/// Decodes exactly `N` bytes. Most of what has a fixed length is a secret, so no other copy is left behind.
+/// Most bytes that [`decode_array`] and [`with_encoded`] take.
+const FIXED_MAX_LEN: usize = 72;
+/// Letters for as many bytes.
+const FIXED_MAX_LETTERS: usize = FIXED_MAX_LEN / 3 * 4;
+
+/// Decodes exactly `N` bytes, 72 at most. Most of what has a fixed length is a secret, so no other copy is left behind.
 ///
 /// # Errors
 /// [`NotBase64Url`] for anything that [`encode`] could not have written from `N` bytes.
 pub fn decode_array<const N: usize>(text: &str) -> Result<[u8; N], NotBase64Url> {
-    let bytes = Secret::new(decode(text)?);
-    bytes.expose().as_slice().try_into().map_err(|_| NotBase64Url)
+    const { assert!(N <= FIXED_MAX_LEN, "it fits") };
+    // No allocation: every identifier on the wire comes through here.
+    let mut bytes = [0; FIXED_MAX_LEN];
+    let decoded = match URL_SAFE_NO_PAD.decode_slice(text, &mut bytes) {
+        Ok(len) => bytes[..len].try_into().map_err(|_| NotBase64Url),
+        Err(_) => Err(NotBase64Url),
+    };
+    bytes.zeroize();
+    decoded
 }
+
+/// Lends the text for `N` bytes, 72 at most, as [`encode`] would write it; no copy is left behind.
+pub fn with_encoded<const N: usize, T>(bytes: &[u8; N], lend: impl FnOnce(&str) -> T) -> T {
+    const { assert!(N <= FIXED_MAX_LEN, "it fits") };
+    let mut letters = [0; FIXED_MAX_LETTERS];
+    let len = URL_SAFE_NO_PAD.encode_slice(bytes, &mut letters).expect("there is room");
+    let lent = lend(std::str::from_utf8(&letters[..len]).expect("base64 is ASCII"));
+    letters.zeroize();
+    lent
+}
+
+/// An identifier of fixed length from its text, wherever serde has it: without a copy of the text.
+pub struct FixedText<T>(pub std::marker::PhantomData<T>);
+
+impl<T: std::str::FromStr<Err: std::fmt::Display>> serde::de::Visitor<'_> for FixedText<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("base64url")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
+/// Has serde read and write an identifier of fixed length as its text.
+macro_rules! fixed_text {
+    ($name:ty) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                $crate::protocol::base64url::with_encoded(&self.0, |text| serializer.serialize_str(text))
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str($crate::protocol::base64url::FixedText(std::marker::PhantomData))
+            }
+        }
+    };
+}
+pub(crate) use fixed_text;
 
 #[cfg(test)]
 mod tests {

@@ -29,7 +29,10 @@ pub enum BadHead {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestHead {
     target: String,
-    headers: Vec<(String, Vec<u8>)>,
+    /// Names, in lower case, and values, one after the other.
+    text: Vec<u8>,
+    /// Where in `text` each header's name ends, and its value.
+    ends: Vec<(usize, usize)>,
 }
 
 impl RequestHead {
@@ -61,10 +64,16 @@ impl RequestHead {
         if request.method != Some("GET") {
             return Err(BadHead::Method);
         }
-        let head = Self {
-            target: request.path.unwrap_or_default().to_owned(),
-            headers: request.headers.iter().map(|h| (h.name.to_ascii_lowercase(), h.value.to_vec())).collect(),
-        };
+        let (mut text, mut ends) = (Vec::with_capacity(end), Vec::with_capacity(request.headers.len()));
+        for header in request.headers.iter() {
+            let start = text.len();
+            text.extend_from_slice(header.name.as_bytes());
+            text[start..].make_ascii_lowercase();
+            let name_end = text.len();
+            text.extend_from_slice(header.value);
+            ends.push((name_end, text.len()));
+        }
+        let head = Self { target: request.path.unwrap_or_default().to_owned(), text, ends };
         if head.all("content-length").next().is_some() || head.all("transfer-encoding").next().is_some() {
             return Err(BadHead::Excess);
         }
@@ -79,7 +88,12 @@ impl RequestHead {
 
     /// Every value of a header, in order; `name` in lower case.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.headers.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_slice())
+        let headers = self.ends.iter().scan(0, |start, &(name_end, end)| {
+            let header = (&self.text[*start..name_end], &self.text[name_end..end]);
+            *start = end;
+            Some(header)
+        });
+        headers.filter(move |(other, _)| *other == name.as_bytes()).map(|(_, value)| value)
     }
 
     /// The value of a header that stands exactly once.

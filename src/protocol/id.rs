@@ -13,9 +13,10 @@ pub struct BadId(pub(crate) &'static str);
 macro_rules! fixed_id {
     ($(#[$doc:meta])* $name:ident, $bytes:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name([u8; $bytes]);
+
+        base64url::fixed_text!($name);
 
         impl $name {
             /// Wraps bytes that the caller drew or hashed.
@@ -39,23 +40,9 @@ macro_rules! fixed_id {
             }
         }
 
-        impl TryFrom<String> for $name {
-            type Error = BadId;
-
-            fn try_from(text: String) -> Result<Self, BadId> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(id: $name) -> Self {
-                id.to_string()
-            }
-        }
-
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(&base64url::encode(self.0))
+                base64url::with_encoded(&self.0, |text| f.write_str(text))
             }
         }
 

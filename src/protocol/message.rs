@@ -14,6 +14,9 @@ pub const VERSION: u32 = 1;
 /// The WebSocket subprotocol (RFC 6455 section 1.9).
 pub const SUBPROTOCOL: &str = "loopkey.1";
 
+/// Few messages are longer, and the longest not by much.
+const USUAL_LEN: usize = 1024;
+
 /// What a page says. Closed: an unknown member or message is a refusal.
 #[derive(Clone, PartialEq, Deserialize, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -219,7 +222,9 @@ impl std::fmt::Debug for AgentMessage {
 }
 
 fn encode<T: Serialize>(message: &T) -> String {
-    serde_json::to_string(message).expect("messages have string keys and finite numbers only")
+    let mut text = Vec::with_capacity(USUAL_LEN);
+    serde_json::to_writer(&mut text, message).expect("messages have string keys and finite numbers only");
+    String::from_utf8(text).expect("JSON is text")
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Web origins in their serialized form (RFC 6454 section 6.2), and the list of those that are admitted.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -102,7 +103,8 @@ fn require_serialized(text: &str) -> Result<(), BadOrigin> {
     if text.len() > ORIGIN_MAX_LEN {
         return Err(BadOrigin::Host);
     }
-    let lower = text.to_ascii_lowercase();
+    let is_lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+    let lower = if is_lower { Cow::Borrowed(text) } else { Cow::Owned(text.to_ascii_lowercase()) };
     let (authority, default_port, secure) = if let Some(rest) = lower.strip_prefix("https://") {
         (rest, 443, true)
     } else if let Some(rest) = lower.strip_prefix("http://") {
@@ -126,7 +128,7 @@ fn require_serialized(text: &str) -> Result<(), BadOrigin> {
     if !(is_host_name(host) || is_address(host)) {
         return Err(BadOrigin::Host);
     }
-    if lower != text {
+    if !is_lower {
         return Err(BadOrigin::UpperCase);
     }
     match port.map(parse_port) {

@@ -8,6 +8,9 @@ use crate::spec::{Again, Work};
 const SECTION: &str = "handshake";
 /// Pages that open their sockets at the same time.
 const AT_ONCE: usize = 16;
+/// A round's pages one after the other come in so many parts, and between two of one server's parts the others have their turn:
+/// what a processor takes for the same work changes within a second.
+const PARTS: usize = 8;
 
 /// One way to open a page, and what it took.
 struct Way<'a> {
@@ -15,6 +18,7 @@ struct Way<'a> {
     server: &'a Server,
     secure: bool,
     again: Again,
+    part: Part,
     p50: Rounds,
     p99: Rounds,
     cpu: Rounds,
@@ -24,16 +28,45 @@ struct Way<'a> {
     resumed: Rounds,
 }
 
+/// What a round has seen so far.
+#[derive(Default)]
+struct Part {
+    times: Vec<u64>,
+    count: u64,
+    server_cpu: u64,
+    reads: u64,
+    round_trips: u64,
+    tls_resumed: u64,
+}
+
 impl<'a> Way<'a> {
     fn new(what: &'static str, server: &'a Server, secure: bool, again: Again) -> Self {
         let [p50, p99, cpu, rate, reads, round_trips, resumed] = std::array::from_fn(|_| Rounds::default());
-        Self { what, server, secure, again, p50, p99, cpu, rate, reads, round_trips, resumed }
+        let part = Part::default();
+        Self { what, server, secure, again, part, p50, p99, cpu, rate, reads, round_trips, resumed }
     }
 
-    fn measure(&mut self, bench: &mut Bench) -> anyhow::Result<()> {
-        let count = bench.args.few(200, 600);
+    /// A part of a round.
+    fn open_some(&mut self, bench: &mut Bench) -> anyhow::Result<()> {
+        let count = bench.args.few(200, 600) / PARTS;
         let work = Work::Sequential { count, warm_up: count / 10, again: self.again };
         let seen = bench.load(self.server, self.secure, work)?;
+        self.part.times.extend(&seen.times);
+        for (sum, new) in [
+            (&mut self.part.count, seen.count),
+            (&mut self.part.server_cpu, seen.server_cpu),
+            (&mut self.part.reads, seen.reads),
+            (&mut self.part.round_trips, seen.round_trips),
+            (&mut self.part.tls_resumed, seen.tls_resumed),
+        ] {
+            *sum += new;
+        }
+        Ok(())
+    }
+
+    /// What the parts of a round were together.
+    fn end_round(&mut self) {
+        let seen = std::mem::take(&mut self.part);
         let each = |sum: u64| sum as f64 / seen.count as f64;
         self.p50.add(micros_at(0.5, &seen.times));
         self.p99.add(micros_at(0.99, &seen.times));
@@ -41,6 +74,9 @@ impl<'a> Way<'a> {
         self.reads.add(each(seen.reads));
         self.round_trips.add(each(seen.round_trips));
         self.resumed.add(each(seen.tls_resumed));
+    }
+
+    fn open_many(&mut self, bench: &mut Bench) -> anyhow::Result<()> {
         if self.again == Again::Full {
             let work = Work::Concurrent { count: bench.args.few(1000, 3000), at_once: AT_ONCE, held: 0 };
             let seen = bench.load(self.server, self.secure, work)?;
@@ -78,8 +114,14 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     ways.extend(peers.iter().map(|peer| Way::new("ws", peer, false, Again::Full)));
     for round in 0..bench.args.rounds() {
         progress(&format!("handshake: round {} of {}", round + 1, bench.args.rounds()));
+        for part in 0..PARTS {
+            for at in turns(round + part, ways.len()) {
+                ways[at].open_some(bench)?;
+            }
+        }
+        ways.iter_mut().for_each(Way::end_round);
         for at in turns(round, ways.len()) {
-            ways[at].measure(bench)?;
+            ways[at].open_many(bench)?;
         }
     }
     let [full, bare, ticket, raw, wss, rustls, resumed, rustls_resumed, peers @ ..] = ways.as_slice() else {

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use boon::{Compiler, SchemaIndex, Schemas, SchemeUrlLoader};
 use serde_json::Value;
 
 use crate::agent::audience::{Audience, Ring};
 use crate::agent::audit::{Act, Audit};
+use crate::agent::client::schema::Schema;
 use crate::agent::core::Core;
 use crate::protocol::code::RefusalCode;
 use crate::protocol::grant::is_action_name;
@@ -17,9 +17,6 @@ use crate::protocol::id::Subject;
 use crate::protocol::limits::{ACTION_TIMEOUT, ACTION_VALUE_MAX_LEN, MAX_ACTIONS};
 use crate::protocol::news::{Board, News};
 use crate::protocol::origin::Origin;
-
-/// Where a schema stands while it is compiled: nowhere, and nothing is fetched from there or from elsewhere.
-const NOWHERE: &str = "https://schema.invalid/params";
 
 /// What a page asks of the client.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,22 +124,6 @@ struct Registered {
     owner: Owner,
     schema: Arc<Schema>,
     action: Arc<dyn Action>,
-}
-
-struct Schema {
-    schemas: Schemas,
-    root: SchemaIndex,
-}
-
-impl Schema {
-    fn compile(schema: Value) -> Result<Self, String> {
-        let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
-        // No scheme is known: a reference to anywhere outside the schema is a fault of the schema.
-        compiler.use_loader(Box::new(SchemeUrlLoader::new()));
-        compiler.add_resource(NOWHERE, schema).map_err(|error| error.to_string())?;
-        let root = compiler.compile(NOWHERE, &mut schemas).map_err(|error| error.to_string())?;
-        Ok(Self { schemas, root })
-    }
 }
 
 #[derive(Default)]
@@ -257,8 +238,8 @@ impl Actions {
             let registered = inner.registered.get(&name).ok_or(RefusalCode::UnknownAction)?;
             (Arc::clone(&registered.schema), Arc::clone(&registered.action))
         };
-        if let Err(error) = schema.schemas.validate(&invocation.params, schema.root) {
-            tracing::warn!(action = name, %origin, at = %error.instance_location, "the page's parameters do not fit");
+        if let Err(at) = schema.check(&invocation.params) {
+            tracing::warn!(action = name, %origin, at, "the page's parameters do not fit");
             return Err(RefusalCode::Failed);
         }
         let account = invocation.account.clone();

@@ -2,3 +2,4 @@
 
 pub(super) mod action;
 pub mod control;
+mod schema;

@@ -1,12 +1,15 @@
 //! Presence from the desktop itself, so that an agent without a client still knows `away` and `locked` (an option, Linux).
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "logind"))]
 mod logind;
-#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing tells anything there yet"))]
+#[cfg_attr(
+    not(all(target_os = "linux", feature = "logind")),
+    allow(dead_code, reason = "nothing tells anything there yet")
+)]
 mod rule;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "logind"))]
 mod watch;
 
 pub(super) use rule::Standing;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "logind"))]
 pub(super) use watch::watch;

@@ -1,13 +1,11 @@
 //! From an accepted connection to an admitted one (protocol section 3): who is it, what does the head say, is there room.
 //! Whatever is not admitted gets the one refusal, by the one way out.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -17,6 +15,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::begun::Begun;
 use super::census::{self, Census};
 use super::certificate::Certificate;
+use super::listener::Accepted;
 use super::peer::{Line, PeerCheck, PeerFault};
 use crate::agent::core::{Core, Stop};
 use crate::agent::doctor::origin_of;
@@ -33,6 +32,9 @@ use crate::protocol::peer::{OwnUser, StrangePeer};
 
 /// How long a refused connection may go on sending before it is cut.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// No browser's head is longer than this by much.
+const USUAL_HEAD_LEN: usize = 1024;
 
 /// What TLS may hold back for a page that does not read, besides what waits in the page's own queue.
 const TLS_BUFFER_LEN: usize = 16 * 1024;
@@ -67,17 +69,14 @@ pub(in crate::agent) type OpenSocket = BoxFuture<'static, ()>;
 
 impl Doorman {
     /// Sees a connection through to its end.
-    pub(in crate::agent) async fn receive(self: Arc<Self>, stream: TcpStream, page: SocketAddr) {
+    pub(in crate::agent) async fn receive(self: Arc<Self>, accepted: Accepted) {
         // The way in needs far more room than what it leads to, so that it has it apart.
-        if let Some(open) = Box::pin(self.let_through(stream, page)).await {
+        if let Some(open) = Box::pin(self.let_through(accepted)).await {
             open.await;
         }
     }
 
-    async fn let_through(&self, stream: TcpStream, page: SocketAddr) -> Option<OpenSocket> {
-        let agent = stream.local_addr().ok()?;
-        // Every message is small and waited for.
-        let _ = stream.set_nodelay(true);
+    async fn let_through(&self, Accepted { stream, page, agent }: Accepted) -> Option<OpenSocket> {
         let line = Line { peers: Arc::clone(&self.peers), page, agent };
         let strange = match line.look_up() {
             Ok(peer) => {
@@ -167,8 +166,7 @@ impl Doorman {
         stream: &mut S,
         peer: OwnUser,
     ) -> Result<(Admitted, census::Opening), Left> {
-        // Never longer: what has more than that before its end is refused. Room that was not filled is not looked at.
-        let mut head = Vec::with_capacity(HEAD_MAX_LEN + 1);
+        let mut head = Vec::with_capacity(USUAL_HEAD_LEN);
         let begun = async { stream.read_buf(&mut head).await.ok().filter(|read| *read > 0) };
         unless_silent(begun, &self.core.census, self.stop.clone()).await.ok_or(Left::Silently)?;
         let opening = self.core.census.opening()?;
@@ -176,6 +174,10 @@ impl Doorman {
             loop {
                 if let Some(head) = RequestHead::parse(&head).map_err(Refused::from)? {
                     return Ok(head);
+                }
+                if head.len() == head.capacity() {
+                    // Once, and never longer: what has more than that before its end is refused.
+                    head.reserve_exact(HEAD_MAX_LEN + 1 - head.len());
                 }
                 match stream.read_buf(&mut head).await {
                     Ok(0) => return Err(Refused::Head(BadHead::Syntax).into()),

@@ -45,7 +45,37 @@ pub enum BadInherited {
 #[derive(Debug)]
 pub(in crate::agent) struct LoopbackListener {
     port: u16,
-    families: Vec<TcpListener>,
+    families: Vec<Family>,
+}
+
+/// One of the two loopback addresses, which is the agent's end of every connection to it.
+#[derive(Debug)]
+struct Family {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// A connection, and both its ends.
+#[derive(Debug)]
+pub(in crate::agent) struct Accepted {
+    pub(in crate::agent) stream: TcpStream,
+    pub(in crate::agent) page: SocketAddr,
+    pub(in crate::agent) agent: SocketAddr,
+}
+
+impl Family {
+    fn new(listener: TcpListener) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    async fn accept(&self) -> io::Result<Accepted> {
+        let (stream, page) = self.listener.accept().await?;
+        // Linux has them inherit it.
+        #[cfg(not(target_os = "linux"))]
+        let _ = stream.set_nodelay(true);
+        Ok(Accepted { stream, page, agent: self.address })
+    }
 }
 
 impl LoopbackListener {
@@ -95,7 +125,7 @@ impl LoopbackListener {
     }
 
     /// The next connection, on whichever family.
-    pub(in crate::agent) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+    pub(in crate::agent) async fn accept(&self) -> io::Result<Accepted> {
         match self.families.as_slice() {
             [only] => only.accept().await,
             [first, second, ..] => tokio::select! {
@@ -112,18 +142,20 @@ const SEND_BUFFER_LEN: u32 = 16 * 1024;
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind_one(address: SocketAddr) -> io::Result<Family> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // On Windows this would let others take the port over.
     #[cfg(not(windows))]
     socket.set_reuseaddr(true)?;
     // Accepted connections inherit it.
     socket.set_send_buffer_size(SEND_BUFFER_LEN)?;
+    // Every message is small and waited for.
+    socket.set_nodelay(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    Family::new(socket.listen(BACKLOG)?)
 }
 
-fn inherit_one(socket: std::net::TcpListener) -> Result<TcpListener, BadInherited> {
+fn inherit_one(socket: std::net::TcpListener) -> Result<Family, BadInherited> {
     #[cfg(target_os = "linux")]
     {
         if !rustix::net::sockopt::socket_acceptconn(&socket).map_err(io::Error::from)? {
@@ -131,15 +163,16 @@ fn inherit_one(socket: std::net::TcpListener) -> Result<TcpListener, BadInherite
         }
         let len = usize::try_from(SEND_BUFFER_LEN).unwrap_or(usize::MAX);
         rustix::net::sockopt::set_socket_send_buffer_size(&socket, len).map_err(io::Error::from)?;
+        rustix::net::sockopt::set_tcp_nodelay(&socket, true).map_err(io::Error::from)?;
     }
     socket.set_nonblocking(true)?;
-    Ok(TcpListener::from_std(socket)?)
+    Ok(Family::new(TcpListener::from_std(socket)?)?)
 }
 
 fn bind_both(port: u16) -> io::Result<LoopbackListener> {
     let v4 = bind_one((Ipv4Addr::LOCALHOST, port).into());
     // With port 0 (tests) the second family takes the number that the first was given.
-    let port = v4.as_ref().ok().and_then(|v4| v4.local_addr().ok()).map_or(port, |address| address.port());
+    let port = v4.as_ref().map_or(port, |v4| v4.address.port());
     let v6 = bind_one((Ipv6Addr::LOCALHOST, port).into());
     let families = match (v4, v6) {
         (Ok(v4), Ok(v6)) => vec![v4, v6],
@@ -181,8 +214,10 @@ mod tests {
         let listener = LoopbackListener::inherit(vec![v6, v4], &[1, port]).expect("the two of one port");
         assert_eq!((listener.port(), listener.families.len()), (port, 2));
         let page = tokio::net::TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.expect("a connection");
-        let (_, peer) = listener.accept().await.expect("accepted");
-        assert_eq!(page.local_addr().expect("an address"), peer);
+        let accepted = listener.accept().await.expect("accepted");
+        assert_eq!(page.local_addr().expect("an address"), accepted.page);
+        assert_eq!(accepted.stream.local_addr().expect("an address"), accepted.agent);
+        assert!(accepted.stream.nodelay().expect("an option"));
     }
 
     #[tokio::test]
@@ -219,6 +254,20 @@ mod tests {
         let silent = std::os::fd::AsFd::as_fd(&socket).try_clone_to_owned().expect("a copy");
         let refused = LoopbackListener::inherit(vec![v4, silent.into()], &[port]);
         assert!(matches!(refused, Err(BadInherited::NotListening)), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_at_once_and_comes_with_both_its_ends() {
+        let listener = LoopbackListener::bind(&[0]).expect("a port");
+        for loopback in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
+            let page = TcpStream::connect((loopback, listener.port())).await.expect("a connection");
+            let Accepted { stream, page: theirs, agent } = listener.accept().await.expect("accepted");
+            assert_eq!(
+                (theirs, agent),
+                (page.local_addr().expect("an address"), page.peer_addr().expect("an address"))
+            );
+            assert!(stream.nodelay().expect("an option"));
+        }
     }
 
     #[tokio::test]

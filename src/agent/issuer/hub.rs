@@ -355,7 +355,7 @@ impl Hub {
     }
 
     /// Takes in that the desktop has changed: the most that the presence can be, and whether a client is connected.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", feature = "logind"))]
     pub(in crate::agent) fn see_desktop(&self, ceiling: PresenceState, has_client: bool) {
         let inner = self.lock();
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);

@@ -135,6 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
             self.jobs.settle();
             self.wire.outlet().rest(self.machine.is_resting());
             let happened = self.wait().await;
+            self.page.core.notice_sleep();
             if let Happened::Rung(rung) = happened {
                 self.take_back(rung);
             }
@@ -227,132 +228,140 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
     }
 
     fn handle(&mut self, input: Input<'_>) {
-        self.page.core.notice_sleep();
         let now = self.now();
         self.machine.handle(input, now);
     }
 
     /// Does what the machine says; returns the code where it says to close.
     fn perform(&mut self) -> Option<CloseCode> {
-        for output in self.machine.take_outputs() {
-            let sent = match output {
-                Output::Send(message) => {
-                    tracing::debug!(?message, "to the page");
-                    if let AgentMessage::Refused { code, .. } = &message {
-                        self.page.core.audit.refused(&self.page.origin.origin, code.word());
-                    }
-                    self.wire.send(&message.encode())
+        loop {
+            let outputs = self.machine.take_outputs();
+            if outputs.is_empty() {
+                break;
+            }
+            for output in outputs {
+                match self.perform_one(output) {
+                    Ok(None) => {}
+                    // Nothing had to be waited for.
+                    Ok(Some(input)) => self.handle(input),
+                    Err(code) => return Some(code),
                 }
-                Output::SendState(published) => self.wire.send_state(&published),
-                Output::SendNews(news) => self.wire.send_frame(&news.frame),
-                Output::Ready(ready) => {
-                    self.wire.outlet().told(ready.published.seq);
-                    let ready = self.ready(ready).encode();
-                    self.wire.send(&ready)
-                }
-                Output::Close(code) => {
-                    if code == CloseCode::NotAccepted {
-                        self.page.core.audit.refused(&self.page.origin.origin, "not_accepted");
-                    }
-                    Err(code)
-                }
-                Output::ReadTicket(call, ticket) => {
-                    let Page { core, hub, origin, .. } = &self.page;
-                    let read = core.tickets.redeem(&ticket, &origin.origin, hub.issuer(), self.now());
-                    self.jobs.begin(async move { Input::TicketRead(call, read) });
-                    Ok(())
-                }
-                Output::ReadChallenge(call, challenge) => {
-                    let (core, hub) = (Arc::clone(&self.page.core), Arc::clone(&self.page.hub));
-                    let origin = self.page.origin.origin.clone();
-                    self.jobs.begin(async move {
-                        let read = hub.client.accept(&challenge, &origin).await;
-                        if let Err(error) = &read {
-                            core.troubles.challenge(error, &origin, core.clock.wall());
-                            tracing::warn!(%error, "a challenge was not accepted");
-                        }
-                        Input::ChallengeRead(call, read.map_err(|error| error.verdict()))
-                    });
-                    Ok(())
-                }
-                Output::SignProof(call, challenge, published) => {
-                    let proof = self.page.hub.sign_proof(&challenge, &published);
-                    if let Err(error) = &proof {
-                        tracing::warn!(%error, "no presence proof");
-                    }
-                    self.jobs.begin(async move { Input::ProofSigned(call, proof.ok()) });
-                    Ok(())
-                }
-                Output::AskConsent(call, epoch, mark) => {
-                    let (core, hub) = (Arc::clone(&self.page.core), Arc::clone(&self.page.hub));
-                    let notes = self.jobs.notes();
-                    let asking = Asking {
-                        origin: self.page.origin.origin.clone(),
-                        mode: self.page.origin.consent,
-                        epoch,
-                        mark,
-                        browser: Box::pin(self.page.line.clone().browser()),
-                        window: self.page.bridged.then(|| self.asker(call)),
-                    };
-                    self.jobs.begin_prompt(call, async move {
-                        let opened = move |code| {
-                            drop(notes.unbounded_send(Note::Input(Input::PromptOpened(call, code))));
-                        };
-                        Input::ConsentGiven(call, core.consents.obtain(&hub, asking, opened).await)
-                    });
-                    Ok(())
-                }
-                Output::WithdrawPrompt(call) => {
-                    self.jobs.withdraw(call);
-                    Ok(())
-                }
-                Output::ShowInWindow(_, id) => {
-                    self.jobs.window().show(id).map_or(Ok(()), |frame| self.wire.say(&frame))
-                }
-                Output::HideInWindow(id) => self.wire.say(&self.jobs.window().hide(id)),
-                Output::AnsweredInWindow(_, answer) => {
-                    self.jobs.window().answered(answer);
-                    Ok(())
-                }
-                Output::SignToken(call, challenge, consented) => {
-                    // Asked again right before the signature: the connection must still be the very one that was admitted.
-                    let token = match self.look_again() {
-                        Ok(()) if self.is_shut() => Err(RefusalCode::Locked),
-                        Ok(()) => self.page.hub.sign_token(&challenge, consented).map_err(|error| {
-                            tracing::warn!(%error, "no login token");
-                            crate::agent::person::consent::code_of(&error)
-                        }),
-                        Err(fault) => {
-                            tracing::warn!(%fault, "no login token: the peer is not the one that was admitted");
-                            Err(RefusalCode::Unavailable)
-                        }
-                    };
-                    if token.is_ok() {
-                        tracing::info!("login token issued");
-                    }
-                    self.jobs.forget_prompt(call);
-                    self.jobs.begin(async move { Input::TokenSigned(call, token) });
-                    Ok(())
-                }
-                Output::InvokeAction(call, name, params) => {
-                    let (core, origin) = (Arc::clone(&self.page.core), self.page.origin.origin.clone());
-                    let current = self.page.hub.current().map(|account| account.subject).filter(|_| !self.is_shut());
-                    self.jobs.begin(async move {
-                        let Some(account) = current else {
-                            return Input::ActionDone(call, Err(RefusalCode::Denied));
-                        };
-                        let invocation = Invocation { origin, account, name, params };
-                        Input::ActionDone(call, core.actions.invoke(invocation, &core.audit).await)
-                    });
-                    Ok(())
-                }
-            };
-            if let Err(code) = sent {
-                return Some(code);
             }
         }
         self.wire.flush();
         None
+    }
+
+    /// Does one thing; gives what came of it, where that is known at once.
+    fn perform_one(&mut self, output: Output) -> Result<Option<Input<'static>>, CloseCode> {
+        match output {
+            Output::Send(message) => {
+                tracing::debug!(?message, "to the page");
+                if let AgentMessage::Refused { code, .. } = &message {
+                    self.page.core.audit.refused(&self.page.origin.origin, code.word());
+                }
+                self.wire.send(&message.encode())?;
+            }
+            Output::SendState(published) => self.wire.send_state(&published)?,
+            Output::SendNews(news) => self.wire.send_frame(&news.frame)?,
+            Output::Ready(ready) => {
+                self.wire.outlet().told(ready.published.seq);
+                let ready = self.ready(ready).encode();
+                self.wire.send(&ready)?;
+            }
+            Output::Close(code) => {
+                if code == CloseCode::NotAccepted {
+                    self.page.core.audit.refused(&self.page.origin.origin, "not_accepted");
+                }
+                return Err(code);
+            }
+            Output::ReadTicket(call, ticket) => {
+                let Page { core, hub, origin, .. } = &self.page;
+                let read = core.tickets.redeem(&ticket, &origin.origin, hub.issuer(), self.now());
+                return Ok(Some(Input::TicketRead(call, read)));
+            }
+            Output::ReadChallenge(call, challenge) => {
+                let (core, hub) = (Arc::clone(&self.page.core), Arc::clone(&self.page.hub));
+                let origin = self.page.origin.origin.clone();
+                let read = self.jobs.try_at_once(async move {
+                    let read = hub.client.accept(&challenge, &origin).await;
+                    if let Err(error) = &read {
+                        core.troubles.challenge(error, &origin, core.clock.wall());
+                        tracing::warn!(%error, "a challenge was not accepted");
+                    }
+                    Input::ChallengeRead(call, read.map_err(|error| error.verdict()))
+                });
+                return Ok(read);
+            }
+            Output::SignProof(call, challenge, published) => {
+                let proof = self.page.hub.sign_proof(&challenge, &published);
+                if let Err(error) = &proof {
+                    tracing::warn!(%error, "no presence proof");
+                }
+                return Ok(Some(Input::ProofSigned(call, proof.ok())));
+            }
+            Output::AskConsent(call, epoch, mark) => {
+                let (core, hub) = (Arc::clone(&self.page.core), Arc::clone(&self.page.hub));
+                let notes = self.jobs.notes();
+                let asking = Asking {
+                    origin: self.page.origin.origin.clone(),
+                    mode: self.page.origin.consent,
+                    epoch,
+                    mark,
+                    browser: Box::pin(self.page.line.clone().browser()),
+                    window: self.page.bridged.then(|| self.asker(call)),
+                };
+                self.jobs.begin_prompt(call, async move {
+                    let opened = move |code| {
+                        drop(notes.unbounded_send(Note::Input(Input::PromptOpened(call, code))));
+                    };
+                    Input::ConsentGiven(call, core.consents.obtain(&hub, asking, opened).await)
+                });
+            }
+            Output::WithdrawPrompt(call) => {
+                self.jobs.withdraw(call);
+            }
+            Output::ShowInWindow(_, id) => {
+                if let Some(frame) = self.jobs.window().show(id) {
+                    self.wire.say(&frame)?;
+                }
+            }
+            Output::HideInWindow(id) => self.wire.say(&self.jobs.window().hide(id))?,
+            Output::AnsweredInWindow(_, answer) => {
+                self.jobs.window().answered(answer);
+            }
+            Output::SignToken(call, challenge, consented) => {
+                // Asked again right before the signature: the connection must still be the very one that was admitted.
+                let token = match self.look_again() {
+                    Ok(()) if self.is_shut() => Err(RefusalCode::Locked),
+                    Ok(()) => self.page.hub.sign_token(&challenge, consented).map_err(|error| {
+                        tracing::warn!(%error, "no login token");
+                        crate::agent::person::consent::code_of(&error)
+                    }),
+                    Err(fault) => {
+                        tracing::warn!(%fault, "no login token: the peer is not the one that was admitted");
+                        Err(RefusalCode::Unavailable)
+                    }
+                };
+                if token.is_ok() {
+                    tracing::info!("login token issued");
+                }
+                self.jobs.forget_prompt(call);
+                return Ok(Some(Input::TokenSigned(call, token)));
+            }
+            Output::InvokeAction(call, name, params) => {
+                let (core, origin) = (Arc::clone(&self.page.core), self.page.origin.origin.clone());
+                let current = self.page.hub.current().map(|account| account.subject).filter(|_| !self.is_shut());
+                self.jobs.begin(async move {
+                    let Some(account) = current else {
+                        return Input::ActionDone(call, Err(RefusalCode::Denied));
+                    };
+                    let invocation = Invocation { origin, account, name, params };
+                    Input::ActionDone(call, core.actions.invoke(invocation, &core.audit).await)
+                });
+            }
+        }
+        Ok(None)
     }
 
     /// Whether pages get nothing now. The machine of a page that does not read may not have heard of it yet.

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
-use futures::StreamExt as _;
 use futures::channel::mpsc;
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 
 use super::bridge::Prompts;
 use crate::agent::person::window::Question;
@@ -71,6 +71,19 @@ impl UnderWay {
 }
 
 impl Jobs {
+    /// Begins a job; gives what came of it, where it had to wait for nothing.
+    pub(super) fn try_at_once(
+        &mut self,
+        job: impl Future<Output = Input<'static>> + Send + 'static,
+    ) -> Option<Input<'static>> {
+        let mut job = Box::pin(job);
+        let input = job.as_mut().now_or_never();
+        if input.is_none() {
+            self.begin(job);
+        }
+        input
+    }
+
     /// Begins a job.
     pub(super) fn begin(&mut self, job: impl Future<Output = Input<'static>> + Send + 'static) -> AbortHandle {
         let (handle, registration) = AbortHandle::new_pair();

@@ -2,7 +2,7 @@
 //!
 //! A ticket means something to the agent process that sealed it, to the origin it was sealed for, for ten minutes, once.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,13 +23,34 @@ const TICKET_LEN: usize = BODY_LEN + 32;
 #[derive(Debug)]
 pub(in crate::agent) struct Tickets {
     key: MacKey,
-    /// Redeemed tickets, until they would have expired anyway.
-    used: Mutex<HashMap<[u8; ID_LEN], Moment>>,
+    used: Mutex<Used>,
+}
+
+/// Redeemed tickets, at least until they would have expired anyway. They are forgotten a whole set at a time, so that a ticket costs
+/// the same however many there were.
+#[derive(Debug)]
+struct Used {
+    now: HashSet<[u8; ID_LEN]>,
+    before: HashSet<[u8; ID_LEN]>,
+    /// When `now` was begun.
+    since: Moment,
+}
+
+impl Used {
+    /// Remembers a ticket; false where it is remembered already.
+    fn insert(&mut self, id: [u8; ID_LEN], now: Moment) -> bool {
+        if now.since(self.since) >= RESUME_TICKET_LIFE {
+            self.before = std::mem::take(&mut self.now);
+            self.since = now;
+        }
+        !self.before.contains(&id) && self.now.insert(id)
+    }
 }
 
 impl Tickets {
     pub(in crate::agent) fn new() -> Self {
-        Self { key: MacKey::random(), used: Mutex::default() }
+        let used = Used { now: HashSet::new(), before: HashSet::new(), since: Moment(Duration::ZERO) };
+        Self { key: MacKey::random(), used: Mutex::new(used) }
     }
 
     pub(in crate::agent) fn seal(
@@ -69,8 +90,7 @@ impl Tickets {
             return None;
         }
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.retain(|_, until| *until > now);
-        used.insert(id, expires).is_none().then_some(resumption)
+        used.insert(id, now).then_some(resumption)
     }
 }
 
@@ -103,5 +123,31 @@ mod tests {
             let forged = String::from_utf8(forged).expect("text");
             assert_eq!(tickets.redeem(&forged, &origin, &issuer, now), None, "changed at {at}");
         }
+    }
+    #[test]
+    fn a_used_ticket_is_remembered_for_as_long_as_it_lives_and_then_forgotten() {
+        let tickets = Tickets::new();
+        let origin: Origin = "https://a.example".parse().expect("origin");
+        let issuer: Issuer = "https://a.example/login".parse().expect("issuer");
+        let resumption = Resumption { epoch: Epoch(4), challenged: false };
+        let seal = |now| tickets.seal(resumption, &origin, &issuer, now);
+        let redeem = |ticket: &str, now| tickets.redeem(ticket, &origin, &issuer, now);
+        let remembered = || {
+            let used = tickets.used.lock().expect("unpoisoned");
+            (used.now.len(), used.before.len())
+        };
+        let begin = Moment(Duration::from_secs(5000));
+        assert!(redeem(&seal(begin), begin).is_some());
+        // Used when the set is about to be changed, sealed a moment before.
+        let late = begin + RESUME_TICKET_LIFE.saturating_sub(Duration::from_secs(1));
+        let ticket = seal(late);
+        assert!(redeem(&ticket, late).is_some());
+        let changed = begin + RESUME_TICKET_LIFE;
+        assert!(redeem(&seal(changed), changed).is_some());
+        assert_eq!(remembered(), (1, 2));
+        assert_eq!(redeem(&ticket, changed), None, "it would be good for minutes yet");
+        let later = changed + RESUME_TICKET_LIFE;
+        assert!(redeem(&seal(later), later).is_some());
+        assert_eq!(remembered(), (1, 1));
     }
 }

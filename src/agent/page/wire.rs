@@ -28,7 +28,7 @@ use crate::protocol::text_frame::{TextFrame, put_header};
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The library makes its read buffer in full for each socket, so it is small; longer messages still fit. `open` is by far the
 /// longest message of most sockets, and comes first.
-const OPENING_BUFFER_LEN: usize = 512;
+const OPENING_BUFFER_LEN: usize = 1024;
 /// What a page says while it waits is an answer to a ping.
 const WAITING_BUFFER_LEN: usize = 128;
 

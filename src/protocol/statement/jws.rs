@@ -150,11 +150,14 @@ fn read_header(header: &[u8], may_grow: bool) -> Result<(Algorithm, String, KeyI
 pub fn sign<S: Statement>(statement: &S, signer: &dyn Signer) -> Result<String, SignError> {
     let key = signer.public();
     let header = Header { alg: key.algorithm(), typ: S::TYP.to_owned(), kid: key.id() };
-    let encoded = |json: serde_json::Result<Vec<u8>>| json.map_err(|e| SignError(e.to_string()));
-    let mut compact = String::with_capacity(USUAL_LEN);
-    base64url::push(&mut compact, encoded(serde_json::to_vec(&header))?);
+    let unusable = |error: serde_json::Error| SignError(error.to_string());
+    let (mut compact, mut json) = (String::with_capacity(USUAL_LEN), Vec::with_capacity(USUAL_LEN));
+    serde_json::to_writer(&mut json, &header).map_err(unusable)?;
+    base64url::push(&mut compact, &json);
+    json.clear();
+    serde_json::to_writer(&mut json, statement).map_err(unusable)?;
     compact.push('.');
-    base64url::push(&mut compact, encoded(serde_json::to_vec(statement))?);
+    base64url::push(&mut compact, &json);
     let signature = signer.sign(compact.as_bytes())?;
     compact.push('.');
     base64url::push(&mut compact, signature);

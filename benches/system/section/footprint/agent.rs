@@ -1,10 +1,14 @@
-//! The command `loopkey` as a person has it: built for desktops alone, with a configuration file, an enrolled account with its
+//! The command `loopkey` as a service alone, as a person may have it: with a configuration file, an enrolled account with its
 //! key, three origins with grants, an audit log, and the port that speaks TLS.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
+use loopkey::agent::WssFiles;
+use loopkey::certs::Certs;
+use loopkey::clock::{Clock as _, SystemClock};
+use loopkey::install::Homes;
 
 use super::super::{Bench, SERVER_CORE, Server};
 use super::start::{Startable, free_pair};
@@ -13,7 +17,7 @@ use crate::spec::AskIssuer;
 
 pub(super) const NAME: &str = "agent";
 /// Names the program; `./bench` builds it.
-const PROGRAM: &str = "LOOPKEY_BENCH_DESKTOP";
+const PROGRAM: &str = "LOOPKEY_BENCH_DAEMON";
 
 /// An agent that somebody has signed in to.
 pub(super) struct Installed {
@@ -27,15 +31,16 @@ pub(super) struct Installed {
 impl Installed {
     pub(super) fn prepare(bench: &mut Bench) -> anyhow::Result<Self> {
         let program = std::env::var_os(PROGRAM).map(PathBuf::from);
-        let program = program.context("./bench builds it, and says in LOOPKEY_BENCH_DESKTOP where it is")?;
+        let program = program.context("./bench builds it, and says in LOOPKEY_BENCH_DAEMON where it is")?;
         let folder = bench.folder.path().join("desktop");
         std::fs::create_dir_all(&folder)?;
         let (port, secure) = (free_pair()?, free_pair()?);
         let config = folder.join("agent.toml");
         std::fs::write(&config, configuration(&bench.issuing.issuer, port, secure))?;
-        let identity = loopkey::agent::WssFiles::of(&folder.join("state")).identity();
+        let files = WssFiles::of(&folder.join("state"));
+        let identity = files.identity();
+        Certs { files, homes: Homes::of_this_user()? }.create(SystemClock.timestamp())?;
         let installed = Self { program, identity, config, port, secure };
-        installed.say(&["certs", "create", "--config"], &installed.config)?;
         let ticket: String = bench.issuer.ask(&AskIssuer::Ticket)?;
         let running = installed.serve()?;
         let control = folder.join("control.sock");

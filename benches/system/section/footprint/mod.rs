@@ -1,4 +1,4 @@
-//! What the agent costs a person's desktop: the real command, built for desktops alone, beside an agent on Node that does the
+//! What the agent costs a person's desktop: the real command, built as a service alone, beside an agent on Node that does the
 //! same. Its size, its way from exec to listening, its memory with a few pages open, and how often it wakes up for nothing.
 
 mod agent;

@@ -36,10 +36,15 @@ impl Clients {
         Registered { clients: self.clone(), id }
     }
 
-    /// Tells every client.
-    pub(super) fn tell(&self, method: &str, params: &Value) {
-        for client in self.lock().iter() {
-            client.peer.notify(method, params);
+    /// Tells every client; nothing is made for none.
+    pub(super) fn tell(&self, method: &str, params: impl FnOnce() -> Value) {
+        let clients = self.lock();
+        if clients.is_empty() {
+            return;
+        }
+        let params = params();
+        for client in clients.iter() {
+            client.peer.notify(method, &params);
         }
     }
 }

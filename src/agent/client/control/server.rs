@@ -49,13 +49,15 @@ impl ControlServer {
                     }
                 },
                 Ok(()) = sockets.changed() => {
-                    let open = sockets.borrow_and_update().clone();
-                    let origins: Vec<_> = open.iter().map(|(o, n)| json!({"origin": o, "sockets": n})).collect();
-                    self.clients.tell("sockets.changed", &json!({ "origins": origins }));
+                    let open = sockets.borrow_and_update();
+                    self.clients.tell("sockets.changed", || {
+                        let origins: Vec<_> = open.iter().map(|(o, n)| json!({"origin": o, "sockets": n})).collect();
+                        json!({ "origins": origins })
+                    });
                 }
                 Ok(account) = revoked.recv() => {
-                    let params = json!({ "account": account.account, "issuer": account.issuer });
-                    self.clients.tell("account.revoked", &params);
+                    let params = || json!({ "account": account.account, "issuer": account.issuer });
+                    self.clients.tell("account.revoked", params);
                 }
                 Some(_) = connections.join_next() => {}
             }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::Failure;
 use crate::agent::control;
+use crate::cli::Failure;
 use crate::config;
 use crate::install::{self, Homes, Record, StartsBy};
 use crate::protocol::metadata::WAKE_LINK;
@@ -30,7 +30,7 @@ Every other one is refused with exit code 2, and nothing is done.
 If an agent answers, that is all. Otherwise systemd is asked to start it, or it is started with the configuration that
 `loopkey install` recorded; the command returns when the agent answers, and gives up after 15 seconds.
 The control socket is the one of that configuration; --control and LOOPKEY_CONTROL do not count here.")]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     /// The address, behind two dashes.
     #[arg(last = true, value_name = "ADDRESS")]
     addresses: Vec<OsString>,

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Failure;
-use super::control::say;
 use super::open_url::answers;
+use crate::cli::Failure;
+use crate::cli::control::say;
 use crate::config;
 use crate::install::{self, Homes, Record, Step};
 
@@ -14,7 +14,7 @@ use crate::install::{self, Homes, Record, Step};
 #[command(after_long_help = "\
 Accounts, device keys and the agent's state stay, and so does an agent that is running, which is said.
 What others wrote into shared files stays as it is.")]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     /// Changes nothing; shows what would be done.
     #[arg(long)]
     dry_run: bool,

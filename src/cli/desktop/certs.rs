@@ -5,10 +5,10 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use clap::{Args, Subcommand};
 
-use super::Failure;
-use super::control::say;
 use crate::agent::WssFiles;
 use crate::certs::{Certs, CertsError, Outlook, Store};
+use crate::cli::Failure;
+use crate::cli::control::say;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config;
 use crate::install::{self, Homes, Step};
@@ -29,7 +29,7 @@ that one certificate.
 `remove` takes everything away. Once a year `renew` makes another authority and certificate in the place of the former ones;
 the agent shows the new one to the next connection, and open pages stay connected. Browsers that are running may have to be
 started again before they know a new authority.")]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     #[command(subcommand)]
     action: Action,
 

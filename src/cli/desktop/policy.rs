@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::Failure;
-use super::control::say;
+use crate::cli::Failure;
+use crate::cli::control::say;
 use crate::config;
 use crate::install;
 use crate::policies::{self, Browser, Placed, PolicyError, Wish};
@@ -22,7 +22,7 @@ Without --out and --install, everything is printed, and where it goes on Linux, 
 Examples:
   loopkey policy --origin https://app.example.com --out policies
   sudo loopkey policy --origin https://app.example.com --consent always --only-listed --install")]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     /// A site whose pages may reach the agent; can be given several times.
     #[arg(long = "origin", value_name = "ORIGIN", required = true)]
     origins: Vec<Origin>,

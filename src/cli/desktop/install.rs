@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Failure;
-use super::control::say;
+use crate::cli::Failure;
+use crate::cli::control::say;
 use crate::config;
 use crate::install::{self, Entry, Homes, Registration, StartsBy, Step};
 
@@ -23,7 +23,7 @@ The installed agent's control socket is the configuration's; --control and LOOPK
 Example:
   loopkey install --config ~/.config/harbor/agent.toml
   loopkey open-url -- loopkey:wake     # starts it now; at the next login it starts by itself")]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     /// The agent's configuration. It stays where it is: paths in it begin in its folder.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::control::say;
-use super::{Failure, Global};
+use crate::cli::control::say;
+use crate::cli::{Failure, Global};
 use crate::doctor::{Examiner, Places};
 
 #[derive(Debug, Args)]
@@ -23,7 +23,7 @@ Examples:
   loopkey doctor                        the agent that is running
   loopkey doctor --config agent.toml    also where it does not start
   loopkey doctor --json                 for a support desk; docs/doctor.md lists the codes")]
-pub(super) struct Arguments {
+pub(in crate::cli) struct Arguments {
     /// Prints one JSON object instead of words.
     #[arg(long)]
     json: bool,
