@@ -52,6 +52,11 @@ impl Bell {
         self.waker.wake();
     }
 
+    /// Whether it was rung since it was heard last.
+    pub(in crate::agent) fn is_rung(&self) -> bool {
+        self.rung.load(Ordering::Acquire) != 0
+    }
+
     pub(in crate::agent) fn poll_rung(&self, cx: &Context<'_>) -> Poll<Rung> {
         // Registered first: whoever rings from here on wakes the task.
         self.waker.register(cx.waker());

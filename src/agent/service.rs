@@ -358,7 +358,7 @@ async fn accept(doors: &[Door]) -> io::Result<(Accepted, Arc<Doorman>)> {
     }
 }
 
-/// One connection's fault is its own: the agent lives on.
+/// One connection's fault is its own: the agent lives on, unless the program was built to abort.
 fn report_panic(ended: &Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()

@@ -211,6 +211,15 @@ fn device_name() -> String {
 mod tests {
     use super::*;
 
+    #[cfg(not(all(target_os = "linux", feature = "logind")))]
+    #[test]
+    fn without_a_way_to_watch_the_desktop_presence_from_it_is_refused() {
+        let mut settings = AgentSettings::new("state".into(), "control".into());
+        settings.desktop_presence = true;
+        let faults = settings.faults();
+        assert!(matches!(&faults[..], [SettingFault { entry, .. }] if entry == "desktop.presence"), "{faults:?}");
+    }
+
     #[test]
     fn every_fault_is_named() {
         let mut settings = AgentSettings::new("state".into(), "control".into());

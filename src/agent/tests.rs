@@ -1,5 +1,7 @@
 //! Deadlines of the door and of the socket, in paused time over in-memory streams.
 
+#[cfg(feature = "actions")]
+mod actions;
 mod bridge;
 mod counted;
 mod door;

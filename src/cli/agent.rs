@@ -22,6 +22,7 @@ pub(super) async fn run(arguments: Arguments, global: Global) -> Result<(), Fail
     if let Some(control) = global.control {
         settings.control = control;
     }
+    leave_no_core();
     let agent = Agent::builder(settings).inherited(inherited()?).bind().await.map_err(|error| match error {
         StartError::Settings(_) | StartError::Root | StartError::NoPeerCheck | StartError::Tls(_) => {
             Failure::misused(error)
@@ -30,6 +31,17 @@ pub(super) async fn run(arguments: Arguments, global: Global) -> Result<(), Fail
     })?;
     agent.run(signals::shutdown()).await;
     Ok(())
+}
+
+/// Has a crash leave no picture of the memory behind: device keys are in it.
+fn leave_no_core() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
+            tracing::warn!(%error, "a crash could leave a core file with the device keys in it");
+        }
+    }
 }
 
 /// The sockets that systemd opened for this process (`LISTEN_FDS`, sd_listen_fds(3)); none where it opened none.

@@ -44,8 +44,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         #[cfg(not(feature = "cli"))]
         Kind::Server => {
             return Err(Failure::misused(format!(
-                "{} is a login server's configuration, and this command was built for desktops alone: check it where the \
-                 login server is installed",
+                "{} is a login server's configuration, and this command was built without the login server: check it where \
+                 that one is installed",
                 arguments.file.display()
             )));
         }

@@ -34,6 +34,11 @@ pub enum ConfigError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// It is not there.
+    #[error(
+        "there is no file {0}: name the one that is meant, or write it (docs/integrate.md shows what stands in one)"
+    )]
+    Missing(PathBuf),
     /// It is the other command's.
     #[error("{0} looks like {1}")]
     OtherKind(PathBuf, &'static str),
@@ -57,9 +62,12 @@ fn list(faults: &[Fault]) -> String {
 /// Reads a configuration file as text.
 ///
 /// # Errors
-/// [`ConfigError::Unreadable`].
+/// [`ConfigError::Missing`], [`ConfigError::Unreadable`].
 pub fn read(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
+    std::fs::read_to_string(path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => ConfigError::Missing(path.to_owned()),
+        _ => ConfigError::Unreadable { path: path.to_owned(), source },
+    })
 }
 
 /// The folder that paths in a configuration file begin in: its own, from wherever the program was started.
@@ -83,7 +91,12 @@ pub fn load<T>(
 ) -> Result<T, ConfigError> {
     let text = read(path)?;
     parse(&text, &folder_of(path)?).map_err(|error| match (kind, Kind::of(&text)) {
-        (Kind::Agent, Kind::Server) => ConfigError::OtherKind(path.to_owned(), "a login server's: use `loopkey serve`"),
+        (Kind::Agent, Kind::Server) if cfg!(feature = "cli") => {
+            ConfigError::OtherKind(path.to_owned(), "a login server's: use `loopkey serve`")
+        }
+        (Kind::Agent, Kind::Server) => {
+            ConfigError::OtherKind(path.to_owned(), "a login server's: its place is where that one is installed")
+        }
         (Kind::Agent | Kind::Server, Kind::Policy) => {
             ConfigError::OtherKind(path.to_owned(), "a policy: see docs/operations-agent.md")
         }

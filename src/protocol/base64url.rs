@@ -61,7 +61,7 @@ pub fn with_encoded<const N: usize, T>(bytes: &[u8; N], lend: impl FnOnce(&str) 
 }
 
 /// An identifier of fixed length from its text, wherever serde has it: without a copy of the text.
-pub struct FixedText<T>(pub std::marker::PhantomData<T>);
+pub(crate) struct FixedText<T>(pub(crate) std::marker::PhantomData<T>);
 
 impl<T: std::str::FromStr<Err: std::fmt::Display>> serde::de::Visitor<'_> for FixedText<T> {
     type Value = T;
@@ -105,5 +105,42 @@ mod tests {
         }
         assert!(decode_array::<2>("AAA").is_ok());
         assert!(decode_array::<2>("AA").is_err());
+    }
+
+    #[test]
+    fn what_has_a_fixed_length_is_the_same_in_both_directions() {
+        fn there_and_back<const N: usize>() {
+            let bytes: [u8; N] = std::array::from_fn(|at| at as u8 ^ 0xa5);
+            with_encoded(&bytes, |text| {
+                assert_eq!(text, encode(bytes));
+                assert_eq!(decode_array(text), Ok(bytes));
+                assert_eq!(decode_array::<N>(&text[..text.len().saturating_sub(1)]).ok(), None, "a letter less");
+                assert_eq!(decode_array::<N>(&format!("{text}A")).ok(), None, "a letter more");
+            });
+        }
+        there_and_back::<1>();
+        there_and_back::<32>();
+        there_and_back::<65>();
+        there_and_back::<FIXED_MAX_LEN>();
+        for long in [97, 8192, 1 << 20] {
+            assert_eq!(decode_array::<32>(&"A".repeat(long)), Err(NotBase64Url));
+        }
+        assert_eq!(decode_array::<0>(""), Ok([]));
+    }
+
+    #[test]
+    fn serde_has_identifiers_as_strings_and_as_nothing_else() {
+        use crate::protocol::id::TokenId;
+        let id = TokenId::from_bytes([7; 16]);
+        let text = encode([7; 16]);
+        assert_eq!(serde_json::to_string(&id).expect("JSON"), format!("\"{text}\""));
+        let escaped = text.replacen(&text[..1], &format!("\\u{:04x}", text.as_bytes()[0]), 1);
+        for sound in [format!("\"{text}\""), format!("\"{escaped}\"")] {
+            assert_eq!(serde_json::from_str::<TokenId>(&sound).ok(), Some(id), "{sound}");
+        }
+        assert_eq!(serde_json::from_value::<TokenId>(serde_json::Value::String(text)).ok(), Some(id));
+        for other in ["7", "null", "[7]", "{}", "\"\"", "\"AA==\""] {
+            assert!(serde_json::from_str::<TokenId>(other).is_err(), "{other}");
+        }
     }
 }

@@ -53,4 +53,16 @@ mod without {
             match *self {}
         }
     }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn without_actions_no_schema_is_one() {
+            for schema in [serde_json::json!({}), Value::Bool(true)] {
+                assert!(Schema::compile(schema).is_err_and(|reason| reason.contains("built without actions")));
+            }
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! From an accepted connection to an admitted one (protocol section 3): who is it, what does the head say, is there room.
 //! Whatever is not admitted gets the one refusal, by the one way out.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
@@ -33,7 +35,7 @@ use crate::protocol::peer::{OwnUser, StrangePeer};
 /// How long a refused connection may go on sending before it is cut.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// No browser's head is longer than this by much.
+/// Few heads are longer: those with many cookies take a second read.
 const USUAL_HEAD_LEN: usize = 1024;
 
 /// What TLS may hold back for a page that does not read, besides what waits in the page's own queue.
@@ -167,7 +169,7 @@ impl Doorman {
         peer: OwnUser,
     ) -> Result<(Admitted, census::Opening), Left> {
         let mut head = Vec::with_capacity(USUAL_HEAD_LEN);
-        let begun = async { stream.read_buf(&mut head).await.ok().filter(|read| *read > 0) };
+        let begun = async { read_head(stream, &mut head).await.ok().filter(|read| *read > 0) };
         unless_silent(begun, &self.core.census, self.stop.clone()).await.ok_or(Left::Silently)?;
         let opening = self.core.census.opening()?;
         let reading = async {
@@ -175,11 +177,7 @@ impl Doorman {
                 if let Some(head) = RequestHead::parse(&head).map_err(Refused::from)? {
                     return Ok(head);
                 }
-                if head.len() == head.capacity() {
-                    // Once, and never longer: what has more than that before its end is refused.
-                    head.reserve_exact(HEAD_MAX_LEN + 1 - head.len());
-                }
-                match stream.read_buf(&mut head).await {
+                match read_head(stream, &mut head).await {
                     Ok(0) => return Err(Refused::Head(BadHead::Syntax).into()),
                     Err(_) => return Err(Left::Silently),
                     Ok(_) => {}
@@ -306,6 +304,19 @@ async fn unless_silent<T>(
         () = tokio::time::sleep(SILENT_TIMEOUT) => None,
         () = Stop::wait(&mut stop) => None,
     }
+}
+
+/// Reads more of a head. Where that fills the room, there is more of it, and what has come already is read too: nothing may stand
+/// behind a head. There is never room for more than one byte too many, and what has that is refused.
+async fn read_head<S: AsyncRead + Unpin>(stream: &mut S, head: &mut Vec<u8>) -> io::Result<usize> {
+    let read = stream.read_buf(head).await?;
+    if head.len() == head.capacity() && head.len() <= HEAD_MAX_LEN {
+        head.reserve_exact(HEAD_MAX_LEN + 1 - head.len());
+        if let Some(more) = stream.read_buf(head).now_or_never() {
+            more?;
+        }
+    }
+    Ok(read)
 }
 
 /// The one way out for everything that is not admitted.

@@ -223,6 +223,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
         }
     }
 
+    /// Whether the machine was told everything that is known by now. What happened while something was signed comes before
+    /// what was signed.
+    fn is_up_to_date(&self) -> bool {
+        !self.wire.outlet().bell.is_rung()
+            && self.page.hub.published().seq == self.seen.0
+            && Arc::ptr_eq(&self.page.core.actions.board(), &self.seen.1)
+    }
+
     fn now(&self) -> Moment {
         self.page.core.clock.now()
     }
@@ -242,8 +250,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
             for output in outputs {
                 match self.perform_one(output) {
                     Ok(None) => {}
-                    // Nothing had to be waited for.
-                    Ok(Some(input)) => self.handle(input),
+                    // Nothing had to be waited for, and nothing has happened meanwhile.
+                    Ok(Some(input)) if self.is_up_to_date() => self.handle(input),
+                    Ok(Some(input)) => drop(self.jobs.begin(Box::pin(std::future::ready(input)))),
                     Err(code) => return Some(code),
                 }
             }
@@ -352,13 +361,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
             Output::InvokeAction(call, name, params) => {
                 let (core, origin) = (Arc::clone(&self.page.core), self.page.origin.origin.clone());
                 let current = self.page.hub.current().map(|account| account.subject).filter(|_| !self.is_shut());
-                self.jobs.begin(async move {
+                self.jobs.begin(Box::pin(async move {
                     let Some(account) = current else {
                         return Input::ActionDone(call, Err(RefusalCode::Denied));
                     };
                     let invocation = Invocation { origin, account, name, params };
                     Input::ActionDone(call, core.actions.invoke(invocation, &core.audit).await)
-                });
+                }));
             }
         }
         Ok(None)

@@ -76,7 +76,7 @@ impl Jobs {
         &mut self,
         job: impl Future<Output = Input<'static>> + Send + 'static,
     ) -> Option<Input<'static>> {
-        let mut job = Box::pin(job);
+        let mut job: BoxFuture<'static, _> = Box::pin(job);
         let input = job.as_mut().now_or_never();
         if input.is_none() {
             self.begin(job);
@@ -85,15 +85,15 @@ impl Jobs {
     }
 
     /// Begins a job.
-    pub(super) fn begin(&mut self, job: impl Future<Output = Input<'static>> + Send + 'static) -> AbortHandle {
+    pub(super) fn begin(&mut self, job: BoxFuture<'static, Input<'static>>) -> AbortHandle {
         let (handle, registration) = AbortHandle::new_pair();
-        self.under_way().jobs.push(Abortable::new(Box::pin(job), registration));
+        self.under_way().jobs.push(Abortable::new(job, registration));
         handle
     }
 
     /// Begins a job that the machine may take back by its call.
     pub(super) fn begin_prompt(&mut self, call: Call, job: impl Future<Output = Input<'static>> + Send + 'static) {
-        let handle = self.begin(job);
+        let handle = self.begin(Box::pin(job));
         self.under_way().prompts.insert(call, handle);
     }
 

@@ -30,9 +30,9 @@ pub(in crate::agent) struct Tickets {
 /// the same however many there were.
 #[derive(Debug)]
 struct Used {
-    now: HashSet<[u8; ID_LEN]>,
-    before: HashSet<[u8; ID_LEN]>,
-    /// When `now` was begun.
+    newer: HashSet<[u8; ID_LEN]>,
+    older: HashSet<[u8; ID_LEN]>,
+    /// When `newer` was begun.
     since: Moment,
 }
 
@@ -40,16 +40,16 @@ impl Used {
     /// Remembers a ticket; false where it is remembered already.
     fn insert(&mut self, id: [u8; ID_LEN], now: Moment) -> bool {
         if now.since(self.since) >= RESUME_TICKET_LIFE {
-            self.before = std::mem::take(&mut self.now);
+            self.older = std::mem::take(&mut self.newer);
             self.since = now;
         }
-        !self.before.contains(&id) && self.now.insert(id)
+        !self.older.contains(&id) && self.newer.insert(id)
     }
 }
 
 impl Tickets {
     pub(in crate::agent) fn new() -> Self {
-        let used = Used { now: HashSet::new(), before: HashSet::new(), since: Moment(Duration::ZERO) };
+        let used = Used { newer: HashSet::new(), older: HashSet::new(), since: Moment(Duration::ZERO) };
         Self { key: MacKey::random(), used: Mutex::new(used) }
     }
 
@@ -124,6 +124,7 @@ mod tests {
             assert_eq!(tickets.redeem(&forged, &origin, &issuer, now), None, "changed at {at}");
         }
     }
+
     #[test]
     fn a_used_ticket_is_remembered_for_as_long_as_it_lives_and_then_forgotten() {
         let tickets = Tickets::new();
@@ -134,7 +135,7 @@ mod tests {
         let redeem = |ticket: &str, now| tickets.redeem(ticket, &origin, &issuer, now);
         let remembered = || {
             let used = tickets.used.lock().expect("unpoisoned");
-            (used.now.len(), used.before.len())
+            (used.newer.len(), used.older.len())
         };
         let begin = Moment(Duration::from_secs(5000));
         assert!(redeem(&seal(begin), begin).is_some());

@@ -6,6 +6,8 @@ mod audit;
 mod bridge;
 mod control;
 #[cfg(target_os = "linux")]
+mod core_file;
+#[cfg(target_os = "linux")]
 mod desktop;
 #[cfg(target_os = "linux")]
 mod dialog;

@@ -235,8 +235,19 @@ async fn i027_random_bytes() {
 async fn i028_frames_behind_the_head() {
     let house = Gatehouse::new().await;
     let sound = upgrade(house.port(), PAGE).into_bytes();
-    for behind in [text("{}"), masked(0x89, b""), sound.clone(), b"\r\n".to_vec(), b"\0".to_vec()] {
-        house.refuses([sound.clone(), behind].concat()).await;
+    // However long the head is, whatever room the agent has for it.
+    let lengths = [sound.len(), 512, 1023, 1024, 1025, 2048, 4096, 8191, 8192];
+    for len in lengths {
+        let padded = upgrade(house.port(), PAGE).replacen(
+            "Origin:",
+            &format!("X: {}\r\nOrigin:", "a".repeat(len.saturating_sub(sound.len() + 5))),
+            1,
+        );
+        let head = if len == sound.len() { sound.clone() } else { padded.into_bytes() };
+        assert_eq!(head.len(), len);
+        for behind in [text("{}"), masked(0x89, b""), sound.clone(), b"\r\n".to_vec(), b"\0".to_vec()] {
+            house.refuses([head.clone(), behind].concat()).await;
+        }
     }
     house.serves_and_stops().await;
 }

@@ -39,7 +39,9 @@ impl Installed {
         std::fs::write(&config, configuration(&bench.issuing.issuer, port, secure))?;
         let files = WssFiles::of(&folder.join("state"));
         let identity = files.identity();
-        Certs { files, homes: Homes::of_this_user()? }.create(SystemClock.timestamp())?;
+        let home = folder.join("nobody");
+        let homes = Homes { config: home.join(".config"), data: home.join(".local/share"), home };
+        Certs { files, homes }.create(SystemClock.timestamp())?;
         let installed = Self { program, identity, config, port, secure };
         let ticket: String = bench.issuer.ask(&AskIssuer::Ticket)?;
         let running = installed.serve()?;
