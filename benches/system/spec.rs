@@ -227,6 +227,8 @@ pub(crate) struct Rest {
 pub(crate) struct Outcome {
     /// Handshakes, or pushes to the last page, in nanoseconds.
     pub(crate) times: Vec<u64>,
+    /// Of each handshake, from `open` to `ready`.
+    pub(crate) opens: Vec<u64>,
     /// Pushes to the first page.
     pub(crate) firsts: Vec<u64>,
     /// All of it.

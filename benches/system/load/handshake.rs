@@ -23,7 +23,7 @@ fn one(pages: &Pages, opening: Opening, outcome: &mut Outcome) -> anyhow::Result
     let started = machine::now();
     let mut stream = Stream::connect(pages.target.port, pages.tls.as_ref())?;
     stream.write_all(&upgrade)?;
-    let mut waits = 2;
+    let (mut waits, mut said) = (2, started);
     loop {
         let read = stream.read(&mut buffer)?;
         if read == 0 {
@@ -34,12 +34,14 @@ fn one(pages: &Pages, opening: Opening, outcome: &mut Outcome) -> anyhow::Result
             break;
         }
         if !out.is_empty() {
+            said = machine::now();
             stream.write_all(&out)?;
             out.clear();
             waits += 1;
         }
     }
     outcome.times.push(machine::nanos(started.elapsed()));
+    outcome.opens.push(machine::nanos(said.elapsed()));
     outcome.reads += stream.reads();
     outcome.round_trips += waits;
     outcome.tls_resumed += u64::from(stream.is_resumed());
