@@ -22,7 +22,6 @@ pub(super) fn service(program: &str, config: &str) -> String {
          Restart=on-failure\n\
          RestartPreventExitStatus=2\n\
          KillMode=process\n\
-         LimitCORE=0\n\
          \n\
          [Install]\n\
          WantedBy=graphical-session.target\n",

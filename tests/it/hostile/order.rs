@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use loopkey::agent::{Answer, Asker, FileKeyStore, Handle, KeyStore, KeyStoreError, Prompt};
 use loopkey::crypto::{Algorithm, KeyId, PublicKey, SignError, Signer};
 use loopkey::protocol::base64url;
-use loopkey::protocol::grant::ConsentMode;
+use loopkey::protocol::grant::{Choice, ConsentMode};
 use loopkey::protocol::id::Subject;
 use loopkey::protocol::state::PresenceState;
 use serde_json::{Value, json};
@@ -285,4 +285,34 @@ async fn i104_a_change_between_the_yes_and_the_token() {
             stage.unharmed().await;
         }
     }
+}
+
+/// As i104, with what takes the whole socket away: no token goes out before the close.
+#[tokio::test]
+async fn i104_the_person_blocks_the_site_while_the_token_is_signed() {
+    let meddler = Arc::new(Meddler::default());
+    let keys = tempfile::tempdir().expect("a folder");
+    let store = FileKeyStore::new(keys.path().join("keys"), Algorithm::Es256).expect("a key store");
+    let mut origin = None;
+    let stage = Stage::built(
+        |settings| {
+            settings.origins[0].consent = ConsentMode::Page;
+            origin = Some(settings.origins[0].origin.clone());
+        },
+        |builder| builder.key_store(Arc::new(MeddlingKeys(store, Arc::clone(&meddler)))),
+    )
+    .await;
+    let mut socket = stage.live().await;
+    let (agent, origin) = (stage.agent.handle.clone(), origin.expect("an origin"));
+    let block = move || agent.choose(&origin, Some(Choice::Blocked)).expect("blocked");
+    *meddler.armed.lock().expect("unpoisoned") = Some(Box::new(block));
+    socket.login(1, epoch(&stage), stage.issuer.challenge()).await;
+    let end = loop {
+        match socket.next().await {
+            Ok(message) => assert_ne!(message["type"], "token"),
+            Err(code) => break code,
+        }
+    };
+    assert!(meddler.struck.get().is_some());
+    assert!(end.is_some(), "the agent closes the socket");
 }
