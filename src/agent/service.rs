@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -31,6 +32,7 @@ use crate::agent::person::open::{Browser, DefaultBrowser};
 use crate::clock::{Clock, SystemClock};
 use crate::keyfile::{self, KeyFileError};
 use crate::protocol::gate::Gate;
+use crate::protocol::limits::OPEN_TIMEOUT;
 
 /// How long sockets have to say goodbye when the agent stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -303,15 +305,29 @@ impl Agent {
             background.spawn(super::desktop::watch(Arc::clone(&handle.core)));
         }
         let mut stopped = stop.clone();
+        let stopped = Stop::wait(&mut stopped);
         let mut number = 0_u64;
-        tokio::pin!(shutdown);
+        let (early, mut is_early_set) = (tokio::time::sleep(Duration::ZERO), false);
+        tokio::pin!(shutdown, stopped, early);
         loop {
             tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                () = &mut stopped => break,
+                Some(ended) = connections.join_next() => report_panic(&ended),
+                // The runtime is woken for every timer that is to go off before all others. With this one that is not each new
+                // connection's, since they all wait as long.
+                () = &mut early, if is_early_set => is_early_set = false,
                 accepted = accept(&doors) => match accepted {
                     Ok((accepted, doorman)) => {
                         number += 1;
                         let span = tracing::info_span!("connection", id = number);
                         connections.spawn(doorman.receive(accepted).instrument(span));
+                        if !std::mem::replace(&mut is_early_set, true) {
+                            early.set(tokio::time::sleep(OPEN_TIMEOUT));
+                        }
+                        // It comes first; then is time to see whether there is another one.
+                        after_the_others().await;
                     }
                     Err(error) => {
                         // Out of descriptors, most likely: connections that end give some back.
@@ -319,9 +335,6 @@ impl Agent {
                         tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                 },
-                Some(ended) = connections.join_next() => report_panic(&ended),
-                () = &mut shutdown => break,
-                () = Stop::wait(&mut stopped) => break,
             }
         }
         drop(doors);
@@ -356,6 +369,19 @@ async fn accept(doors: &[Door]) -> io::Result<(Accepted, Arc<Doorman>)> {
         },
         [] => std::future::pending().await,
     }
+}
+
+/// Goes on when every task that is ready has had its turn.
+async fn after_the_others() {
+    let mut is_others_turn = true;
+    std::future::poll_fn(|cx| {
+        if std::mem::take(&mut is_others_turn) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await;
 }
 
 /// One connection's fault is its own: the agent lives on, unless the program was built to abort.

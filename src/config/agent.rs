@@ -104,14 +104,14 @@ fn issuer(mut section: Section<'_>) -> Option<IssuerSettings> {
 fn origin(mut section: Section<'_>) -> Option<OriginSettings> {
     let origin = section.required("origin", "\"https://app.example.com\"");
     let issuer = section.required("issuer", "\"https://app.example.com/loopkey\"");
-    let grants = section.list_of::<GrantText>("grants");
+    let grants = section.list_of::<Grant>("grants");
     let consent = section.one_of(
         "consent",
         &[("prompt", ConsentMode::Prompt), ("always", ConsentMode::Always), ("page", ConsentMode::Page)],
     );
     let proof = section.one_of("proof", &[("challenge", OpenProof::Challenge), ("origin", OpenProof::Origin)]);
     section.end(&["origin", "issuer", "grants", "consent", "proof"]);
-    let grants = grants.map_or_else(|| vec![Grant::Presence, Grant::Login], |g| g.into_iter().map(|g| g.0).collect());
+    let grants = grants.unwrap_or_else(|| vec![Grant::Presence, Grant::Login]);
     Some(OriginSettings {
         origin: origin?,
         issuer: issuer?,
@@ -119,17 +119,6 @@ fn origin(mut section: Section<'_>) -> Option<OriginSettings> {
         consent: consent.unwrap_or_default(),
         proof: proof.unwrap_or_default(),
     })
-}
-
-/// A grant as it is written.
-pub(super) struct GrantText(pub(super) Grant);
-
-impl std::str::FromStr for GrantText {
-    type Err = crate::protocol::grant::BadGrant;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Grant::try_from(text.to_owned()).map(Self)
-    }
 }
 
 /// Where the agent keeps its state unless it is told otherwise: the platform's data directory.

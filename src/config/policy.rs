@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::agent::GrantText;
 use super::reader::Section;
 use super::{ConfigError, check};
 use crate::agent::{OriginPolicy, Policy};
-use crate::protocol::grant::ConsentMode;
+use crate::protocol::grant::{ConsentMode, Grant};
 
 /// Reads `policy.toml`.
 ///
@@ -34,7 +33,7 @@ fn read(mut root: Section<'_>) -> Policy {
 
 fn origin(mut section: Section<'_>) -> Option<OriginPolicy> {
     let origin = section.required("origin", "\"https://app.example.com\"");
-    let grants = section.list_of::<GrantText>("grants");
+    let grants = section.list_of::<Grant>("grants");
     let consent = section.one_of(
         "consent",
         &[
@@ -45,7 +44,7 @@ fn origin(mut section: Section<'_>) -> Option<OriginPolicy> {
         ],
     );
     section.end(&["origin", "grants", "consent"]);
-    let grants = grants.map(|grants| grants.into_iter().map(|grant| grant.0).collect());
+    let grants = grants.map(|grants| grants.into_iter().collect());
     Some(OriginPolicy { origin: origin?, grants, consent: consent.flatten(), blocked: consent == Some(None) })
 }
 

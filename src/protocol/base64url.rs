@@ -1,8 +1,17 @@
 //! Base64url without padding, and no other spelling of the same bytes (protocol section 1, RFC 4648 section 5).
 
+use std::sync::LazyLock;
+
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{NO_PAD, STANDARD};
 use zeroize::Zeroize as _;
+
+/// 32 letters at a time, where the processor can and there are as many.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+static URL_SAFE_NO_PAD: LazyLock<base64::engine::Simd> = LazyLock::new(|| base64::engine::Simd::url_safe(NO_PAD));
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+static URL_SAFE_NO_PAD: LazyLock<base64::engine::GeneralPurpose> =
+    LazyLock::new(|| base64::engine::GeneralPurpose::new(&base64::alphabet::URL_SAFE, NO_PAD));
 
 /// The text is not the one base64url spelling of any bytes: padding, white space, a foreign letter, or non-zero
 /// trailing bits.
@@ -50,6 +59,13 @@ pub fn decode_array<const N: usize>(text: &str) -> Result<[u8; N], NotBase64Url>
     decoded
 }
 
+/// Whether the text is standard base64, padding and all, of 16 bytes: a `Sec-WebSocket-Key` (RFC 6455 section 4.1).
+#[must_use]
+pub fn is_standard_of_16(text: &[u8]) -> bool {
+    // The library wants room for whole groups of three.
+    matches!(STANDARD.decode_slice(text, &mut [0; 18]), Ok(16))
+}
+
 /// Lends the text for `N` bytes, 72 at most, as [`encode`] would write it; no copy is left behind.
 pub fn with_encoded<const N: usize, T>(bytes: &[u8; N], lend: impl FnOnce(&str) -> T) -> T {
     const { assert!(N <= FIXED_MAX_LEN, "it fits") };
@@ -58,21 +74,6 @@ pub fn with_encoded<const N: usize, T>(bytes: &[u8; N], lend: impl FnOnce(&str) 
     let lent = lend(std::str::from_utf8(&letters[..len]).expect("base64 is ASCII"));
     letters.zeroize();
     lent
-}
-
-/// An identifier of fixed length from its text, wherever serde has it: without a copy of the text.
-pub(crate) struct FixedText<T>(pub(crate) std::marker::PhantomData<T>);
-
-impl<T: std::str::FromStr<Err: std::fmt::Display>> serde::de::Visitor<'_> for FixedText<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("base64url")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
-        text.parse().map_err(E::custom)
-    }
 }
 
 /// Has serde read and write an identifier of fixed length as its text.
@@ -86,7 +87,7 @@ macro_rules! fixed_text {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_str($crate::protocol::base64url::FixedText(std::marker::PhantomData))
+                $crate::protocol::json::from_text(deserializer)
             }
         }
     };

@@ -243,11 +243,9 @@ fn upgrade_key(head: &RequestHead) -> Option<String> {
     let connection = list_has(head, "connection", |token| token.eq_ignore_ascii_case("upgrade"));
     let version = head.only("sec-websocket-version")? == b"13";
     let subprotocol = list_has(head, "sec-websocket-protocol", |token| token == SUBPROTOCOL);
-    let key = std::str::from_utf8(head.only("sec-websocket-key")?).ok()?;
-    // Standard base64 of 16 bytes: 22 letters and "==".
-    let letters = key.strip_suffix("==")?.replace('+', "-").replace('/', "_");
-    let sound = base64url::decode_array::<16>(&letters).is_ok() && !key.contains(['-', '_']);
-    (upgrade && connection && version && subprotocol && sound).then(|| key.to_owned())
+    let key = head.only("sec-websocket-key").filter(|key| base64url::is_standard_of_16(key))?;
+    let key = std::str::from_utf8(key).ok()?;
+    (upgrade && connection && version && subprotocol).then(|| key.to_owned())
 }
 
 fn list_has(head: &RequestHead, name: &str, matches: impl Fn(&str) -> bool) -> bool {

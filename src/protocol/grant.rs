@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::json;
+
 /// One thing that an origin may ask for.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Grant {
     /// To know the state, and have it proved.
     Presence,
@@ -22,11 +23,11 @@ pub enum Grant {
 #[error("a grant is \"presence\", \"login\" or \"action:NAME\" (NAME: up to 64 letters, digits, - . _)")]
 pub struct BadGrant;
 
-impl TryFrom<String> for Grant {
-    type Error = BadGrant;
+impl std::str::FromStr for Grant {
+    type Err = BadGrant;
 
-    fn try_from(text: String) -> Result<Self, BadGrant> {
-        match text.as_str() {
+    fn from_str(text: &str) -> Result<Self, BadGrant> {
+        match text {
             "presence" => Ok(Self::Presence),
             "login" => Ok(Self::Login),
             other => match other.strip_prefix("action:") {
@@ -37,13 +38,29 @@ impl TryFrom<String> for Grant {
     }
 }
 
-impl From<Grant> for String {
-    fn from(grant: Grant) -> Self {
-        match grant {
-            Grant::Presence => "presence".to_owned(),
-            Grant::Login => "login".to_owned(),
-            Grant::Action(name) => format!("action:{name}"),
+impl std::fmt::Display for Grant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Presence => f.write_str("presence"),
+            Self::Login => f.write_str("login"),
+            Self::Action(name) => write!(f, "action:{name}"),
         }
+    }
+}
+
+impl Serialize for Grant {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Presence => serializer.serialize_str("presence"),
+            Self::Login => serializer.serialize_str("login"),
+            Self::Action(_) => serializer.collect_str(self),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Grant {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        json::from_text(deserializer)
     }
 }
 
@@ -168,12 +185,12 @@ mod tests {
     fn a_grant_is_one_of_three_kinds() {
         let longest = format!("action:{}", "a".repeat(64));
         for text in ["presence", "login", "action:open", "action:a-b.C_9", &longest] {
-            assert_eq!(Grant::try_from(text.to_owned()).map(String::from).as_deref(), Ok(text));
+            assert_eq!(text.parse::<Grant>().map(|grant| grant.to_string()).as_deref(), Ok(text));
         }
         let too_long = format!("{longest}a");
         for text in ["", "Presence", "login ", "action", "action:", "action:a b", "action:a/b", "action:ä", &too_long]
         {
-            assert_eq!(Grant::try_from(text.to_owned()), Err(BadGrant), "{text:?}");
+            assert_eq!(text.parse::<Grant>(), Err(BadGrant), "{text:?}");
         }
     }
 

@@ -3,6 +3,10 @@
 //! [`httparse`] knows the grammar; what it forgives (lone line feeds, folded lines, bodies, bytes after the head) is
 //! refused here, because two readers of a lenient form can disagree about it.
 
+use std::mem::MaybeUninit;
+
+use memchr::{memchr, memchr_iter};
+
 use super::limits::HEAD_MAX_LEN;
 
 /// Headers that an honest browser's head may hold.
@@ -42,9 +46,10 @@ impl RequestHead {
     /// [`BadHead`] as soon as the bytes cannot become an acceptable head any more.
     pub fn parse(bytes: &[u8]) -> Result<Option<Self>, BadHead> {
         require_clean_lines(bytes)?;
-        let mut storage = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut request = httparse::Request::new(&mut storage);
-        let end = match request.parse(bytes).map_err(|_| BadHead::Syntax)? {
+        let mut storage = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut request = httparse::Request::new(&mut []);
+        let parsed = request.parse_with_uninit_headers(bytes, &mut storage);
+        let end = match parsed.map_err(|_| BadHead::Syntax)? {
             httparse::Status::Partial if bytes.len() >= HEAD_MAX_LEN => return Err(BadHead::TooLong),
             httparse::Status::Partial => return Ok(None),
             httparse::Status::Complete(end) => end,
@@ -54,9 +59,6 @@ impl RequestHead {
         }
         if end != bytes.len() {
             return Err(BadHead::Excess);
-        }
-        if !bytes.split(|b| *b == b'\n').skip(1).all(is_tight) {
-            return Err(BadHead::Syntax);
         }
         if request.version != Some(1) {
             return Err(BadHead::Syntax);
@@ -107,30 +109,34 @@ impl RequestHead {
 /// Whether a header line has no blanks around its value but the one after the colon: [`httparse`] takes them away, and
 /// values are compared byte for byte.
 fn is_tight(line: &[u8]) -> bool {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let value = line.iter().position(|b| *b == b':').map_or(&[][..], |at| &line[at + 1..]);
+    let value = memchr(b':', line).map_or(&[][..], |at| &line[at + 1..]);
     let value = value.strip_prefix(b" ").unwrap_or(value);
     let blank = |b: Option<&u8>| b.is_some_and(|b| matches!(b, b' ' | b'\t'));
     !blank(value.first()) && !blank(value.last())
 }
 
-/// Lines end in CRLF, none is a continuation of the one before, and no control byte stands anywhere else.
+/// Whether a line, or what has come of it, is no continuation of the one before and has no control byte in it.
+fn is_clean(line: &[u8]) -> bool {
+    let blank = line.first().is_some_and(|b| matches!(b, b' ' | b'\t'));
+    // Every byte is looked at, so that the compiler takes many at a time.
+    let control = line.iter().fold(false, |any, &b| any | (b < 0x20 && b != b'\t') | (b == 0x7f));
+    !blank && !control
+}
+
+/// Lines end in CRLF and are clean, and headers are tight.
 fn require_clean_lines(bytes: &[u8]) -> Result<(), BadHead> {
-    let mut previous = 0_u8;
-    for (at, &byte) in bytes.iter().enumerate() {
-        let sound = match byte {
-            b'\n' => previous == b'\r',
-            b'\t' | b' ' => at != 0 && previous != b'\n',
-            b'\r' => at != 0,
-            0x00..=0x1f | 0x7f => false,
-            _ => true,
-        };
-        if !sound || (previous == b'\r' && byte != b'\n') {
+    let mut start = 0;
+    for end in memchr_iter(b'\n', bytes) {
+        let line = bytes[start..end].strip_suffix(b"\r").ok_or(BadHead::Syntax)?;
+        let sound = if start == 0 { !line.is_empty() } else { is_tight(line) };
+        if !sound || !is_clean(line) {
             return Err(BadHead::Syntax);
         }
-        previous = byte;
+        start = end + 1;
     }
-    Ok(())
+    let begun = &bytes[start..];
+    let begun = if start == 0 && begun.len() == 1 { begun } else { begun.strip_suffix(b"\r").unwrap_or(begun) };
+    if is_clean(begun) { Ok(()) } else { Err(BadHead::Syntax) }
 }
 
 #[cfg(test)]
@@ -187,7 +193,8 @@ mod tests {
     /// httparse refuses most of these as well; that is not relied upon.
     #[test]
     fn lines_are_clean_by_our_own_reading() {
-        for sound in [&b"GET /v1 HTTP/1.1\r\nX: a\tb c\r\n\r\n"[..], b"", b"GET", b"a\r", b"a\r\n", b"\x80\xff"] {
+        let whole = b"GET /v1 HTTP/1.1\r\nX: a\tb c\r\n\r\n";
+        for sound in [&whole[..], b"", b"GET", b"a\r", b"a\r\n", b"\x80\xff", b"a\r\nb: ", b"a\r\nb: \r", b"a \r\n"] {
             assert_eq!(require_clean_lines(sound), Ok(()), "{sound:?}");
         }
         for bytes in [
@@ -205,6 +212,10 @@ mod tests {
             b"a\x01",
             b"a\x1f",
             b"a\x7f",
+            b"a\r\nb:  c\r\n",
+            b"a\r\nb: \tc\r\n",
+            b"a\r\nb: c \r\n",
+            b"a\r\nb: c\t\r\n",
         ] {
             assert_eq!(require_clean_lines(bytes), Err(BadHead::Syntax), "{bytes:?}");
         }

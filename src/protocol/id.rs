@@ -1,8 +1,10 @@
 //! Identifiers that travel on the wire, each a type of its own so that none can be passed for another.
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
-use super::base64url;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{base64url, json};
 
 /// The text is not such an identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -95,9 +97,11 @@ fixed_id!(
 macro_rules! opaque_id {
     ($(#[$doc:meta])* $name:ident, $max:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        /// Cheap to clone.
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        json::as_text!($name);
 
         impl $name {
             /// Longest accepted length in bytes.
@@ -114,23 +118,9 @@ macro_rules! opaque_id {
             type Err = BadId;
 
             fn from_str(text: &str) -> Result<Self, BadId> {
-                Self::try_from(text.to_owned())
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = BadId;
-
-            fn try_from(text: String) -> Result<Self, BadId> {
                 let sound = (1..=Self::MAX_LEN).contains(&text.len())
                     && text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\\'));
-                sound.then_some(Self(text)).ok_or(BadId(stringify!($name)))
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(id: $name) -> Self {
-                id.0
+                if sound { Ok(Self(text.into())) } else { Err(BadId(stringify!($name))) }
             }
         }
 
@@ -156,22 +146,33 @@ opaque_id!(
 );
 
 /// The `iss` of every statement that a device signs: `loopkey:` and the device id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceIssuer(pub DeviceId);
 
-impl TryFrom<String> for DeviceIssuer {
-    type Error = BadId;
-
-    fn try_from(text: String) -> Result<Self, BadId> {
-        let device = text.strip_prefix("loopkey:").ok_or(BadId("DeviceIssuer"))?;
-        device.parse().map(Self)
+impl Serialize for DeviceIssuer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
-impl From<DeviceIssuer> for String {
-    fn from(issuer: DeviceIssuer) -> Self {
-        format!("loopkey:{}", issuer.0)
+impl<'de> Deserialize<'de> for DeviceIssuer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        json::from_text(deserializer)
+    }
+}
+
+impl std::fmt::Display for DeviceIssuer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "loopkey:{}", self.0)
+    }
+}
+
+impl std::str::FromStr for DeviceIssuer {
+    type Err = BadId;
+
+    fn from_str(text: &str) -> Result<Self, BadId> {
+        let device = text.strip_prefix("loopkey:").ok_or(BadId("DeviceIssuer"))?;
+        device.parse().map(Self)
     }
 }
 
@@ -218,9 +219,9 @@ mod tests {
         for other in ["AQEBAQEBAQEBAQEBAQEBAR", "AQEBAQEBAQEBAQEBAQEBAQ==", "AQEBAQEBAQEBAQEBAQEB", ""] {
             assert_eq!(other.parse::<TokenId>(), Err(BadId("TokenId")), "{other:?}");
         }
-        assert_eq!(String::from(DeviceIssuer("3q2-7w".parse().expect("id"))), "loopkey:3q2-7w");
+        assert_eq!(DeviceIssuer("3q2-7w".parse().expect("id")).to_string(), "loopkey:3q2-7w");
         for other in ["3q2-7w", "loopkey:", "Loopkey:3q2-7w", "loopkey: 3q2-7w"] {
-            assert!(DeviceIssuer::try_from(other.to_owned()).is_err(), "{other:?}");
+            assert!(other.parse::<DeviceIssuer>().is_err(), "{other:?}");
         }
         for other in ["", "a b", "a\"b", "a\\b", "ä", "a\n", &"a".repeat(129)] {
             assert!(other.parse::<Subject>().is_err(), "{other:?}");

@@ -1,8 +1,11 @@
 //! Issuers: the public base URL of a login server, and the addresses that follow from it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::origin::{BadOrigin, Origin};
+use super::json;
+use super::origin::{BadOrigin, Origin, require_serialized};
 
 /// What is wrong with a text that should be an issuer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -19,9 +22,11 @@ pub enum BadIssuer {
 }
 
 /// A login server's public base URL without a trailing slash, compared byte for byte.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Issuer(String);
+/// Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Issuer(Arc<str>);
+
+json::as_text!(Issuer);
 
 impl Issuer {
     /// The issuer as text.
@@ -74,32 +79,18 @@ fn split(text: &str) -> (&str, &str) {
     }
 }
 
-impl TryFrom<String> for Issuer {
-    type Error = BadIssuer;
+impl std::str::FromStr for Issuer {
+    type Err = BadIssuer;
 
-    fn try_from(text: String) -> Result<Self, BadIssuer> {
-        let (origin, path) = split(&text);
-        origin.parse::<Origin>()?;
+    fn from_str(text: &str) -> Result<Self, BadIssuer> {
+        let (origin, path) = split(text);
+        require_serialized(origin)?;
         if path.ends_with('/') {
             return Err(BadIssuer::TrailingSlash);
         }
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
         let segment = |s: &str| !s.is_empty() && s != "." && s != ".." && s.bytes().all(plain);
-        if path.is_empty() || path[1..].split('/').all(segment) { Ok(Self(text)) } else { Err(BadIssuer::Path) }
-    }
-}
-
-impl std::str::FromStr for Issuer {
-    type Err = BadIssuer;
-
-    fn from_str(text: &str) -> Result<Self, BadIssuer> {
-        Self::try_from(text.to_owned())
-    }
-}
-
-impl From<Issuer> for String {
-    fn from(issuer: Issuer) -> Self {
-        issuer.0
+        if path.is_empty() || path[1..].split('/').all(segment) { Ok(Self(text.into())) } else { Err(BadIssuer::Path) }
     }
 }
 

@@ -4,10 +4,12 @@
 //! and are closed here: a positional array in an object's place, `{"word":null}` in a word's place, `null` for an optional
 //! member, and duplicates inside free-form values.
 
+use std::fmt::Display;
 use std::marker::PhantomData;
+use std::str::FromStr;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, StrDeserializer};
+use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -22,7 +24,7 @@ pub struct BadJson;
 ///
 /// # Errors
 /// [`BadJson`] for anything else.
-pub fn parse_object<T: DeserializeOwned>(text: &[u8]) -> Result<T, BadJson> {
+pub fn parse_object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, BadJson> {
     // A derived struct would also accept its members as an array, in order.
     let first = text.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
     if first != Some(&b'{') {
@@ -53,6 +55,62 @@ pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -
     deserializer.deserialize_map(Object(PhantomData))
 }
 
+/// Reads a string without a copy of it: `read` makes the value.
+///
+/// # Errors
+/// Those of `read`, and that it is no string.
+pub fn with_text<'de, D: Deserializer<'de>, T, F: FnOnce(&str) -> Result<T, D::Error>>(
+    deserializer: D,
+    read: F,
+) -> Result<T, D::Error> {
+    struct Text<F, T, E>(F, PhantomData<(T, E)>);
+
+    impl<T, E: Error, F: FnOnce(&str) -> Result<T, E>> Visitor<'_> for Text<F, T, E> {
+        type Value = Result<T, E>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a string")
+        }
+
+        fn visit_str<O>(self, text: &str) -> Result<Self::Value, O> {
+            Ok(self.0(text))
+        }
+    }
+
+    deserializer.deserialize_str(Text(read, PhantomData))?
+}
+
+/// What is written as a string and parses from it.
+///
+/// # Errors
+/// Those of the type's own parser, and that it is no string.
+pub fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(deserializer: D) -> Result<T, D::Error> {
+    with_text(deserializer, |text| text.parse().map_err(D::Error::custom))
+}
+
+/// Has serde write a type as its text, and read it by its own parser.
+macro_rules! as_text {
+    ($name:ty) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $crate::protocol::json::from_text(deserializer)
+            }
+        }
+    };
+}
+pub(crate) use as_text;
+
+/// A word as serde's derived enumerations take it.
+pub(crate) fn word<E>(text: &str) -> StrDeserializer<'_, E> {
+    StrDeserializer::new(text)
+}
+
 /// Lets an enumeration that derives serde's traits with `remote = "Self"` be read from its words alone: a derived one
 /// also takes `{"word":null}`.
 macro_rules! words_only {
@@ -65,8 +123,9 @@ macro_rules! words_only {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let word = <String as serde::Deserialize>::deserialize(deserializer)?;
-                Self::deserialize(serde::de::IntoDeserializer::<D::Error>::into_deserializer(word))
+                $crate::protocol::json::with_text(deserializer, |word| {
+                    Self::deserialize($crate::protocol::json::word::<D::Error>(word))
+                })
             }
         }
     };
@@ -152,6 +211,8 @@ impl<'de> Visitor<'de> for Unambiguous {
 
 #[cfg(test)]
 mod tests {
+    use serde::de::DeserializeOwned;
+
     use super::*;
     use crate::crypto::Algorithm;
     use crate::protocol::state::PresenceState;

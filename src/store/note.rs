@@ -110,6 +110,14 @@ impl TryFrom<String> for NoteValue {
     }
 }
 
+impl std::str::FromStr for NoteValue {
+    type Err = BadNote;
+
+    fn from_str(text: &str) -> Result<Self, BadNote> {
+        Self::try_from(text.to_owned())
+    }
+}
+
 impl From<NoteValue> for String {
     fn from(value: NoteValue) -> Self {
         value.0

@@ -124,7 +124,7 @@ impl Watch {
 
     /// Takes what the machine says, and keeps the calls.
     pub(super) fn observe(&mut self, machine: &mut Connection, waiting: &mut Vec<Output>, now: Moment) {
-        for output in machine.take_outputs() {
+        while let Some(output) = machine.next_output() {
             assert!(!self.closed, "{output:?} after the close");
             self.observe_one(&output, now);
             if !matches!(

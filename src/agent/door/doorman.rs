@@ -172,19 +172,11 @@ impl Doorman {
         let begun = async { read_head(stream, &mut head).await.ok().filter(|read| *read > 0) };
         unless_silent(begun, &self.core.census, self.stop.clone()).await.ok_or(Left::Silently)?;
         let opening = self.core.census.opening()?;
-        let reading = async {
-            loop {
-                if let Some(head) = RequestHead::parse(&head).map_err(Refused::from)? {
-                    return Ok(head);
-                }
-                match read_head(stream, &mut head).await {
-                    Ok(0) => return Err(Refused::Head(BadHead::Syntax).into()),
-                    Err(_) => return Err(Left::Silently),
-                    Ok(_) => {}
-                }
-            }
+        let head = match RequestHead::parse(&head).map_err(Refused::from)? {
+            Some(head) => head,
+            // Few heads take more than one read, and only those need a clock.
+            None => timeout(HEAD_TIMEOUT, read_on(stream, head)).await.map_err(|_| Refused::SlowHead)??,
         };
-        let head = timeout(HEAD_TIMEOUT, reading).await.map_err(|_| Refused::SlowHead)??;
         let admitted = self.gate.admit(&head, peer).map_err(|reason| Left::Refused(reason, origin_of(&head)))?;
         Ok((admitted, opening))
     }
@@ -297,12 +289,31 @@ async fn unless_silent<T>(
     census: &Census,
     mut stop: watch::Receiver<Stop>,
 ) -> Option<T> {
+    tokio::pin!(first_bytes);
+    // Most have spoken by the time they are looked at: they were never silent.
+    if let Some(begun) = first_bytes.as_mut().now_or_never() {
+        return begun;
+    }
     let mut silent = census.silent();
     tokio::select! {
         begun = first_bytes => begun,
         () = silent.evicted() => None,
         () = tokio::time::sleep(SILENT_TIMEOUT) => None,
         () = Stop::wait(&mut stop) => None,
+    }
+}
+
+/// Reads on until the head is complete.
+async fn read_on<S: AsyncRead + Unpin>(stream: &mut S, mut head: Vec<u8>) -> Result<RequestHead, Left> {
+    loop {
+        match read_head(stream, &mut head).await {
+            Ok(0) => return Err(Refused::Head(BadHead::Syntax).into()),
+            Err(_) => return Err(Left::Silently),
+            Ok(_) => {}
+        }
+        if let Some(head) = RequestHead::parse(&head).map_err(Refused::from)? {
+            return Ok(head);
+        }
     }
 }
 

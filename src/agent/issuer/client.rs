@@ -133,7 +133,10 @@ impl IssuerClient {
         compact: &str,
         origin: &Origin,
     ) -> Result<AcceptedChallenge, RefusedChallenge> {
-        self.refresh().await?;
+        // What seldom happens is boxed: its room would be taken for every challenge.
+        if self.is_old() {
+            Box::pin(self.refresh()).await?;
+        }
         let fault = match self.try_accept(compact, origin) {
             Err(fault @ (ChallengeFault::UnknownKey(_) | ChallengeFault::Time)) => fault,
             other => return Ok(other?),
@@ -142,7 +145,7 @@ impl IssuerClient {
             return Err(fault.into());
         }
         tracing::debug!(issuer = %self.issuer, %fault, "asking the issuer once more");
-        self.fetch().await?;
+        Box::pin(self.fetch()).await?;
         Ok(self.try_accept(compact, origin)?)
     }
 
@@ -172,12 +175,15 @@ impl IssuerClient {
 
     /// Fetches what was never fetched, or a day ago.
     pub(in crate::agent) async fn refresh(&self) -> Result<(), IssuerFault> {
-        let is_old = || self.lock().fetched.is_none_or(|at| self.clock.now().since(at) > KEYS_MAX_AGE);
-        if !is_old() {
+        if !self.is_old() {
             return Ok(());
         }
         let _one = self.fetching.lock().await;
-        if is_old() { self.fetch_now().await } else { Ok(()) }
+        if self.is_old() { self.fetch_now().await } else { Ok(()) }
+    }
+
+    fn is_old(&self) -> bool {
+        self.lock().fetched.is_none_or(|at| self.clock.now().since(at) > KEYS_MAX_AGE)
     }
 
     /// Fetches metadata and keys, and with them the issuer's time.

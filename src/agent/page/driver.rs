@@ -234,19 +234,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
 
     /// Does what the machine says; returns the code where it says to close.
     fn perform(&mut self) -> Option<CloseCode> {
-        loop {
-            let outputs = self.machine.take_outputs();
-            if outputs.is_empty() {
-                break;
-            }
-            for output in outputs {
-                match self.perform_one(output) {
-                    Ok(None) => {}
-                    // Nothing had to be waited for. What has happened meanwhile, which rings, comes first.
-                    Ok(Some(input)) if !self.wire.outlet().bell.is_rung() => self.handle(input),
-                    Ok(Some(input)) => drop(self.jobs.begin(Box::pin(std::future::ready(input)))),
-                    Err(code) => return Some(code),
-                }
+        while let Some(output) = self.machine.next_output() {
+            match self.perform_one(output) {
+                Ok(None) => {}
+                // Nothing had to be waited for. What has happened meanwhile, which rings, comes first.
+                Ok(Some(input)) if !self.wire.outlet().bell.is_rung() => self.handle(input),
+                Ok(Some(input)) => drop(self.jobs.begin(Box::pin(std::future::ready(input)))),
+                Err(code) => return Some(code),
             }
         }
         self.wire.flush();

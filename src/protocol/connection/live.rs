@@ -143,10 +143,10 @@ impl Connection {
             None
         };
         if let Some(code) = obstacle {
-            return self.outputs.push(Output::Send(AgentMessage::Refused { id, code }));
+            return self.outputs.push_back(Output::Send(AgentMessage::Refused { id, code }));
         }
         live.proofs.push(Proving { id, call, epoch: None });
-        self.outputs.push(Output::ReadChallenge(call, challenge));
+        self.outputs.push_back(Output::ReadChallenge(call, challenge));
     }
 
     fn on_login(&mut self, id: u64, epoch: Epoch, challenge: String, mark: Option<PageMark>) {
@@ -163,10 +163,10 @@ impl Connection {
             obstacle
         };
         if let Some(code) = obstacle {
-            return self.outputs.push(Output::Send(AgentMessage::Refused { id, code }));
+            return self.outputs.push_back(Output::Send(AgentMessage::Refused { id, code }));
         }
         live.login = Login::ReadChallenge { asked: Asked { id, epoch, call, mark } };
-        self.outputs.push(Output::ReadChallenge(call, challenge));
+        self.outputs.push_back(Output::ReadChallenge(call, challenge));
     }
 
     fn on_action(&mut self, id: u64, name: String, params: serde_json::Value) {
@@ -183,10 +183,10 @@ impl Connection {
             None
         };
         if let Some(code) = obstacle {
-            return self.outputs.push(Output::Send(AgentMessage::Refused { id, code }));
+            return self.outputs.push_back(Output::Send(AgentMessage::Refused { id, code }));
         }
         live.actions.push(Acting { id, call, epoch });
-        self.outputs.push(Output::InvokeAction(call, name, params));
+        self.outputs.push_back(Output::InvokeAction(call, name, params));
     }
 
     pub(super) fn on_live_answer(&mut self, answer: Input<'_>, now: Moment) {
@@ -197,14 +197,14 @@ impl Connection {
                 if self.live().prompting() == Some(call)
                     && let Some(asked) = self.live().login.asked()
                 {
-                    self.outputs.push(Output::Send(AgentMessage::Consent { id: asked.id, code }));
+                    self.outputs.push_back(Output::Send(AgentMessage::Consent { id: asked.id, code }));
                 }
             }
             Input::AskInWindow(call) => {
                 if self.live().prompting() == Some(call)
                     && let Some(id) = self.window.as_mut().map(|window| window.show(call, now))
                 {
-                    self.outputs.push(Output::ShowInWindow(call, id));
+                    self.outputs.push_back(Output::ShowInWindow(call, id));
                 }
             }
             Input::ConsentGiven(call, answer) => self.on_consent(call, answer),
@@ -235,7 +235,7 @@ impl Connection {
                     },
                 };
                 let code = RefusalCode::Unavailable;
-                return self.outputs.push(Output::Send(AgentMessage::Refused { id, code }));
+                return self.outputs.push_back(Output::Send(AgentMessage::Refused { id, code }));
             }
         };
         if let Some(at) = proving {
@@ -244,18 +244,18 @@ impl Connection {
             if published.state.presence == PresenceState::SignedOut {
                 let id = live.proofs.swap_remove(at).id;
                 let code = RefusalCode::SignedOut;
-                return self.outputs.push(Output::Send(AgentMessage::Refused { id, code }));
+                return self.outputs.push_back(Output::Send(AgentMessage::Refused { id, code }));
             }
-            return self.outputs.push(Output::SignProof(call, challenge, published));
+            return self.outputs.push_back(Output::SignProof(call, challenge, published));
         }
         let Some(asked) = live.login.asked() else { return };
         if let Some(consented) = live.spent.take().and_then(|spent| spent.renew(challenge.claims(), asked.epoch, now)) {
             // The person has agreed to this already; the store lost its life before the token was redeemed.
             live.login = Login::SignToken { asked };
-            return self.outputs.push(Output::SignToken(call, challenge, consented));
+            return self.outputs.push_back(Output::SignToken(call, challenge, consented));
         }
         live.login = Login::ExpectConsent { asked, challenge: Box::new(challenge) };
-        self.outputs.push(Output::AskConsent(call, asked.epoch, asked.mark));
+        self.outputs.push_back(Output::AskConsent(call, asked.epoch, asked.mark));
     }
 
     fn on_proof_signed(&mut self, call: Call, proof: Option<String>) {
@@ -265,7 +265,7 @@ impl Connection {
         let proving = live.proofs.swap_remove(at);
         let current = proving.epoch == Some(epoch) && !live.pulse.missed();
         let id = proving.id;
-        self.outputs.push(Output::Send(match proof {
+        self.outputs.push_back(Output::Send(match proof {
             Some(proof) if current => AgentMessage::Proof { id, proof },
             _ => AgentMessage::Refused { id, code: RefusalCode::Unavailable },
         }));
@@ -284,7 +284,7 @@ impl Connection {
         match answer {
             Ok(consented) if consented.request().epoch == asked.epoch => {
                 live.login = Login::SignToken { asked };
-                self.outputs.push(Output::SignToken(call, *challenge, consented));
+                self.outputs.push_back(Output::SignToken(call, *challenge, consented));
             }
             Ok(_) => self.send_login_refusal(asked.id, RefusalCode::Switched),
             Err(code) => self.send_login_refusal(asked.id, code),
@@ -305,7 +305,7 @@ impl Connection {
             (None, Ok(_)) if missed => self.send_login_refusal(asked.id, RefusalCode::Unavailable),
             (None, Ok((token, spent))) => {
                 self.live().spent = Some(Box::new(spent));
-                self.outputs.push(Output::Send(AgentMessage::Token { id: asked.id, token }));
+                self.outputs.push_back(Output::Send(AgentMessage::Token { id: asked.id, token }));
             }
         }
     }
@@ -315,7 +315,7 @@ impl Connection {
         let live = self.live();
         let Some(at) = live.actions.iter().position(|acting| acting.call == call) else { return };
         let Acting { id, epoch, .. } = live.actions.swap_remove(at);
-        self.outputs.push(Output::Send(match result {
+        self.outputs.push_back(Output::Send(match result {
             // What the client did for one person is not told behind a lock, and not to the next person.
             _ if shut || epoch != current => AgentMessage::Refused { id, code: RefusalCode::Denied },
             Ok(value) => AgentMessage::Result { id, value },
@@ -361,7 +361,7 @@ impl Connection {
     }
 
     fn send_login_refusal(&mut self, id: u64, code: RefusalCode) {
-        self.outputs.push(Output::Send(AgentMessage::Refused { id, code }));
+        self.outputs.push_back(Output::Send(AgentMessage::Refused { id, code }));
     }
 
     fn live(&mut self) -> &mut Live {

@@ -23,6 +23,7 @@ mod tests;
 mod walk;
 mod window;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -187,7 +188,7 @@ pub struct Connection {
     messages: RateLimit,
     controls: RateLimit,
     calls: u32,
-    outputs: Vec<Output>,
+    outputs: VecDeque<Output>,
 }
 
 #[cfg_attr(test, derive(Clone))]
@@ -213,7 +214,7 @@ impl Connection {
             messages: RateLimit::new(MESSAGES_PER_SECOND, RATE_BURST),
             controls: RateLimit::new(CONTROLS_PER_SECOND, RATE_BURST),
             calls: 0,
-            outputs: vec![Output::Send(AgentMessage::Hello { v: VERSION, nonce })],
+            outputs: VecDeque::from([Output::Send(AgentMessage::Hello { v: VERSION, nonce })]),
         }
     }
 
@@ -224,9 +225,20 @@ impl Connection {
         Self { window: Some(Window::default()), ..Self::new(terms, published, nonce, now) }
     }
 
-    /// What is to be done since the last time this was asked, in order.
-    pub fn take_outputs(&mut self) -> Vec<Output> {
-        std::mem::take(&mut self.outputs)
+    /// What is to be done next; nothing, until something happens.
+    pub fn next_output(&mut self) -> Option<Output> {
+        let next = self.outputs.pop_front();
+        if next.is_none() {
+            // A socket that waits keeps no room for what it once had to do.
+            self.outputs = VecDeque::new();
+        }
+        next
+    }
+
+    /// All that is to be done, in order.
+    #[cfg(test)]
+    fn take_outputs(&mut self) -> Vec<Output> {
+        std::iter::from_fn(|| self.next_output()).collect()
     }
 
     /// When [`Input::Timeout`] is due, where nothing happens before.
@@ -315,7 +327,7 @@ impl Connection {
 
     fn on_window_answer(&mut self, id: u64, answer: WindowAnswer, now: Moment) {
         match self.window.as_mut().map(|window| window.answer(id, now)) {
-            Some(Verdict::Counts(call)) => self.outputs.push(Output::AnsweredInWindow(call, answer)),
+            Some(Verdict::Counts(call)) => self.outputs.push_back(Output::AnsweredInWindow(call, answer)),
             Some(Verdict::Late) => {}
             Some(Verdict::Unexpected) | None => self.close(CloseCode::Unexpected),
         }
@@ -329,7 +341,7 @@ impl Connection {
             self.told = self.board.number();
         }
         if self.is_live() {
-            self.outputs.push(Output::SendState(Arc::clone(&self.published)));
+            self.outputs.push_back(Output::SendState(Arc::clone(&self.published)));
             self.reconsider_login();
             self.send_news();
         }
@@ -342,7 +354,7 @@ impl Connection {
             }
             State::Live(live) => match live.pulse.tick(now) {
                 pulse::Tick::Nothing => {}
-                pulse::Tick::Ping => self.outputs.push(Output::Send(AgentMessage::Ping {})),
+                pulse::Tick::Ping => self.outputs.push_back(Output::Send(AgentMessage::Ping {})),
                 pulse::Tick::Dead => self.close(CloseCode::TimedOut),
             },
             _ => {}
@@ -366,9 +378,9 @@ impl Connection {
         if let State::Live(live) = &self.state
             && let Some(call) = live.prompting()
         {
-            self.outputs.push(Output::WithdrawPrompt(call));
+            self.outputs.push_back(Output::WithdrawPrompt(call));
         }
         self.state = State::Closed;
-        self.outputs.push(Output::Close(code));
+        self.outputs.push_back(Output::Close(code));
     }
 }

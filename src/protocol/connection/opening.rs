@@ -44,7 +44,7 @@ impl Connection {
             _ => return self.close(CloseCode::Unexpected),
         };
         self.state = State::Opening { opening, until };
-        self.outputs.push(output);
+        self.outputs.push_back(output);
     }
 
     pub(super) fn on_opening_answer(&mut self, answer: Input<'_>, now: Moment) {
@@ -78,7 +78,7 @@ impl Connection {
         }
         let call = self.next_call();
         self.state = State::Opening { opening: Opening::SignProof { call, epoch: self.published.state.epoch }, until };
-        self.outputs.push(Output::SignProof(call, challenge, Arc::clone(&self.published)));
+        self.outputs.push_back(Output::SignProof(call, challenge, Arc::clone(&self.published)));
     }
 
     fn become_live(&mut self, proof: Option<String>, resumed: Resumed, now: Moment) {
@@ -94,7 +94,7 @@ impl Connection {
         let published = Arc::clone(&self.published);
         let resumed = matches!(resumed, Resumed::From(ticket) if ticket.epoch == published.state.epoch);
         self.state = State::Live(Box::new(Live::new(grants.clone(), now)));
-        self.outputs.push(Output::Ready(Ready { grants, published, proof, resumed, challenged }));
+        self.outputs.push_back(Output::Ready(Ready { grants, published, proof, resumed, challenged }));
         self.send_news();
     }
 }

@@ -321,7 +321,7 @@ impl World {
 
     /// Looks at what the machine says and asserts what must hold of it.
     fn watch(&mut self) {
-        for output in self.machine.take_outputs() {
+        while let Some(output) = self.machine.next_output() {
             assert!(!self.closed, "{output:?} after the close");
             match &output {
                 Output::Close(_) => self.closed = true,

@@ -1,6 +1,8 @@
 //! JWS compact serialization (RFC 7515 section 7.1), closed: three parts, a header of exactly `alg`, `typ` and `kid`, and
 //! an algorithm that the stored key dictates.
 
+use std::borrow::Cow;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -55,18 +57,20 @@ pub enum BadStatement {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Header {
+struct Header<'a> {
     alg: Algorithm,
-    typ: String,
+    #[serde(borrow)]
+    typ: Cow<'a, str>,
     kid: KeyId,
 }
 
 /// The header of a statement that may grow: other members are ignored, but `crit` (RFC 7515 section 4.1.11) means that
 /// ignoring is not allowed, and this version understands no extension.
 #[derive(Deserialize)]
-struct OpenHeader {
+struct OpenHeader<'a> {
     alg: Algorithm,
-    typ: String,
+    #[serde(borrow)]
+    typ: Cow<'a, str>,
     kid: KeyId,
     #[serde(default, deserialize_with = "json::present")]
     crit: Option<serde_json::Value>,
@@ -134,12 +138,12 @@ impl<'a, S: Statement> Unverified<'a, S> {
     }
 }
 
-fn read_header(header: &[u8], may_grow: bool) -> Result<(Algorithm, String, KeyId), BadStatement> {
+fn read_header(header: &[u8], may_grow: bool) -> Result<(Algorithm, Cow<'_, str>, KeyId), BadStatement> {
     if may_grow {
-        let open: OpenHeader = json::parse_object(header).map_err(|_| BadStatement::Header)?;
+        let open: OpenHeader<'_> = json::parse_object(header).map_err(|_| BadStatement::Header)?;
         return if open.crit.is_none() { Ok((open.alg, open.typ, open.kid)) } else { Err(BadStatement::Header) };
     }
-    let closed: Header = json::parse_object(header).map_err(|_| BadStatement::Header)?;
+    let closed: Header<'_> = json::parse_object(header).map_err(|_| BadStatement::Header)?;
     Ok((closed.alg, closed.typ, closed.kid))
 }
 
@@ -149,7 +153,7 @@ fn read_header(header: &[u8], may_grow: bool) -> Result<(Algorithm, String, KeyI
 /// [`SignError`] where the key cannot be used.
 pub fn sign<S: Statement>(statement: &S, signer: &dyn Signer) -> Result<String, SignError> {
     let key = signer.public();
-    let header = Header { alg: key.algorithm(), typ: S::TYP.to_owned(), kid: key.id() };
+    let header = Header { alg: key.algorithm(), typ: S::TYP.into(), kid: key.id() };
     let unusable = |error: serde_json::Error| SignError(error.to_string());
     let (mut compact, mut json) = (String::with_capacity(USUAL_LEN), Vec::with_capacity(USUAL_LEN));
     serde_json::to_writer(&mut json, &header).map_err(unusable)?;

@@ -1,5 +1,7 @@
 //! Between SQLite's values and ours.
 
+use std::str::FromStr;
+
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -30,18 +32,19 @@ pub(super) fn generation_at(row: &Row<'_>, column: usize) -> rusqlite::Result<Ge
 /// A text that is parsed again: a damaged file must not turn into a sound value.
 pub(super) fn text_at<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
 where
-    T: TryFrom<String>,
-    T::Error: std::error::Error + Send + Sync + 'static,
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
 {
-    T::try_from(row.get(column)?).map_err(|error| broken(column, error))
+    row.get::<_, String>(column)?.parse().map_err(|error| broken(column, error))
 }
 
 pub(super) fn optional_text_at<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<T>>
 where
-    T: TryFrom<String>,
-    T::Error: std::error::Error + Send + Sync + 'static,
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
 {
-    row.get::<_, Option<String>>(column)?.map(T::try_from).transpose().map_err(|error| broken(column, error))
+    let text = row.get::<_, Option<String>>(column)?;
+    text.map(|text| text.parse()).transpose().map_err(|error| broken(column, error))
 }
 
 pub(super) fn broken(column: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {

@@ -1,5 +1,7 @@
 //! Between PostgreSQL's values and ours.
 
+use std::str::FromStr;
+
 use tokio_postgres::Row;
 
 use crate::crypto::PublicKey;
@@ -24,18 +26,18 @@ pub(super) fn number_at(row: &Row, column: usize) -> Result<u64, StoreError> {
 /// A text that is parsed again: a damaged table must not turn into a sound value.
 pub(super) fn text_at<T>(row: &Row, column: usize) -> Result<T, StoreError>
 where
-    T: TryFrom<String>,
-    T::Error: std::error::Error + Send + Sync + 'static,
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
 {
-    T::try_from(row.try_get(column)?).map_err(StoreError::new)
+    row.try_get::<_, &str>(column)?.parse().map_err(StoreError::new)
 }
 
 pub(super) fn optional_text_at<T>(row: &Row, column: usize) -> Result<Option<T>, StoreError>
 where
-    T: TryFrom<String>,
-    T::Error: std::error::Error + Send + Sync + 'static,
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
 {
-    row.try_get::<_, Option<String>>(column)?.map(T::try_from).transpose().map_err(StoreError::new)
+    row.try_get::<_, Option<&str>>(column)?.map(str::parse).transpose().map_err(StoreError::new)
 }
 
 /// The columns that [`account_at`] reads, from a table called `a`.

@@ -1,6 +1,7 @@
 //! Between Redis' values, which are all text, and ours.
 
 use std::collections::HashMap;
+use std::str::FromStr;
 
 use crate::crypto::PublicKey;
 use crate::protocol::id::Epoch;
@@ -39,8 +40,8 @@ fn text<'a>(row: &'a Row, field: &'static str) -> Result<&'a str, StoreError> {
     row.get(field).map(String::as_str).ok_or_else(|| StoreError::new(Broken(field)))
 }
 
-fn parsed<T: TryFrom<String>>(row: &Row, field: &'static str) -> Result<T, StoreError> {
-    T::try_from(text(row, field)?.to_owned()).map_err(|_| StoreError::new(Broken(field)))
+fn parsed<T: FromStr>(row: &Row, field: &'static str) -> Result<T, StoreError> {
+    text(row, field)?.parse().map_err(|_| StoreError::new(Broken(field)))
 }
 
 fn number(row: &Row, field: &'static str) -> Result<u64, StoreError> {

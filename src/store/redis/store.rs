@@ -108,7 +108,7 @@ impl Store for Redis {
             "kept_ms": kept_milliseconds(TICKET_LIFE_SECONDS),
         });
         let subject: Option<String> = self.write(&scripts::ISSUE_TICKET, told).await?;
-        let subject = subject.map(Subject::try_from).transpose().map_err(StoreError::new)?;
+        let subject = subject.map(|subject| subject.parse()).transpose().map_err(StoreError::new)?;
         Ok(subject.map(|subject| Ticketed { subject, expires_at }))
     }
 

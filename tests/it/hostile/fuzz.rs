@@ -201,25 +201,19 @@ impl Bench {
     /// Does what the machine says, until it says no more; after a close there is a new socket.
     fn perform(&mut self) {
         let mut closed = false;
-        loop {
-            let outputs = self.machine.take_outputs();
-            if outputs.is_empty() {
-                break;
+        while let Some(output) = self.machine.next_output() {
+            assert!(!closed, "{output:?} after the close");
+            match &output {
+                Output::Close(_) => closed = true,
+                Output::Ready(_) => self.opened += 1,
+                Output::Send(AgentMessage::Token { .. }) => {
+                    self.tokens += 1;
+                    assert!(self.tokens <= self.consents, "a token without a consent");
+                }
+                _ => {}
             }
-            for output in outputs {
-                assert!(!closed, "{output:?} after the close");
-                match &output {
-                    Output::Close(_) => closed = true,
-                    Output::Ready(_) => self.opened += 1,
-                    Output::Send(AgentMessage::Token { .. }) => {
-                        self.tokens += 1;
-                        assert!(self.tokens <= self.consents, "a token without a consent");
-                    }
-                    _ => {}
-                }
-                if let Some(answer) = self.answer(output) {
-                    self.machine.handle(answer, self.now);
-                }
+            if let Some(answer) = self.answer(output) {
+                self.machine.handle(answer, self.now);
             }
         }
         assert_eq!(self.machine.is_closed(), closed);

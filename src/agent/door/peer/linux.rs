@@ -5,18 +5,21 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
-use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{
+    DecodeError, ErrorBuffer, ErrorMessage, NLM_F_REQUEST, NLMSG_ERROR, NetlinkBuffer, NetlinkHeader, NetlinkMessage,
+    Parseable as _,
+};
 use netlink_packet_sock_diag::SockDiagMessage;
-use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP, TCP_ESTABLISHED};
-use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponse, SocketId, StateFlags};
+use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP, SOCK_DIAG_BY_FAMILY, TCP_ESTABLISHED};
+use netlink_packet_sock_diag::inet::{ExtensionFlags, InetRequest, InetResponseHeader, SocketId, StateFlags};
 use netlink_sys::Socket;
 use netlink_sys::protocols::NETLINK_SOCK_DIAG;
 
 use super::{PeerCheck, PeerFault};
 use crate::protocol::peer::{OwnUser, SocketRecord, StrangePeer};
 
-/// Longest answer: one message with one row and no attributes is far shorter.
-const ANSWER_MAX_LEN: usize = 4096;
+/// Room for a request, and more than enough for an answer: one message with one row, whose attributes nobody asked for.
+const MESSAGE_MAX_LEN: usize = 512;
 
 /// Asks over one kernel socket, opened when it is first needed and again after a fault.
 #[derive(Debug, Default)]
@@ -93,32 +96,35 @@ fn ask(socket: &Socket, page: SocketAddr, agent: SocketAddr) -> io::Result<Optio
     header.flags = NLM_F_REQUEST;
     let mut message = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
     message.finalize();
-    let mut bytes = vec![0; message.buffer_len()];
-    message.serialize(&mut bytes);
-    socket.send(&bytes, 0)?;
+    let mut room = [0; MESSAGE_MAX_LEN];
+    message.serialize(&mut room);
+    socket.send(&room[..message.buffer_len()], 0)?;
 
-    let mut answer = Vec::with_capacity(ANSWER_MAX_LEN);
-    socket.recv(&mut answer, 0)?;
-    let answer = NetlinkMessage::<SockDiagMessage>::deserialize(&answer)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
-    match answer.payload {
-        NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) => Ok(Some(record(&response))),
-        NetlinkPayload::Error(error) => {
-            let error = error.to_io();
+    let len = socket.recv(&mut &mut room[..], 0)?;
+    let garbled = |error: DecodeError| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
+    let answer = NetlinkBuffer::new_checked(room.get(..len).unwrap_or(&room)).map_err(garbled)?;
+    match answer.message_type() {
+        SOCK_DIAG_BY_FAMILY => {
+            InetResponseHeader::parse(answer.payload()).map(|row| Some(record(&row))).map_err(garbled)
+        }
+        NLMSG_ERROR => {
+            let payload = answer.payload();
+            let error = ErrorBuffer::new_checked(&payload).and_then(|error| ErrorMessage::parse(&error));
+            let error = error.map_err(garbled)?.to_io();
             if error.kind() == io::ErrorKind::NotFound { Ok(None) } else { Err(error) }
         }
         _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the kernel answered something else")),
     }
 }
 
-fn record(response: &InetResponse) -> SocketRecord {
-    let id = &response.header.socket_id;
+fn record(row: &InetResponseHeader) -> SocketRecord {
+    let id = &row.socket_id;
     SocketRecord {
-        established: response.header.state == TCP_ESTABLISHED,
+        established: row.state == TCP_ESTABLISHED,
         local: SocketAddr::new(id.source_address, id.source_port),
         remote: SocketAddr::new(id.destination_address, id.destination_port),
-        inode: u64::from(response.header.inode),
-        uid: response.header.uid,
+        inode: u64::from(row.inode),
+        uid: row.uid,
         cookie: u64::from_ne_bytes(id.cookie),
     }
 }
