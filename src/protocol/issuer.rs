@@ -60,7 +60,7 @@ impl Issuer {
     /// Where login tokens are redeemed: a challenge's `rdm` (protocol section 6).
     #[must_use]
     pub fn login_url(&self) -> LoginUrl {
-        LoginUrl(self.endpoint("/v1/login"))
+        LoginUrl(self.endpoint(LOGIN_PATH))
     }
 
     /// Where agents link up: the issuer with `ws` or `wss` (protocol section 6).
@@ -104,6 +104,17 @@ impl std::fmt::Display for Issuer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LoginUrl(String);
+
+/// Where an issuer redeems login tokens.
+const LOGIN_PATH: &str = "/v1/login";
+
+impl LoginUrl {
+    /// Whether it is the issuer's own, byte for byte.
+    #[must_use]
+    pub fn is_of(&self, issuer: &Issuer) -> bool {
+        self.0.strip_prefix(issuer.as_str()) == Some(LOGIN_PATH)
+    }
+}
 
 impl std::fmt::Display for LoginUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -71,34 +71,23 @@ pub(in crate::agent) type OpenSocket = BoxFuture<'static, ()>;
 
 impl Doorman {
     /// Sees a connection through to its end.
-    pub(in crate::agent) async fn receive(self: Arc<Self>, accepted: Accepted) {
-        // The way in needs far more room than what it leads to, so that it has it apart.
-        if let Some(open) = Box::pin(self.let_through(accepted)).await {
-            open.await;
-        }
-    }
-
-    async fn let_through(&self, Accepted { stream, page, agent }: Accepted) -> Option<OpenSocket> {
+    pub(in crate::agent) async fn receive(self: Arc<Self>, Accepted { stream, page, agent }: Accepted) {
         let line = Line { peers: Arc::clone(&self.peers), page, agent };
-        let strange = match line.look_up() {
-            Ok(peer) => {
-                return match &self.certificate {
-                    None => self.let_in(stream, peer, line).await,
-                    Some(certificate) => self.let_in_secured(stream, certificate, peer, line).await,
-                };
-            }
-            Err(PeerFault::Strange(strange)) => strange,
-            Err(PeerFault::Unknowable(error)) => {
-                tracing::error!(%error, "the kernel cannot be asked who is connected; refusing everybody");
-                StrangePeer::NoRow
+        // The way in needs more room than what it leads to, so that it has it apart; and what few go through on their way has its
+        // own again, for room beyond a kilobyte is slow to get.
+        let way_in: BoxFuture<'_, Option<OpenSocket>> = match (line.look_up(), &self.certificate) {
+            (Ok(peer), None) => Box::pin(self.let_in(stream, peer, line)),
+            (Ok(peer), Some(certificate)) => Box::pin(self.let_in_secured(stream, certificate, peer, line)),
+            (Err(fault), None) => Box::pin(refuse(stream, &self.core, reason_of(fault), None).map(|()| None)),
+            // Nothing can be said before TLS.
+            (Err(fault), Some(_)) => {
+                note(&self.core, reason_of(fault), None);
+                return;
             }
         };
-        match &self.certificate {
-            None => refuse(stream, &self.core, strange.into(), None).await,
-            // Nothing can be said before TLS.
-            Some(_) => drop(note(&self.core, strange.into(), None)),
+        if let Some(open) = way_in.await {
+            open.await;
         }
-        None
     }
 
     /// TLS first, then as on any other port.
@@ -156,7 +145,7 @@ impl Doorman {
         match self.admit(&mut stream, peer).await {
             Ok((admitted, opening)) => self.enter(stream, admitted, opening, line).await,
             Err(Left::Refused(reason, origin)) => {
-                refuse(stream, &self.core, reason, origin).await;
+                Box::pin(refuse(stream, &self.core, reason, origin)).await;
                 None
             }
             Err(Left::Silently) => None,
@@ -175,7 +164,7 @@ impl Doorman {
         let head = match RequestHead::parse(&head).map_err(Refused::from)? {
             Some(head) => head,
             // Few heads take more than one read, and only those need a clock.
-            None => timeout(HEAD_TIMEOUT, read_on(stream, head)).await.map_err(|_| Refused::SlowHead)??,
+            None => Box::pin(timeout(HEAD_TIMEOUT, read_on(stream, head))).await.map_err(|_| Refused::SlowHead)??,
         };
         let admitted = self.gate.admit(&head, peer).map_err(|reason| Left::Refused(reason, origin_of(&head)))?;
         Ok((admitted, opening))
@@ -191,19 +180,19 @@ impl Doorman {
         let (core, peer) = (&self.core, admitted.peer());
         match admitted.purpose() {
             Purpose::Socket { origin, key } => match self.receive_page(origin, false, peer, opening, line) {
-                Ok(page) => return Some(self.open(Wire::new(stream, upgraded(key)).await, page)),
-                Err(reason) => refuse(stream, core, reason, Some(origin.origin().clone())).await,
+                Ok(page) => return Some(self.open(Wire::new(stream, upgraded(key)), page)),
+                Err(reason) => Box::pin(refuse(stream, core, reason, Some(origin.origin().clone()))).await,
             },
             Purpose::BridgeSocket { key } => {
-                let wire = Wire::new(stream, upgraded(key)).await;
-                return self.receive_bridge(wire, peer, opening, line).await;
+                let wire = Wire::new(stream, upgraded(key));
+                return Box::pin(self.receive_bridge(wire, peer, opening, line)).await;
             }
             Purpose::BridgePage => {
                 let home = self.gate.bridge_host().unwrap_or_default();
                 let page = bridge::page(&core.bridge_key(), home);
-                say_and_close(stream, page.as_bytes()).await;
+                Box::pin(say_and_close(stream, page.as_bytes())).await;
             }
-            Purpose::BridgeScript => say_and_close(stream, bridge::script().as_bytes()).await,
+            Purpose::BridgeScript => Box::pin(say_and_close(stream, bridge::script().as_bytes())).await,
             Purpose::Probe { origin } => match core.page_of(origin.origin()) {
                 Ok(_) => {
                     let answer = format!(
@@ -211,9 +200,9 @@ impl Doorman {
                          Cache-Control: no-store\r\nConnection: close\r\n\r\n",
                         origin.origin()
                     );
-                    say_and_close(stream, answer.as_bytes()).await;
+                    Box::pin(say_and_close(stream, answer.as_bytes())).await;
                 }
-                Err(reason) => refuse(stream, core, reason, Some(origin.origin().clone())).await,
+                Err(reason) => Box::pin(refuse(stream, core, reason, Some(origin.origin().clone()))).await,
             },
         }
         None
@@ -295,12 +284,15 @@ async fn unless_silent<T>(
         return begun;
     }
     let mut silent = census.silent();
-    tokio::select! {
-        begun = first_bytes => begun,
-        () = silent.evicted() => None,
-        () = tokio::time::sleep(SILENT_TIMEOUT) => None,
-        () = Stop::wait(&mut stop) => None,
-    }
+    let waiting = async {
+        tokio::select! {
+            begun = first_bytes => begun,
+            () = silent.evicted() => None,
+            () = tokio::time::sleep(SILENT_TIMEOUT) => None,
+            () = Stop::wait(&mut stop) => None,
+        }
+    };
+    Box::pin(waiting).await
 }
 
 /// Reads on until the head is complete.
@@ -328,6 +320,17 @@ async fn read_head<S: AsyncRead + Unpin>(stream: &mut S, head: &mut Vec<u8>) -> 
         }
     }
     Ok(read)
+}
+
+/// Why a connection is refused whose peer is not the agent's own user, as far as can be told.
+fn reason_of(fault: PeerFault) -> Refused {
+    match fault {
+        PeerFault::Strange(strange) => strange.into(),
+        PeerFault::Unknowable(error) => {
+            tracing::error!(%error, "the kernel cannot be asked who is connected; refusing everybody");
+            StrangePeer::NoRow.into()
+        }
+    }
 }
 
 /// The one way out for everything that is not admitted.

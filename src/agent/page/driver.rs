@@ -130,7 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
             }
             if !is_open && self.machine.is_live() {
                 is_open = true;
-                Box::pin(self.wire.wait_from_here_on()).await;
+                self.wire.wait_from_here_on();
             }
             self.jobs.settle();
             self.wire.outlet().rest(self.machine.is_resting());

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::{SinkExt as _, StreamExt as _};
+use futures::{FutureExt as _, SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
@@ -61,20 +61,20 @@ pub(in crate::agent) struct Wire<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Takes over a connection. The answer to its upgrade goes out in one piece with what is said first.
-    pub(in crate::agent) async fn new(stream: S, answer: String) -> Self {
+    pub(in crate::agent) fn new(stream: S, answer: String) -> Self {
         let outlet = Arc::new(Outlet::new(stream, answer.into_bytes()));
         let reader = Reader { outlet: Arc::clone(&outlet), fragments: FragmentCounter::default() };
-        let socket = socket(reader, OPENING_BUFFER_LEN).await;
+        let socket = socket(reader, OPENING_BUFFER_LEN);
         Self { socket, outlet, messages: 0, bridged: false, owes_pong: false }
     }
 
     /// Gives back the room that the first message took, which the library would keep: most sockets wait from here on.
     /// Nothing is done where the library may hold more than that message.
-    pub(in crate::agent) async fn wait_from_here_on(&mut self) {
+    pub(in crate::agent) fn wait_from_here_on(&mut self) {
         let Reader { outlet, fragments } = self.socket.get_ref();
         if self.messages == 1 && fragments.whole_frames() == Some(1) {
             let reader = Reader { outlet: Arc::clone(outlet), fragments: fragments.clone() };
-            self.socket = socket(reader, WAITING_BUFFER_LEN).await;
+            self.socket = socket(reader, WAITING_BUFFER_LEN);
         }
     }
 
@@ -190,17 +190,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-async fn socket<S: AsyncRead + AsyncWrite + Unpin>(
-    reader: Reader<S>,
-    read_buffer_len: usize,
-) -> WebSocketStream<Reader<S>> {
+fn socket<S: AsyncRead + AsyncWrite + Unpin>(reader: Reader<S>, read_buffer_len: usize) -> WebSocketStream<Reader<S>> {
     let config = WebSocketConfig::default()
         .read_buffer_size(read_buffer_len)
         .write_buffer_size(0)
         .max_write_buffer_size(SEND_QUEUE_MAX_LEN)
         .max_message_size(Some(MESSAGE_MAX_LEN))
         .max_frame_size(Some(MESSAGE_MAX_LEN));
-    WebSocketStream::from_raw_socket(reader, Role::Server, Some(config)).await
+    let made = WebSocketStream::from_raw_socket(reader, Role::Server, Some(config)).now_or_never();
+    made.expect("it is a future by its form alone")
 }
 
 /// Reads and forgets until the other side closes; the caller bounds the time.
@@ -272,9 +270,9 @@ mod tests {
     use super::*;
 
     /// A socket whose page has room for one byte and does not read.
-    async fn unread() -> (Wire<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
+    fn unread() -> (Wire<tokio::io::DuplexStream>, tokio::io::DuplexStream) {
         let (page, agent) = tokio::io::duplex(1);
-        (Wire::new(agent, String::new()).await, page)
+        (Wire::new(agent, String::new()), page)
     }
 
     /// A message that takes so many bytes on the wire.
@@ -296,14 +294,14 @@ mod tests {
         let bytes = [said(&first), said(&second)].concat();
         for cut in [0, 1, 907, 908, 909, 1000, bytes.len()] {
             let (mut page, agent) = tokio::io::duplex(4096);
-            let mut wire = Wire::new(agent, String::new()).await;
+            let mut wire = Wire::new(agent, String::new());
             tokio::io::AsyncWriteExt::write_all(&mut page, &bytes[..cut]).await.expect("written");
             let mut heard = Vec::new();
             if cut >= 908 {
                 let Event::Text(text) = wire.event().await else { panic!("a text") };
                 heard.push(text.to_string());
             }
-            wire.wait_from_here_on().await;
+            wire.wait_from_here_on();
             tokio::io::AsyncWriteExt::write_all(&mut page, &bytes[cut..]).await.expect("written");
             while heard.len() < 2 {
                 let Event::Text(text) = wire.event().await else { panic!("a text") };
@@ -316,7 +314,7 @@ mod tests {
     #[tokio::test]
     async fn sixty_four_kilobytes_wait_for_a_page_that_does_not_read_and_not_a_byte_more() {
         assert_eq!(SEND_QUEUE_MAX_LEN, 65_536);
-        let (mut wire, mut page) = unread().await;
+        let (mut wire, mut page) = unread();
         // One byte of the first message is on its way at once.
         assert_eq!(wire.send(&message(1025)), Ok(()));
         for _ in 0..63 {

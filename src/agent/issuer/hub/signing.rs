@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Hub, HubError};
+use super::{Hub, HubError, Inner};
 use crate::agent::audit::Act;
 use crate::agent::issuer::record::Account;
 use crate::crypto::Signer;
 use crate::protocol::acceptance::AcceptedChallenge;
 use crate::protocol::consent::{ConsentRequest, Consented, SpentConsent};
-use crate::protocol::id::{DeviceIssuer, Epoch, TokenId};
+use crate::protocol::id::{DeviceIssuer, Epoch, Subject, TokenId};
 use crate::protocol::link::Asking;
 use crate::protocol::order::{Decision, Digits};
 use crate::protocol::origin::Origin;
@@ -22,13 +22,13 @@ impl Hub {
         challenge: &AcceptedChallenge,
         published: &Published,
     ) -> Result<String, HubError> {
-        let (account, signer) = self.signer_for(published.state.epoch)?;
+        let device = self.device_of(published.state.epoch)?;
         let iat = challenge.timestamp(self.clock.now());
         let claims = challenge.claims();
         let proof = Presence {
-            iss: DeviceIssuer(account.device),
+            iss: device.iss,
             aud: self.issuer.clone(),
-            sub: account.subject,
+            sub: device.sub,
             org: claims.org.clone(),
             nonce: claims.jti,
             sid: claims.sid,
@@ -38,7 +38,7 @@ impl Hub {
             iat,
             exp: iat.plus(PRESENCE_LIFE_SECONDS),
         };
-        Ok(statement::sign(&proof, signer.as_ref())?)
+        Ok(statement::sign(&proof, device.signer.as_ref())?)
     }
 
     /// Signs a login token for exactly what the person agreed to.
@@ -48,17 +48,17 @@ impl Hub {
         consented: Consented,
     ) -> Result<(String, SpentConsent), HubError> {
         let agreed = consented.request();
-        let (account, signer) = self.signer_for(agreed.epoch)?;
+        let device = self.device_of(agreed.epoch)?;
         let claims = challenge.claims();
-        if account.subject != agreed.subject || claims.org != agreed.origin || self.issuer != agreed.issuer {
+        if device.sub != agreed.subject || claims.org != agreed.origin || self.issuer != agreed.issuer {
             return Err(HubError::Changed);
         }
         let now = self.clock.now();
         let iat = challenge.timestamp(now);
         let token = Login {
-            iss: DeviceIssuer(account.device),
+            iss: device.iss,
             aud: claims.rdm.clone(),
-            sub: account.subject,
+            sub: device.sub,
             org: claims.org.clone(),
             nonce: claims.jti,
             sid: claims.sid,
@@ -68,7 +68,7 @@ impl Hub {
             iat,
             exp: iat.plus(LOGIN_LIFE_SECONDS),
         };
-        let signed = statement::sign(&token, signer.as_ref())?;
+        let signed = statement::sign(&token, device.signer.as_ref())?;
         // What is not written down is not given out.
         let issuer = self.issuer.clone();
         self.audit.record(Act::Token { issuer, origin: token.org, account: token.sub, epoch: token.epo })?;
@@ -83,18 +83,18 @@ impl Hub {
         decision: Decision,
         code: Digits,
     ) -> Result<String, HubError> {
-        let (account, signer) = self.signer_for(epoch)?;
+        let device = self.device_of(epoch)?;
         let approval = Approval {
-            iss: DeviceIssuer(account.device),
+            iss: device.iss,
             aud: self.issuer.clone(),
-            sub: account.subject,
+            sub: device.sub,
             order: asking.order,
             nonce: asking.nonce,
             code,
             decision,
             epo: epoch,
         };
-        Ok(statement::sign(&approval, signer.as_ref())?)
+        Ok(statement::sign(&approval, device.signer.as_ref())?)
     }
 
     /// What the person is to be asked, if the epoch is still the one of the card.
@@ -103,20 +103,35 @@ impl Hub {
         origin: &Origin,
         epoch: Epoch,
     ) -> Result<(ConsentRequest, Account), HubError> {
-        let (account, _) = self.signer_for(epoch)?;
+        let inner = self.lock();
+        let (account, _) = inner.current(epoch)?;
         let subject = account.subject.clone();
-        Ok((ConsentRequest { origin: origin.clone(), issuer: self.issuer.clone(), subject, epoch }, account))
+        let request = ConsentRequest { origin: origin.clone(), issuer: self.issuer.clone(), subject, epoch };
+        Ok((request, account.clone()))
     }
 
-    fn signer_for(&self, epoch: Epoch) -> Result<(Account, Arc<dyn Signer>), HubError> {
+    /// The device key of who is signed in, if the epoch is still theirs.
+    fn device_of(&self, epoch: Epoch) -> Result<Device, HubError> {
         let inner = self.lock();
-        if inner.record.epoch != epoch {
+        let (account, signer) = inner.current(epoch)?;
+        let iss = DeviceIssuer(account.device.clone());
+        Ok(Device { iss, sub: account.subject.clone(), signer: Arc::clone(signer) })
+    }
+}
+
+/// One account's key on this computer, and both names that its issuer has for it.
+struct Device {
+    iss: DeviceIssuer,
+    sub: Subject,
+    signer: Arc<dyn Signer>,
+}
+
+impl Inner {
+    fn current(&self, epoch: Epoch) -> Result<(&Account, &Arc<dyn Signer>), HubError> {
+        if self.record.epoch != epoch {
             return Err(HubError::Changed);
         }
-        let account = inner.record.current.as_ref().and_then(|subject| inner.record.account(subject));
-        match (account, &inner.signer) {
-            (Some(account), Some(signer)) => Ok((account.clone(), Arc::clone(signer))),
-            _ => Err(HubError::SignedOut),
-        }
+        let account = self.record.current.as_ref().and_then(|subject| self.record.account(subject));
+        account.zip(self.signer.as_ref()).ok_or(HubError::SignedOut)
     }
 }
