@@ -145,7 +145,7 @@ impl Handle {
     #[must_use]
     pub fn accounts(&self) -> Vec<AccountInfo> {
         let of_hub = |hub: &Arc<Hub>| {
-            let current = hub.current().map(|account| account.subject);
+            let current = hub.current_subject();
             let info_of = |account: Account| {
                 let is_current = current.as_ref() == Some(&account.subject);
                 AccountInfo::of(hub, account, is_current)
@@ -213,11 +213,14 @@ impl Handle {
     /// # Errors
     /// [`HandleError::Ambiguous`], or [`HubError::NoSuchAccount`] where none is enrolled.
     pub fn the_account(&self) -> Result<Subject, HandleError> {
+        let mut current = self.core.hubs.values().filter_map(|hub| hub.current_subject());
+        let current = (current.next(), current.next());
+        if let (Some(only), None) = current {
+            return Ok(only);
+        }
         let accounts = self.accounts();
-        let current: Vec<_> = accounts.iter().filter(|account| account.current).collect();
-        match (current.as_slice(), accounts.as_slice()) {
-            ([only], _) => Ok(only.account.clone()),
-            ([], [only]) => Ok(only.account.clone()),
+        match (current.0, accounts.as_slice()) {
+            (None, [only]) => Ok(only.account.clone()),
             (_, []) => Err(HubError::NoSuchAccount.into()),
             _ => {
                 let names: Vec<_> = accounts.iter().map(|a| format!("{}: {}", a.account, a.name)).collect();
@@ -290,7 +293,7 @@ impl Handle {
         let page = Page::parse(url).map_err(|problem| HandleError::NotAPage(problem.to_owned()))?;
         let (settings, hub) = self.origin(page.origin())?;
         let state = hub.published().state;
-        let account = hub.current().ok_or(HubError::SignedOut)?.subject;
+        let account = hub.current_subject().ok_or(HubError::SignedOut)?;
         if !matches!(state.presence, PresenceState::SignedIn | PresenceState::Away) {
             return Err(HubError::SignedOut.into());
         }
@@ -385,8 +388,7 @@ impl Handle {
     }
 
     fn hub_of(&self, account: &Subject) -> Result<&Arc<Hub>, HandleError> {
-        let has = |hub: &&Arc<Hub>| hub.accounts().iter().any(|a| a.subject == *account);
-        self.core.hubs.values().find(has).ok_or_else(|| HubError::NoSuchAccount.into())
+        self.core.hubs.values().find(|hub| hub.has(account)).ok_or_else(|| HubError::NoSuchAccount.into())
     }
 }
 

@@ -3,7 +3,9 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
+
+use super::waiting::Waiting;
 
 /// No candidate port was free on both loopback addresses.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +53,7 @@ pub(in crate::agent) struct LoopbackListener {
 /// One of the two loopback addresses, which is the agent's end of every connection to it.
 #[derive(Debug)]
 struct Family {
-    listener: TcpListener,
+    waiting: Waiting,
     address: SocketAddr,
 }
 
@@ -64,16 +66,13 @@ pub(in crate::agent) struct Accepted {
 }
 
 impl Family {
-    fn new(listener: TcpListener) -> io::Result<Self> {
+    fn new(listener: std::net::TcpListener) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        Ok(Self { listener, address })
+        Ok(Self { waiting: Waiting::at(listener)?, address })
     }
 
     async fn accept(&self) -> io::Result<Accepted> {
-        let (stream, page) = self.listener.accept().await?;
-        // Linux has them inherit it.
-        #[cfg(not(target_os = "linux"))]
-        let _ = stream.set_nodelay(true);
+        let (stream, page) = self.waiting.next().await?;
         Ok(Accepted { stream, page, agent: self.address })
     }
 }
@@ -152,7 +151,7 @@ fn bind_one(address: SocketAddr) -> io::Result<Family> {
     // Every message is small and waited for.
     socket.set_nodelay(true)?;
     socket.bind(address)?;
-    Family::new(socket.listen(BACKLOG)?)
+    Family::new(socket.listen(BACKLOG)?.into_std()?)
 }
 
 fn inherit_one(socket: std::net::TcpListener) -> Result<Family, BadInherited> {
@@ -166,7 +165,7 @@ fn inherit_one(socket: std::net::TcpListener) -> Result<Family, BadInherited> {
         rustix::net::sockopt::set_tcp_nodelay(&socket, true).map_err(io::Error::from)?;
     }
     socket.set_nonblocking(true)?;
-    Ok(Family::new(TcpListener::from_std(socket)?)?)
+    Ok(Family::new(socket)?)
 }
 
 fn bind_both(port: u16) -> io::Result<LoopbackListener> {
@@ -270,9 +269,32 @@ mod tests {
         }
     }
 
+    /// However many come at once, whether one is taken off before the next comes or not, and after a while of none.
+    #[tokio::test]
+    async fn no_connection_is_left_waiting() {
+        let listener = LoopbackListener::bind(&[0]).expect("a port");
+        for at_once in [1, 1, 5, 1, 0, 3] {
+            let connect = || TcpStream::connect((Ipv4Addr::LOCALHOST, listener.port()));
+            let pages: Vec<_> = futures::future::join_all((0..at_once).map(|_| connect())).await;
+            let mut expected: Vec<_> = pages
+                .iter()
+                .map(|page| page.as_ref().expect("a connection").local_addr().expect("an address"))
+                .collect();
+            for _ in 0..at_once {
+                let page = listener.accept().await.expect("accepted").page;
+                expected.retain(|other| *other != page);
+            }
+            assert_eq!(expected, []);
+            assert!(futures::FutureExt::now_or_never(listener.accept()).is_none(), "there is none");
+            // It comes while somebody waits for it.
+            let (accepted, page) = tokio::join!(listener.accept(), connect());
+            assert_eq!(accepted.expect("accepted").page, page.expect("a connection").local_addr().expect("an address"));
+        }
+    }
+
     #[tokio::test]
     async fn half_a_port_is_passed_over() {
-        let squatter = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.expect("squatter");
+        let squatter = tokio::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.expect("squatter");
         let taken = squatter.local_addr().expect("address").port();
         let listener = LoopbackListener::bind(&[taken, 0]).expect("the second candidate");
         assert_ne!(listener.port(), taken);

@@ -7,3 +7,4 @@ pub(super) mod certificate;
 pub(super) mod doorman;
 pub(super) mod listener;
 pub(super) mod peer;
+mod waiting;

@@ -178,6 +178,16 @@ impl Hub {
         inner.record.current.as_ref().and_then(|subject| inner.record.account(subject)).cloned()
     }
 
+    /// Whether the account is enrolled.
+    pub(in crate::agent) fn has(&self, account: &Subject) -> bool {
+        self.lock().record.account(account).is_some()
+    }
+
+    /// Who is signed in, by name alone.
+    pub(in crate::agent) fn current_subject(&self) -> Option<Subject> {
+        self.lock().record.current.clone()
+    }
+
     /// Sets how the person stands to the client. Another account than the current one is a switch: the epoch rises, and
     /// the account before is signed out.
     pub(in crate::agent) fn set_presence(&self, subject: &Subject, presence: PresenceState) -> Result<Seq, HubError> {

@@ -130,7 +130,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
             }
             if !is_open && self.machine.is_live() {
                 is_open = true;
+                // All that the page does not wait for.
                 self.wire.wait_from_here_on();
+                self.page.socket.opened();
+                self.page.opening = None;
             }
             self.jobs.settle();
             self.wire.outlet().rest(self.machine.is_resting());
@@ -346,7 +349,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
             }
             Output::InvokeAction(call, name, params) => {
                 let (core, origin) = (Arc::clone(&self.page.core), self.page.origin.origin.clone());
-                let current = self.page.hub.current().map(|account| account.subject).filter(|_| !self.is_shut());
+                let current = self.page.hub.current_subject().filter(|_| !self.is_shut());
                 self.jobs.begin(Box::pin(async move {
                     let Some(account) = current else {
                         return Input::ActionDone(call, Err(RefusalCode::Denied));
@@ -377,8 +380,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
         Ok(self.page.peer.require_same(again)?)
     }
 
-    fn ready(&mut self, ready: Ready) -> AgentMessage {
-        let Page { core, hub, origin, socket, .. } = &self.page;
+    fn ready(&self, ready: Ready) -> AgentMessage {
+        let Page { core, hub, origin, .. } = &self.page;
         let state = ready.published.state;
         let resumption = Resumption { epoch: state.epoch, challenged: ready.challenged };
         let resume = core.tickets.seal(resumption, &origin.origin, hub.issuer(), self.now());
@@ -387,8 +390,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
         let passes = &core.consents.passes;
         let opened = ready.proof.is_some() && ready.grants.has(&Grant::Login);
         let opened = opened.then(|| passes.shown(&origin.origin, state.epoch, self.now())).flatten();
-        socket.opened();
-        self.page.opening = None;
         AgentMessage::Ready {
             seq: ready.published.seq,
             grants: ready.grants,

@@ -50,7 +50,8 @@ pub(in crate::agent) enum Event {
 
 /// One WebSocket on the agent's side.
 pub(in crate::agent) struct Wire<S> {
-    socket: WebSocketStream<Reader<S>>,
+    /// Made when something is to be read.
+    socket: Option<WebSocketStream<Reader<S>>>,
     outlet: Arc<Outlet<S>>,
     /// How many messages the library has handed out, control frames among them.
     messages: u64,
@@ -63,18 +64,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Takes over a connection. The answer to its upgrade goes out in one piece with what is said first.
     pub(in crate::agent) fn new(stream: S, answer: String) -> Self {
         let outlet = Arc::new(Outlet::new(stream, answer.into_bytes()));
-        let reader = Reader { outlet: Arc::clone(&outlet), fragments: FragmentCounter::default() };
-        let socket = socket(reader, OPENING_BUFFER_LEN);
-        Self { socket, outlet, messages: 0, bridged: false, owes_pong: false }
+        Self { socket: None, outlet, messages: 0, bridged: false, owes_pong: false }
+    }
+
+    fn socket(&mut self) -> &mut WebSocketStream<Reader<S>> {
+        self.socket.get_or_insert_with(|| {
+            let reader = Reader { outlet: Arc::clone(&self.outlet), fragments: FragmentCounter::default() };
+            socket(reader, OPENING_BUFFER_LEN)
+        })
     }
 
     /// Gives back the room that the first message took, which the library would keep: most sockets wait from here on.
     /// Nothing is done where the library may hold more than that message.
     pub(in crate::agent) fn wait_from_here_on(&mut self) {
-        let Reader { outlet, fragments } = self.socket.get_ref();
+        let Some(fragments) = self.socket.as_ref().map(|socket| &socket.get_ref().fragments) else { return };
         if self.messages == 1 && fragments.whole_frames() == Some(1) {
-            let reader = Reader { outlet: Arc::clone(outlet), fragments: fragments.clone() };
-            self.socket = socket(reader, WAITING_BUFFER_LEN);
+            let reader = Reader { outlet: Arc::clone(&self.outlet), fragments: fragments.clone() };
+            self.socket = Some(socket(reader, WAITING_BUFFER_LEN));
         }
     }
 
@@ -122,7 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         poll_fn(|cx| {
             // The library keeps the answer to a ping until it is asked for it. Whoever pings too much gets none.
             if std::mem::take(&mut self.owes_pong)
-                && let Poll::Ready(Err(error)) = self.socket.poll_flush_unpin(cx)
+                && let Poll::Ready(Err(error)) = self.socket().poll_flush_unpin(cx)
             {
                 return Poll::Ready(event_of(&error));
             }
@@ -133,7 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                     Poll::Pending => {}
                 }
             }
-            let message = std::task::ready!(self.socket.poll_next_unpin(cx));
+            let message = std::task::ready!(self.socket().poll_next_unpin(cx));
             self.messages += 1;
             Poll::Ready(match message {
                 None => Event::Gone,
@@ -171,8 +177,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         let goodbye = async {
             // After a broken frame the library still writes, but reads no more: what the page goes on sending is drained
             // below it, because a reset would take the close frame away from the page.
-            if self.socket.close(Some(frame)).await.is_ok() && self.flushed().await.is_ok() {
-                while self.socket.next().await.is_some_and(|message| message.is_ok()) {}
+            if self.socket().close(Some(frame)).await.is_ok() && self.flushed().await.is_ok() {
+                while self.socket().next().await.is_some_and(|message| message.is_ok()) {}
             }
             self.hang_up().await;
         };

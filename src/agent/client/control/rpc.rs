@@ -1,5 +1,6 @@
 //! JSON-RPC 2.0 over a stream, one object a line, both sides calling and being called (protocol section 9).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -77,8 +78,9 @@ struct Outgoing<'a> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
-    jsonrpc: String,
+struct Line<'a> {
+    #[serde(borrow)]
+    jsonrpc: Cow<'a, str>,
     #[serde(default)]
     id: Option<Value>,
     method: String,
@@ -261,20 +263,20 @@ enum Read {
 }
 
 fn read_line(line: &[u8]) -> Read {
-    let invalid = |id| Read::Fault(id, RpcError { code: -32600, message: "invalid request".into(), data: None });
-    let Ok(value) = serde_json::from_slice::<Value>(line) else {
-        let error = RpcError { code: -32700, message: "not JSON".into(), data: None };
-        return Read::Fault(Value::Null, error);
+    let invalid = || Read::Fault(Value::Null, RpcError { code: -32600, message: "invalid request".into(), data: None });
+    let Ok(call) = json::parse_object::<Line<'_>>(line) else {
+        // No call; an answer, at best.
+        return match serde_json::from_slice::<Value>(line) {
+            Ok(value) if value.get("result").is_some() || value.get("error").is_some() => read_answer(&value),
+            Ok(_) => invalid(),
+            Err(_) => Read::Fault(Value::Null, RpcError { code: -32700, message: "not JSON".into(), data: None }),
+        };
     };
-    if value.get("result").is_some() || value.get("error").is_some() {
-        return read_answer(&value);
+    let id_is_sound = call.id.as_ref().is_none_or(|id| id.is_string() || id.is_u64() || id.is_i64());
+    if call.jsonrpc != "2.0" || !id_is_sound {
+        return invalid();
     }
-    let Ok(line) = json::parse_object::<Line>(line) else { return invalid(Value::Null) };
-    let id_is_sound = line.id.as_ref().is_none_or(|id| id.is_string() || id.is_u64() || id.is_i64());
-    if line.jsonrpc != "2.0" || !id_is_sound {
-        return invalid(Value::Null);
-    }
-    Read::Call(Incoming { id: line.id, method: line.method, params: line.params })
+    Read::Call(Incoming { id: call.id, method: call.method, params: call.params })
 }
 
 fn read_answer(value: &Value) -> Read {

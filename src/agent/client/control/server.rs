@@ -72,6 +72,8 @@ async fn attend(stream: Stream, agent: Handle, clients: Clients) {
     {
         let session = Session::new(agent.clone(), clients, peer.clone());
         tokio::select! {
+            // What has come is served, and then its answer written, without another turn.
+            biased;
             () = rpc::serve(&peer, incoming, |call| session.serve(call)) => {}
             () = &mut driver => return,
             () = agent.stopped() => {}
