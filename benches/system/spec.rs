@@ -121,7 +121,7 @@ pub(crate) struct Serving {
 /// How a push is started.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Trigger {
-    /// `presence.set` on the agent's control socket.
+    /// `presence.set` on the control socket.
     Control(PathBuf),
     /// One byte to a TCP port.
     Byte(u16),

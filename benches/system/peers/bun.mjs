@@ -1,5 +1,5 @@
 // The agent's exchange and its push on Bun, with Bun's own way to tell many sockets.
-import { hello, ready, serving, state } from './exchange.mjs';
+import { hello, lines, path, ready, serving, told } from './exchange.mjs';
 
 const server = Bun.serve({
   hostname: '127.0.0.1',
@@ -21,9 +21,16 @@ const server = Bun.serve({
     },
   },
 });
-const publishers = Bun.listen({
-  hostname: '127.0.0.1',
-  port: 0,
-  socket: { data: () => server.publish('state', state) },
+Bun.listen({
+  unix: path,
+  socket: {
+    data: (client, bytes) => {
+      for (const line of lines(bytes)) {
+        const { text, answer } = told(line);
+        server.publish('state', text);
+        client.write(answer);
+      }
+    },
+  },
 });
-serving(server.port, publishers.port);
+serving(server.port);

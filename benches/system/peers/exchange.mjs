@@ -1,7 +1,8 @@
-// What every peer in JavaScript does with a page: hello, one signature verified, one made, ready; the agent's own lengths.
+// What every peer in JavaScript does with a page: hello, one signature verified, one made, ready; and with the client's word. The
+// agent's own lengths.
 import { createPublicKey, generateKeyPairSync, randomBytes, sign, verify } from 'node:crypto';
 
-const { key, lengths } = JSON.parse(process.argv[2]);
+const { key, lengths, control } = JSON.parse(process.argv[2]);
 const point = Buffer.from(key);
 const challengeKey = createPublicKey({
   key: { kty: 'EC', crv: 'P-256', x: point.subarray(1, 33).toString('base64url'), y: point.subarray(33).toString('base64url') },
@@ -24,6 +25,16 @@ export const ready = (open) => {
   return `${bare.slice(0, -2)}${'r'.repeat(Math.max(0, lengths.ready - bare.length))}"}`;
 };
 
-export const state = '{"type":"state","seq":1,"state":{"presence":"signed_in","since":1800000000000,"epoch":1}}'.padEnd(lengths.state);
+let seq = 0;
+// What the client says of the person, a JSON-RPC call a line: the state that pages are sent, and the answer.
+export const told = (line) => {
+  const { id, params } = JSON.parse(line);
+  seq += 1;
+  const state = { presence: params.presence, since: Date.now(), epoch: 1 };
+  const text = JSON.stringify({ type: 'state', seq, state }).padEnd(lengths.state);
+  return { text, answer: `${JSON.stringify({ jsonrpc: '2.0', id, result: { seq } })}\n` };
+};
+export const lines = (bytes) => bytes.toString().trimEnd().split('\n');
 
-export const serving = (port, trigger) => console.log(JSON.stringify({ port, trigger: { Byte: trigger } }));
+export const path = control;
+export const serving = (port) => console.log(JSON.stringify({ port, trigger: { Control: control } }));

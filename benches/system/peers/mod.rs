@@ -61,8 +61,8 @@ impl Peer {
     ) -> anyhow::Result<Started> {
         std::fs::create_dir_all(folder)?;
         match self {
-            Self::NodeWs => script("node".into(), "node.mjs", installed, floor, core),
-            Self::Bun => script(installed.join("node_modules/.bin/bun"), "bun.mjs", installed, floor, core),
+            Self::NodeWs => script("node".into(), "node.mjs", installed, folder, floor, core),
+            Self::Bun => script(installed.join("node_modules/.bin/bun"), "bun.mjs", installed, folder, floor, core),
             Self::Nchan => nchan(folder, core),
             Self::Nats => nats(folder, core),
         }
@@ -88,9 +88,17 @@ pub(crate) fn put_scripts(installed: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn script(program: PathBuf, file: &str, installed: &Path, floor: &FloorSpec, core: usize) -> anyhow::Result<Started> {
+fn script(
+    program: PathBuf,
+    file: &str,
+    installed: &Path,
+    folder: &Path,
+    floor: &FloorSpec,
+    core: usize,
+) -> anyhow::Result<Started> {
     put_scripts(installed)?;
-    let told = json!({ "key": floor.key, "lengths": floor.lengths }).to_string();
+    let control = folder.join("control.sock");
+    let told = json!({ "key": floor.key, "lengths": floor.lengths, "control": control }).to_string();
     let path = installed.join(file).to_string_lossy().into_owned();
     let mut process = on_core(file, program, vec![path, told], core)?;
     let serving = process.hear()?;

@@ -2,7 +2,7 @@
 import { createServer } from 'node:http';
 import { createServer as createTcpServer } from 'node:net';
 import { WebSocketServer } from 'ws';
-import { hello, ready, serving, state } from './exchange.mjs';
+import { hello, lines, path, ready, serving, told } from './exchange.mjs';
 
 const http = createServer();
 const sockets = new WebSocketServer({ server: http, perMessageDeflate: false, handleProtocols: () => 'loopkey.1' });
@@ -16,14 +16,17 @@ sockets.on('connection', (socket) => {
   });
 });
 
-const push = () => {
-  for (const socket of sockets.clients) socket.send(state);
-};
-const publishers = createTcpServer((publisher) => {
-  publisher.on('error', () => {});
-  publisher.on('data', push);
+const clients = createTcpServer((client) => {
+  client.on('error', () => {});
+  client.on('data', (bytes) => {
+    for (const line of lines(bytes)) {
+      const { text, answer } = told(line);
+      for (const socket of sockets.clients) socket.send(text);
+      client.write(answer);
+    }
+  });
 });
 
 http.listen({ port: 0, host: '127.0.0.1', backlog: 1024 }, () => {
-  publishers.listen(0, '127.0.0.1', () => serving(http.address().port, publishers.address().port));
+  clients.listen(path, () => serving(http.address().port));
 });
