@@ -37,6 +37,20 @@ pub enum Algorithm {
 
 json::words_only!(Algorithm);
 
+impl Algorithm {
+    /// Each of them.
+    pub const ALL: [Self; 2] = [Self::Es256, Self::Ed25519];
+
+    /// Its registered name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Ed25519 => "Ed25519",
+        }
+    }
+}
+
 /// A public key that no signature should ever be checked against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadKey {

@@ -102,14 +102,12 @@ pub(super) fn require_serialized(text: &str) -> Result<(), BadOrigin> {
     } else {
         return Err(BadOrigin::Scheme);
     };
-    if authority.contains('@') {
-        return Err(BadOrigin::UserInfo);
-    }
-    if authority.contains(['/', '?', '#']) {
-        return Err(BadOrigin::Path);
-    }
-    if authority.contains('*') {
-        return Err(BadOrigin::Wildcard);
+    if authority.bytes().any(|b| matches!(b, b'@' | b'/' | b'?' | b'#' | b'*')) {
+        return Err(match authority {
+            _ if authority.contains('@') => BadOrigin::UserInfo,
+            _ if authority.contains(['/', '?', '#']) => BadOrigin::Path,
+            _ => BadOrigin::Wildcard,
+        });
     }
     let (host, port) = split_port(authority);
     if host.ends_with('.') {

@@ -1,12 +1,11 @@
 //! JWS compact serialization (RFC 7515 section 7.1), closed: three parts, a header of exactly `alg`, `typ` and `kid`, and
 //! an algorithm that the stored key dictates.
 
-use std::borrow::Cow;
-
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::super::{base64url, json};
+use super::header;
 use crate::crypto::{Algorithm, KeyId, PublicKey, SignError, Signer};
 
 /// Longest accepted statement in bytes.
@@ -55,27 +54,6 @@ pub enum BadStatement {
     Claims,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header<'a> {
-    alg: Algorithm,
-    #[serde(borrow)]
-    typ: Cow<'a, str>,
-    kid: KeyId,
-}
-
-/// The header of a statement that may grow: other members are ignored, but `crit` (RFC 7515 section 4.1.11) means that
-/// ignoring is not allowed, and this version understands no extension.
-#[derive(Deserialize)]
-struct OpenHeader<'a> {
-    alg: Algorithm,
-    #[serde(borrow)]
-    typ: Cow<'a, str>,
-    kid: KeyId,
-    #[serde(default, deserialize_with = "json::present")]
-    crit: Option<serde_json::Value>,
-}
-
 /// A statement whose form is right and whose signature nobody has looked at yet.
 #[derive(Debug)]
 pub struct Unverified<'a, S> {
@@ -101,10 +79,7 @@ impl<'a, S: Statement> Unverified<'a, S> {
         // A further dot lands in the payload, where base64url has no place for it.
         let decode = |part| base64url::decode(part).map_err(|_| BadStatement::Form);
         let (header, payload, signature) = (decode(header)?, decode(payload)?, decode(signature)?);
-        let (algorithm, typ, key_id) = read_header(&header, S::MAY_GROW)?;
-        if typ != S::TYP {
-            return Err(BadStatement::Type);
-        }
+        let (algorithm, key_id) = header::read(&header, S::TYP, S::MAY_GROW)?;
         let statement = std::marker::PhantomData;
         Ok(Self { algorithm, key_id, signing_input, payload, signature, statement })
     }
@@ -138,28 +113,15 @@ impl<'a, S: Statement> Unverified<'a, S> {
     }
 }
 
-fn read_header(header: &[u8], may_grow: bool) -> Result<(Algorithm, Cow<'_, str>, KeyId), BadStatement> {
-    if may_grow {
-        let open: OpenHeader<'_> = json::parse_object(header).map_err(|_| BadStatement::Header)?;
-        return if open.crit.is_none() { Ok((open.alg, open.typ, open.kid)) } else { Err(BadStatement::Header) };
-    }
-    let closed: Header<'_> = json::parse_object(header).map_err(|_| BadStatement::Header)?;
-    Ok((closed.alg, closed.typ, closed.kid))
-}
-
 /// Signs a statement.
 ///
 /// # Errors
 /// [`SignError`] where the key cannot be used.
 pub fn sign<S: Statement>(statement: &S, signer: &dyn Signer) -> Result<String, SignError> {
     let key = signer.public();
-    let header = Header { alg: key.algorithm(), typ: S::TYP.into(), kid: key.id() };
-    let unusable = |error: serde_json::Error| SignError(error.to_string());
     let (mut compact, mut json) = (String::with_capacity(USUAL_LEN), Vec::with_capacity(USUAL_LEN));
-    serde_json::to_writer(&mut json, &header).map_err(unusable)?;
-    base64url::push(&mut compact, &json);
-    json.clear();
-    serde_json::to_writer(&mut json, statement).map_err(unusable)?;
+    base64url::push(&mut compact, header::write(key.algorithm(), S::TYP, key.id()));
+    serde_json::to_writer(&mut json, statement).map_err(|error| SignError(error.to_string()))?;
     compact.push('.');
     base64url::push(&mut compact, &json);
     let signature = signer.sign(compact.as_bytes())?;

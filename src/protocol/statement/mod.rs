@@ -15,6 +15,7 @@ mod access;
 mod approval;
 mod challenge;
 mod enrolment;
+mod header;
 pub mod jwk;
 mod jws;
 mod link;
