@@ -307,24 +307,24 @@ impl Agent {
         let mut stopped = stop.clone();
         let stopped = Stop::wait(&mut stopped);
         let mut number = 0_u64;
-        let (early, mut is_early_set) = (tokio::time::sleep(Duration::ZERO), false);
-        tokio::pin!(shutdown, stopped, early);
+        let (first_alarm, mut is_alarm_set) = (tokio::time::sleep(Duration::ZERO), false);
+        tokio::pin!(shutdown, stopped, first_alarm);
         loop {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 () = &mut stopped => break,
                 Some(ended) = connections.join_next() => report_panic(&ended),
-                // The runtime is woken for every timer that is to go off before all others. With this one that is not each new
-                // connection's, since they all wait as long.
-                () = &mut early, if is_early_set => is_early_set = false,
+                // The runtime is woken for every timer that is to go off before all others. While this one is set no new
+                // connection's is one, since they all wait as long.
+                () = &mut first_alarm, if is_alarm_set => is_alarm_set = false,
                 accepted = accept(&doors) => match accepted {
                     Ok((accepted, doorman)) => {
                         number += 1;
                         let span = tracing::info_span!("connection", id = number);
                         connections.spawn(doorman.receive(accepted).instrument(span));
-                        if !std::mem::replace(&mut is_early_set, true) {
-                            early.set(tokio::time::sleep(OPEN_TIMEOUT));
+                        if !std::mem::replace(&mut is_alarm_set, true) {
+                            first_alarm.set(tokio::time::sleep(OPEN_TIMEOUT));
                         }
                         // It comes first; then is time to see whether there is another one.
                         after_the_others().await;
@@ -371,7 +371,7 @@ async fn accept(doors: &[Door]) -> io::Result<(Accepted, Arc<Doorman>)> {
     }
 }
 
-/// Goes on when every task that is ready has had its turn.
+/// Goes on behind the tasks that are ready now.
 async fn after_the_others() {
     let mut is_others_turn = true;
     std::future::poll_fn(|cx| {

@@ -104,7 +104,7 @@ pub fn accept(
     let unverified = Unverified::<Challenge>::parse(compact)?;
     let key = keys.iter().find(|key| key.id() == unverified.key_id());
     let challenge = unverified.verify(key.ok_or(ChallengeFault::UnknownKey(unverified.key_id()))?)?;
-    if challenge.iss != *expected.issuer || !challenge.rdm.is_of(expected.issuer) {
+    if challenge.iss != *expected.issuer || !challenge.rdm.is_login_of(expected.issuer) {
         return Err(ChallengeFault::Issuer);
     }
     if challenge.org != *expected.origin {

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{NO_PAD, STANDARD};
 use zeroize::Zeroize as _;
 
-/// 32 letters at a time, where the processor can and there are as many.
+/// Many letters at a time, where the processor can and there are enough of them.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 static URL_SAFE_NO_PAD: LazyLock<base64::engine::Simd> = LazyLock::new(|| base64::engine::Simd::url_safe(NO_PAD));
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
@@ -104,8 +104,46 @@ mod tests {
         for other in ["AA==", "AB", "A", " AA", "AA\n", "+/", "A A", "é"] {
             assert_eq!(decode(other), Err(NotBase64Url), "{other:?}");
         }
+        // Long texts go another way, by many letters at a time.
+        let bytes: Vec<u8> = (0..150).map(|at| at as u8 ^ 0x5a).collect();
+        let text = encode(&bytes);
+        assert_eq!(text, base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&bytes));
+        assert_eq!(decode(&text), Ok(bytes));
+        for at in 0..text.len() {
+            for other in ["+", "/", "=", " ", "\n", ".", "\u{80}"] {
+                let changed = [&text[..at], other, &text[at + 1..]].concat();
+                assert_eq!(decode(&changed), Err(NotBase64Url), "{other:?} at {at}");
+            }
+        }
+        for (bytes, wrong) in [(149, "B"), (148, "B")] {
+            let text = encode(vec![0; bytes]);
+            let changed = format!("{}{wrong}", &text[..text.len() - 1]);
+            assert_eq!(decode(&changed), Err(NotBase64Url), "trailing bits behind {bytes} bytes");
+        }
         assert!(decode_array::<2>("AAA").is_ok());
         assert!(decode_array::<2>("AA").is_err());
+    }
+
+    #[test]
+    fn a_websocket_key_is_sixteen_bytes_of_standard_base64() {
+        assert!(is_standard_of_16(b"dGhlIHNhbXBsZSBub25jZQ=="));
+        assert!(is_standard_of_16(b"+/+/+/+/+/+/+/+/+/+/+w=="));
+        for other in [
+            "",
+            "dGhlIHNhbXBsZSBub25jZQ",
+            "dGhlIHNhbXBsZSBub25jZQ=",
+            "dGhlIHNhbXBsZSBub25jZQ===",
+            "dGhlIHNhbXBsZSBub25jZR==",
+            "-_-_-_-_-_-_-_-_-_-_-w==",
+            "dGhlIHNhbXBsZSBub25j",
+            "dGhlIHNhbXBsZSBub25jZQE=",
+            "dGhlIHNhbXBsZSBub25jZQEC",
+            "dGhlIHNhbXBsZSBub25jZQECAw==",
+            " dGhlIHNhbXBsZSBub25jZQ==",
+        ] {
+            assert!(!is_standard_of_16(other.as_bytes()), "{other:?}");
+        }
+        assert!(!is_standard_of_16(&[b'A'; 8192]));
     }
 
     #[test]

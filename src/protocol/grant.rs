@@ -50,11 +50,7 @@ impl std::fmt::Display for Grant {
 
 impl Serialize for Grant {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Presence => serializer.serialize_str("presence"),
-            Self::Login => serializer.serialize_str("login"),
-            Self::Action(_) => serializer.collect_str(self),
-        }
+        serializer.collect_str(self)
     }
 }
 

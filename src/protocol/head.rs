@@ -200,6 +200,7 @@ mod tests {
         for bytes in [
             &b" GET"[..],
             b"\tGET",
+            b"\r",
             b"\rGET",
             b"\r\nGET",
             b"\nGET",

@@ -109,9 +109,9 @@ pub struct LoginUrl(String);
 const LOGIN_PATH: &str = "/v1/login";
 
 impl LoginUrl {
-    /// Whether it is the issuer's own, byte for byte.
+    /// Whether it is where this issuer redeems, byte for byte.
     #[must_use]
-    pub fn is_of(&self, issuer: &Issuer) -> bool {
+    pub fn is_login_of(&self, issuer: &Issuer) -> bool {
         self.0.strip_prefix(issuer.as_str()) == Some(LOGIN_PATH)
     }
 }

@@ -27,7 +27,7 @@ impl Expectations<'_> {
     /// C: own signature, `typ`, whose and for whom, age.
     pub(super) fn verify_challenge(&self, compact: &str, max_age_seconds: u64) -> Result<Challenge, Fault> {
         let challenge = self.challenge_keys.verify(compact)?;
-        if challenge.iss != *self.issuer || !challenge.rdm.is_of(self.issuer) {
+        if challenge.iss != *self.issuer || !challenge.rdm.is_login_of(self.issuer) {
             return Err(Fault::ChallengeIssuer);
         }
         if challenge.org != *self.origin {

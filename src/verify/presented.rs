@@ -127,7 +127,7 @@ macro_rules! answer {
 }
 
 // A token is for the one address that redeems it; the challenge's `rdm` was compared with the same address.
-answer!(Login, |login: &Login, issuer: &Issuer| login.aud.is_of(issuer));
+answer!(Login, |login: &Login, issuer: &Issuer| login.aud.is_login_of(issuer));
 answer!(Presence, |presence: &Presence, issuer: &Issuer| presence.aud == *issuer);
 
 /// `nonce`, `org`, `aud`, `iss`, then the browser, then the time.

@@ -49,7 +49,7 @@ impl Publisher {
         if let Line::Unix(stream) = &mut line {
             // Wherever the last run has left it: the first push is a change.
             stream.write_all(presence_set(0, "signed_in").as_bytes())?;
-            anyhow::ensure!(stream.read(&mut [0; 4096])? > 0, "the agent hung up");
+            anyhow::ensure!(stream.read(&mut [0; 4096])? > 0, "the server hung up");
         }
         match &line {
             Line::Unix(stream) => stream.set_nonblocking(true)?,

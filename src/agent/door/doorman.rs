@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -72,21 +73,24 @@ pub(in crate::agent) type OpenSocket = BoxFuture<'static, ()>;
 impl Doorman {
     /// Sees a connection through to its end.
     pub(in crate::agent) async fn receive(self: Arc<Self>, Accepted { stream, page, agent }: Accepted) {
-        let line = Line { peers: Arc::clone(&self.peers), page, agent };
         // The way in needs more room than what it leads to, so that it has it apart; and what few go through on their way has its
         // own again, for room beyond a kilobyte is slow to get.
-        let way_in: BoxFuture<'_, Option<OpenSocket>> = match (line.look_up(), &self.certificate) {
+        let line = Line { peers: Arc::clone(&self.peers), page, agent };
+        if let Some(open) = self.way_in(stream, line).await {
+            open.await;
+        }
+    }
+
+    fn way_in(&self, stream: TcpStream, line: Line) -> BoxFuture<'_, Option<OpenSocket>> {
+        match (line.look_up(), &self.certificate) {
             (Ok(peer), None) => Box::pin(self.let_in(stream, peer, line)),
             (Ok(peer), Some(certificate)) => Box::pin(self.let_in_secured(stream, certificate, peer, line)),
             (Err(fault), None) => Box::pin(refuse(stream, &self.core, reason_of(fault), None).map(|()| None)),
             // Nothing can be said before TLS.
             (Err(fault), Some(_)) => {
                 note(&self.core, reason_of(fault), None);
-                return;
+                Box::pin(std::future::ready(None))
             }
-        };
-        if let Some(open) = way_in.await {
-            open.await;
         }
     }
 

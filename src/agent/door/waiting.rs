@@ -28,7 +28,7 @@ mod linux {
     #[derive(Debug)]
     pub(in super::super) struct Waiting {
         listener: AsyncFd<std::net::TcpListener>,
-        /// Whether the system has not said since the last connection that there is another one.
+        /// Whether somebody was accepted since nobody was there: that the socket is ready may be old news then.
         may_be_none: AtomicBool,
     }
 
@@ -85,8 +85,8 @@ mod elsewhere {
         /// The next connection, and the address of its other end. Safe to drop and call again.
         pub(in super::super) async fn next(&self) -> io::Result<(TcpStream, SocketAddr)> {
             let (stream, page) = self.0.accept().await?;
-            // Linux has them inherit it.
-            stream.set_nodelay(true)?;
+            // Only Linux has them inherit it. One that is gone already is its reader's to find.
+            let _ = stream.set_nodelay(true);
             Ok((stream, page))
         }
     }

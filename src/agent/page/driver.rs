@@ -73,6 +73,8 @@ pub(in crate::agent) struct Driver<S> {
     jobs: Jobs,
     /// The newest state and news that the machine was told.
     seen: (Seq, Arc<Board>),
+    /// The ticket for `ready`, made while the page reads `hello`, and what it says.
+    ticket: Option<(Resumption, String)>,
     _place: Place,
 }
 
@@ -86,7 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
         let published = page.hub.published();
         let seen = (published.seq, Arc::default());
         let machine = make(terms, published, nonce, page.since);
-        let mut driver = Box::new(Self { wire, page, machine, jobs: Jobs::default(), seen, _place });
+        let mut driver = Box::new(Self { wire, page, machine, jobs: Jobs::default(), seen, ticket: None, _place });
         // What happened before it could hear of it.
         if *stop.borrow() == Stop::Drain {
             driver.handle(Input::Stopping);
@@ -134,6 +136,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
                 self.wire.wait_from_here_on();
                 self.page.socket.opened();
                 self.page.opening = None;
+                self.ticket = None;
+            } else if !is_open && self.ticket.is_none() {
+                // `hello` is on its way: nearly every page comes with a challenge, of the person who is here now.
+                let resumption = Resumption { epoch: self.page.hub.published().state.epoch, challenged: true };
+                self.ticket = Some((resumption, self.seal(resumption)));
             }
             self.jobs.settle();
             self.wire.outlet().rest(self.machine.is_resting());
@@ -380,11 +387,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
         Ok(self.page.peer.require_same(again)?)
     }
 
-    fn ready(&self, ready: Ready) -> AgentMessage {
+    fn seal(&self, resumption: Resumption) -> String {
         let Page { core, hub, origin, .. } = &self.page;
+        core.tickets.seal(resumption, &origin.origin, hub.issuer(), self.now())
+    }
+
+    fn ready(&mut self, ready: Ready) -> AgentMessage {
         let state = ready.published.state;
         let resumption = Resumption { epoch: state.epoch, challenged: ready.challenged };
-        let resume = core.tickets.seal(resumption, &origin.origin, hub.issuer(), self.now());
+        let made = self.ticket.take().filter(|(says, _)| *says == resumption);
+        let resume = made.map_or_else(|| self.seal(resumption), |(_, ticket)| ticket);
+        let Page { core, origin, .. } = &self.page;
         tracing::debug!(resumed = ready.resumed, proof = ready.proof.is_some(), "socket open");
         // At first contact the page may be one that the person opened from the client.
         let passes = &core.consents.passes;

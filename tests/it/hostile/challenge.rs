@@ -340,6 +340,11 @@ async fn a11_whoever_forges_an_origin_without_a_challenge_learns_nothing() {
     assert_eq!(socket.answer(1).await["code"], "not_granted");
     let told: Vec<_> = ready["state"].as_object().expect("a state").keys().collect();
     assert_eq!(told, ["epoch", "presence", "since"]);
+    // Nor does its ticket stand for a challenge.
+    let mut again = stage.greeted_from(SECOND).await;
+    again.open(json!({ "resume": ready["resume"], "seq": ready["seq"] })).await;
+    let ready = again.next_of("ready").await;
+    assert_eq!((&ready["resumed"], &ready["grants"]), (&json!(true), &json!(["presence"])));
     for secret in ["Secret Name", "subject-", "device-"] {
         assert!(!ready.to_string().contains(secret), "{ready}");
     }
@@ -353,6 +358,24 @@ async fn a11_whoever_forges_an_origin_without_a_challenge_learns_nothing() {
     let claims = claims_of(&proof);
     assert!(!claims.to_string().contains("Secret Name") && claims.get("name").is_none(), "{claims}");
     stage.unharmed().await;
+}
+
+/// A ticket is made ahead, while the page reads `hello`; what it says is what `ready` says all the same.
+#[tokio::test]
+async fn a_ticket_is_of_the_epoch_that_ready_tells() {
+    let stage = Stage::new().await;
+    for changes in [false, true] {
+        let mut socket = stage.greeted().await;
+        if changes {
+            stage.agent.handle.sign_out(&stage.account).expect("signed out");
+        }
+        socket.open(json!({ "challenge": stage.issuer.challenge() })).await;
+        let ready = socket.next_of("ready").await;
+        assert_eq!(ready["state"]["presence"], if changes { "signed_out" } else { "signed_in" });
+        let mut again = stage.greeted().await;
+        again.open(json!({ "resume": ready["resume"], "seq": ready["seq"] })).await;
+        assert_eq!(again.next_of("ready").await["resumed"], true, "changes: {changes}");
+    }
 }
 
 /// The claims of a statement, whoever signed it.

@@ -38,9 +38,11 @@ impl ControlServer {
         let mut connections = JoinSet::new();
         let mut sockets = agent.open_sockets();
         let mut revoked = agent.revoked_accounts();
+        let stopped = agent.stopped();
+        tokio::pin!(stopped);
         loop {
             tokio::select! {
-                () = agent.stopped() => break,
+                () = &mut stopped => break,
                 accepted = self.endpoint.accept() => match accepted {
                     Ok(stream) => drop(connections.spawn(attend(stream, agent.clone(), self.clients.clone()))),
                     Err(error) => {

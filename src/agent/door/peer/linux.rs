@@ -101,8 +101,13 @@ fn ask(socket: &Socket, page: SocketAddr, agent: SocketAddr) -> io::Result<Optio
     socket.send(&room[..message.buffer_len()], 0)?;
 
     let len = socket.recv(&mut &mut room[..], 0)?;
+    read_answer(room.get(..len).unwrap_or(&room))
+}
+
+/// What the kernel says of the one socket; `None` where it knows of none.
+fn read_answer(bytes: &[u8]) -> io::Result<Option<SocketRecord>> {
     let garbled = |error: DecodeError| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
-    let answer = NetlinkBuffer::new_checked(room.get(..len).unwrap_or(&room)).map_err(garbled)?;
+    let answer = NetlinkBuffer::new_checked(bytes).map_err(garbled)?;
     match answer.message_type() {
         SOCK_DIAG_BY_FAMILY => {
             InetResponseHeader::parse(answer.payload()).map(|row| Some(record(&row))).map_err(garbled)
@@ -163,6 +168,30 @@ mod tests {
             drop(page);
             assert!(look_up(&check, &agent).is_err(), "a closed socket is nobody's");
             assert_eq!(check.program(agent.peer_addr().expect("page"), agent.local_addr().expect("agent")), None);
+        }
+    }
+
+    #[test]
+    fn whatever_else_the_kernel_says_is_no_row_and_no_panic() {
+        let message = |kind: u16, len: u32, payload: &[u8]| {
+            [&len.to_ne_bytes()[..], &kind.to_ne_bytes(), &[0; 10], payload].concat()
+        };
+        let fault = |number: i32| [&number.to_ne_bytes()[..], &[0; 16]].concat();
+        assert!(matches!(read_answer(&message(NLMSG_ERROR, 36, &fault(-2))), Ok(None)), "there is no such socket");
+        for answer in [
+            Vec::new(),
+            vec![0; 16],
+            message(SOCK_DIAG_BY_FAMILY, 16, &[]),
+            message(SOCK_DIAG_BY_FAMILY, 16 + 71, &[2; 71]),
+            message(SOCK_DIAG_BY_FAMILY, 16 + 72, &[2; 71]),
+            message(SOCK_DIAG_BY_FAMILY, 16 + 72, &[0xff; 72]),
+            message(SOCK_DIAG_BY_FAMILY, u32::MAX, &[2; 72]),
+            message(NLMSG_ERROR, 36, &fault(-1)),
+            message(NLMSG_ERROR, 16, &[]),
+            message(NLMSG_ERROR, 36, &fault(0)),
+            message(3, 16, &[]),
+        ] {
+            assert!(read_answer(&answer).is_err(), "{answer:?}");
         }
     }
 
