@@ -22,7 +22,7 @@ use crate::crypto;
 use crate::protocol::bridge::{Deliveries, Delivery};
 use crate::protocol::gate::Refused;
 use crate::protocol::grant::Choice;
-use crate::protocol::id::{BridgeKey, Epoch};
+use crate::protocol::id::{BridgeKey, Epoch, Nonce};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::origin::Origin;
 
@@ -45,6 +45,8 @@ pub(super) struct Core {
     revoked_accounts: broadcast::Sender<AccountInfo>,
     /// How much the computer had slept when that was looked at last.
     slept: Mutex<Duration>,
+    /// The nonce of the next socket's `hello`, drawn while nobody waited for it.
+    next_nonce: Mutex<Option<Nonce>>,
     clients: watch::Sender<usize>,
 }
 
@@ -76,6 +78,7 @@ impl Core {
             bridges: Mutex::default(),
             revoked_accounts,
             slept,
+            next_nonce: Mutex::default(),
             clients,
         }
     }
@@ -88,6 +91,17 @@ impl Core {
             Some(Choice::Blocked) => Err(Refused::Blocked),
             _ => Ok((Arc::clone(settings), Arc::clone(hub))),
         }
+    }
+
+    /// A nonce that no other socket gets.
+    pub(super) fn nonce(&self) -> Nonce {
+        let drawn = self.next_nonce.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drawn.unwrap_or_else(draw_nonce)
+    }
+
+    /// Draws the next nonce, where there is time for it.
+    pub(super) fn draw_next_nonce(&self) {
+        self.next_nonce.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(draw_nonce);
     }
 
     /// The key for one delivery of the bridge's page.
@@ -161,6 +175,10 @@ impl Core {
         self.clients.send_modify(|clients| *clients += 1);
         ConnectedClient(Arc::clone(self))
     }
+}
+
+fn draw_nonce() -> Nonce {
+    Nonce::from_bytes(crypto::random())
 }
 
 /// A client that is connected and has said hello.

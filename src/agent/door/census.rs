@@ -73,12 +73,13 @@ impl Census {
     /// A place for a socket of an origin.
     pub(in crate::agent) fn socket(&self, origin: &Origin) -> Result<Socket, Refused> {
         let mut counts = self.lock();
-        let of_origin = counts.per_origin.get(origin).copied().unwrap_or(0);
-        if counts.total >= counts.limits.total || of_origin >= counts.limits.per_origin {
+        let Counts { limits, total, per_origin, .. } = &mut *counts;
+        let of_origin = per_origin.entry(origin.clone()).or_default();
+        if *total >= limits.total || *of_origin >= limits.per_origin {
             return Err(Refused::Limit);
         }
-        counts.total += 1;
-        counts.per_origin.insert(origin.clone(), of_origin + 1);
+        *total += 1;
+        *of_origin += 1;
         Ok(Socket { census: self.clone(), origin: origin.clone(), open: false.into() })
     }
 

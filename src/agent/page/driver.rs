@@ -19,11 +19,10 @@ use crate::agent::issuer::hub::Hub;
 use crate::agent::person::consent::{Asker, Asking};
 use crate::agent::person::window::Window;
 use crate::agent::settings::OriginSettings;
-use crate::crypto;
 use crate::protocol::code::{CloseCode, RefusalCode};
 use crate::protocol::connection::{Call, Connection, Input, Output, Ready, Resumption, Terms};
 use crate::protocol::grant::Grant;
-use crate::protocol::id::{Nonce, Seq};
+use crate::protocol::id::Seq;
 use crate::protocol::message::AgentMessage;
 use crate::protocol::news::Board;
 use crate::protocol::peer::OwnUser;
@@ -71,6 +70,8 @@ pub(in crate::agent) struct Driver<S> {
     page: Page,
     machine: Connection,
     jobs: Jobs,
+    /// When it woke up last. Nothing that is done then waits for anything.
+    woke: Moment,
     /// The newest state and news that the machine was told.
     seen: (Seq, Arc<Board>),
     /// The ticket for `ready`, made while the page reads `hello`, and what it says.
@@ -83,12 +84,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
     pub(in crate::agent) fn new(wire: Wire<S>, page: Page, stop: &watch::Receiver<Stop>) -> Box<Self> {
         let _place = page.hub.audience.join(&page.origin, Arc::clone(wire.outlet()) as _);
         let terms = Terms { grants: page.origin.grants.clone(), proof: page.origin.proof };
-        let nonce = Nonce::from_bytes(crypto::random());
+        let nonce = page.core.nonce();
         let make = if page.bridged { Connection::bridged } else { Connection::new };
         let published = page.hub.published();
         let seen = (published.seq, Arc::default());
-        let machine = make(terms, published, nonce, page.since);
-        let mut driver = Box::new(Self { wire, page, machine, jobs: Jobs::default(), seen, ticket: None, _place });
+        let woke = page.since;
+        let machine = make(terms, published, nonce, woke);
+        let mut driver =
+            Box::new(Self { wire, page, machine, jobs: Jobs::default(), woke, seen, ticket: None, _place });
         // What happened before it could hear of it.
         if *stop.borrow() == Stop::Drain {
             driver.handle(Input::Stopping);
@@ -137,6 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
                 self.page.socket.opened();
                 self.page.opening = None;
                 self.ticket = None;
+                self.page.core.draw_next_nonce();
             } else if !is_open && self.ticket.is_none() {
                 // `hello` is on its way: nearly every page comes with a challenge, of the person who is here now.
                 let resumption = Resumption { epoch: self.page.hub.published().state.epoch, challenged: true };
@@ -145,6 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
             self.jobs.settle();
             self.wire.outlet().rest(self.machine.is_resting());
             let happened = self.wait().await;
+            self.woke = self.page.core.clock.now();
             self.page.core.notice_sleep();
             if let Happened::Rung(rung) = happened {
                 self.take_back(rung);
@@ -161,7 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
     }
 
     async fn wait(&mut self) -> Happened {
-        let due = self.machine.deadline().map(|at| at.since(self.now()));
+        let due = self.machine.deadline().map(|at| at.since(self.page.core.clock.now()));
         let Self { wire, jobs, .. } = self;
         let outlet = Arc::clone(wire.outlet());
         tokio::select! {
@@ -233,13 +238,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
         }
     }
 
-    fn now(&self) -> Moment {
-        self.page.core.clock.now()
-    }
-
     fn handle(&mut self, input: Input<'_>) {
-        let now = self.now();
-        self.machine.handle(input, now);
+        self.machine.handle(input, self.woke);
     }
 
     /// Does what the machine says; returns the code where it says to close.
@@ -282,7 +282,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
             }
             Output::ReadTicket(call, ticket) => {
                 let Page { core, hub, origin, .. } = &self.page;
-                let read = core.tickets.redeem(&ticket, &origin.origin, hub.issuer(), self.now());
+                let read = core.tickets.redeem(&ticket, &origin.origin, hub.issuer(), self.woke);
                 return Ok(Some(Input::TicketRead(call, read)));
             }
             Output::ReadChallenge(call, challenge) => {
@@ -389,7 +389,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
 
     fn seal(&self, resumption: Resumption) -> String {
         let Page { core, hub, origin, .. } = &self.page;
-        core.tickets.seal(resumption, &origin.origin, hub.issuer(), self.now())
+        core.tickets.seal(resumption, &origin.origin, hub.issuer(), self.woke)
     }
 
     fn ready(&mut self, ready: Ready) -> AgentMessage {
@@ -402,7 +402,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
         // At first contact the page may be one that the person opened from the client.
         let passes = &core.consents.passes;
         let opened = ready.proof.is_some() && ready.grants.has(&Grant::Login);
-        let opened = opened.then(|| passes.shown(&origin.origin, state.epoch, self.now())).flatten();
+        let opened = opened.then(|| passes.shown(&origin.origin, state.epoch, self.woke)).flatten();
         AgentMessage::Ready {
             seq: ready.published.seq,
             grants: ready.grants,
