@@ -195,7 +195,10 @@ async fn start_site(
 /// Both loopback addresses, since `localhost` means one or the other.
 async fn bind(port: u16) -> anyhow::Result<Vec<TcpListener>> {
     let taken = |error: io::Error| {
-        anyhow::anyhow!("port {port} cannot be used ({error}); choose another (see `loopkey demo --help`)")
+        anyhow::anyhow!(
+            "port {port} cannot be used ({error}): is another demo running? stop it, or choose other ports (--site-port, \
+             --client-port and --agent-port)"
+        )
     };
     let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(taken)?;
     let mut listeners = vec![v4];

@@ -43,7 +43,10 @@ pub(super) async fn run(arguments: Arguments, global: Global) -> Result<(), Fail
     let demo = Demo::start_with(places, beside).await.map_err(|error| Failure::failed(format!("{error:#}")))?;
     say("");
     say(format_args!("  The site:            {}   (sign in here)", demo.site_url()));
-    say(format_args!("  The desktop client:  {}   (answer, lock, leave, switch, sign out here)", demo.client_url()));
+    say(format_args!(
+        "  The desktop client:  {}   (Harbor: answer, lock, leave, switch, sign out here)",
+        demo.client_url()
+    ));
     if let Some(dingtalk) = demo.dingtalk() {
         say(format_args!("  DingTalk, simulated: {}   (on the site: Use another way)", dingtalk.hosts().login));
     }
