@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -29,9 +30,17 @@ pub(crate) fn rest(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// How many cores there are.
+/// How many cores there are: as many as this process had when it was asked first, since later it may be kept on some of them.
 pub(crate) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// The cores that a process is kept on, as the system writes them.
+pub(crate) fn cores_of(pid: u32) -> anyhow::Result<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    Ok(line.context("Cpus_allowed_list")?.trim().to_owned())
 }
 
 /// Keeps this process, and every thread it starts from here on, on these cores. Where there are fewer, on those there are.

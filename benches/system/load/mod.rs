@@ -14,7 +14,7 @@ mod trigger;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use rustls::ClientConfig;
 
 use crate::spec::{Exchange, LoadSpec, Outcome, Target, Work};
@@ -74,6 +74,11 @@ pub(crate) fn run(spec: &LoadSpec) -> anyhow::Result<()> {
 fn work(spec: &LoadSpec) -> anyhow::Result<Outcome> {
     let spins = spins()?;
     machine::pin(&spec.cores)?;
+    let own = machine::cores_of(std::process::id())?;
+    for pid in &spec.target.pids {
+        // Else each waits for the other, and nothing is what it says.
+        ensure!(machine::cores() < 2 || machine::cores_of(*pid)? != own, "server and driver share core {own}");
+    }
     machine::hurry();
     machine::end_with_parent()?;
     let mut pages = Pages::new(spec)?;
