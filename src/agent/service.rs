@@ -32,7 +32,6 @@ use crate::agent::person::open::{Browser, DefaultBrowser};
 use crate::clock::{Clock, SystemClock};
 use crate::keyfile::{self, KeyFileError};
 use crate::protocol::gate::Gate;
-use crate::protocol::limits::OPEN_TIMEOUT;
 
 /// How long sockets have to say goodbye when the agent stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -307,25 +306,18 @@ impl Agent {
         let mut stopped = stop.clone();
         let stopped = Stop::wait(&mut stopped);
         let mut number = 0_u64;
-        let (first_alarm, mut is_alarm_set) = (tokio::time::sleep(Duration::ZERO), false);
-        tokio::pin!(shutdown, stopped, first_alarm);
+        tokio::pin!(shutdown, stopped);
         loop {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 () = &mut stopped => break,
                 Some(ended) = connections.join_next() => report_panic(&ended),
-                // The runtime is woken for every timer that is to go off before all others. While this one is set no new
-                // connection's is one, since they all wait as long.
-                () = &mut first_alarm, if is_alarm_set => is_alarm_set = false,
                 accepted = accept(&doors) => match accepted {
                     Ok((accepted, doorman)) => {
                         number += 1;
                         let span = tracing::info_span!("connection", id = number);
                         connections.spawn(doorman.receive(accepted).instrument(span));
-                        if !std::mem::replace(&mut is_alarm_set, true) {
-                            first_alarm.set(tokio::time::sleep(OPEN_TIMEOUT));
-                        }
                         // It comes first; then is time to see whether there is another one.
                         after_the_others().await;
                     }
