@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
-use serde::de::value::{MapAccessDeserializer, StrDeserializer};
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -106,11 +106,6 @@ macro_rules! as_text {
 }
 pub(crate) use as_text;
 
-/// A word as serde's derived enumerations take it.
-pub(crate) fn word<E>(text: &str) -> StrDeserializer<'_, E> {
-    StrDeserializer::new(text)
-}
-
 /// Lets an enumeration that derives serde's traits with `remote = "Self"` be read from its words alone: a derived one
 /// also takes `{"word":null}`.
 macro_rules! words_only {
@@ -124,7 +119,7 @@ macro_rules! words_only {
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 $crate::protocol::json::with_text(deserializer, |word| {
-                    Self::deserialize($crate::protocol::json::word::<D::Error>(word))
+                    Self::deserialize(serde::de::value::StrDeserializer::<D::Error>::new(word))
                 })
             }
         }
