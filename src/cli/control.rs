@@ -54,7 +54,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("control.sock");
         let _listener = std::os::unix::net::UnixListener::bind(&path).expect("a listener");
-        let global = Global { control: Some(path), log: "info".into(), log_json: false };
+        let global = Global { control: Some(path), log: None, log_json: false };
         for (method, seconds) in [("status", 5), ("stop", 30)] {
             let started = tokio::time::Instant::now();
             let failure = call(&global, method, &json!({})).await.expect_err("nobody answers");

@@ -9,10 +9,11 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::{Failure, Global};
 
-pub(super) fn start(global: &Global) -> Result<(), Failure> {
-    let targets: Targets = global.log.parse().map_err(|error| {
-        Failure::misused(format!("--log {:?}: {error}; try info, or warn,loopkey=debug", global.log))
-    })?;
+pub(super) fn start(global: &Global, usual: &str) -> Result<(), Failure> {
+    let levels = global.log.as_deref().unwrap_or(usual);
+    let targets: Targets = levels
+        .parse()
+        .map_err(|error| Failure::misused(format!("--log {levels:?}: {error}; try info, or warn,loopkey=debug")))?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     let lines =
         if global.log_json { lines.json().boxed() } else { lines.with_ansi(std::io::stderr().is_terminal()).boxed() };

@@ -62,9 +62,10 @@ struct Global {
     #[arg(long, global = true, env = "LOOPKEY_CONTROL", value_name = "PATH", value_parser = any_path())]
     control: Option<PathBuf>,
 
-    /// What is logged, to standard error: a level, or levels by module (warn,loopkey::agent=debug).
-    #[arg(long, global = true, env = "LOOPKEY_LOG", value_name = "LEVELS", default_value = "info")]
-    log: String,
+    /// What is logged, to standard error: a level, or levels by module (warn,loopkey::agent=debug). Otherwise info, for the
+    /// demo warn.
+    #[arg(long, global = true, env = "LOOPKEY_LOG", value_name = "LEVELS")]
+    log: Option<String>,
 
     /// Logs as JSON, one object a line.
     #[arg(long, global = true, env = "LOOPKEY_LOG_JSON")]
@@ -101,6 +102,17 @@ enum Command {
     CheckConfig(check_config::Arguments),
 }
 
+impl Command {
+    /// What is logged where nobody says.
+    fn usual_log(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "cli")]
+            Self::Server(command) => command.usual_log(),
+            _ => "info",
+        }
+    }
+}
+
 /// A path, also an empty one: an environment variable that is empty counts as one that is not set.
 fn any_path() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
     use clap::builder::TypedValueParser as _;
@@ -113,7 +125,7 @@ fn any_path() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
 /// [`Failure`], with the exit code and the one line that says why.
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { command, global } = arguments;
-    logging::start(&global)?;
+    logging::start(&global, command.usual_log())?;
     // The agent shares people's computers: one thread.
     let mut runtime = match &command {
         #[cfg(feature = "cli")]

@@ -39,7 +39,7 @@ pub(super) fn findings(path: &Path, error: &ControlError) -> Vec<Finding> {
                 "no_agent",
                 format!("no agent is running: nobody answers at {shown}"),
                 "start the client, or `loopkey agent --config agent.toml`; if one runs, name its socket with --control or \
-                 LOOPKEY_CONTROL",
+                 LOOPKEY_CONTROL (`loopkey demo` prints the one of its own)",
             ));
             if path.exists() && whose.is_none() {
                 findings.push(Finding::warning(

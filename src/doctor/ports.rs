@@ -57,7 +57,7 @@ pub(super) async fn examine(ports: &[u16], own: Option<u16>) -> Vec<Finding> {
             Finding::warning(
                 "agent_elsewhere",
                 format!("an agent of yours listens on port {port} ({who}), but does not answer on this control socket"),
-                "name its control socket with --control or LOOPKEY_CONTROL, or stop that program",
+                "name its control socket with --control or LOOPKEY_CONTROL (`loopkey demo` prints it), or stop that program",
             )
             .with("port", port),
         );

@@ -17,6 +17,22 @@ async fn a_no_is_a_no_and_may_be_thought_over() {
 }
 
 #[tokio::test]
+async fn a_click_that_comes_with_the_window_is_not_a_yes_and_the_prompt_says_so() {
+    let desk = Desk::with_person(Engine::Chromium).await;
+    desk.click_continue(&desk.site).await;
+    desk.card(&desk.site, "consent").await;
+    desk.client.wait_for("document.querySelector('#consent').open", SOON).await.expect("the prompt");
+    // The click that brings a window to the front arrives right behind its focus.
+    let at_once = "(dispatchEvent(new Event('focus')), document.querySelector('#consent-allow').click(), \
+                   document.querySelector('#consent').open && document.querySelector('#consent-too-soon').textContent)";
+    let said: String = desk.client.eval(at_once).await.expect("the prompt stays and says why");
+    assert!(said.contains("once more"), "{said}");
+    desk.answer("#consent-allow").await;
+    desk.session(&desk.site, "in").await;
+    desk.leave().await;
+}
+
+#[tokio::test]
 async fn a_cancelled_request_takes_the_prompt_away() {
     let desk = Desk::with_person(Engine::Chromium).await;
     desk.click_continue(&desk.site).await;

@@ -11,6 +11,7 @@ const WORDS = {
     consentTitle: "Sign in to a website", consentAsks: "asks to sign you in as", consentCompare: "Allow only if the page shows this number.",
     digits: "Digits", digitsCompare: "Another browser wants to sign in. Only if that is you: type the two digits that it shows.",
     browser: "Asked from {browser}", remember: "Remember for this site", allow: "Allow", deny: "Deny",
+    tooSoon: "That click came too soon to count. Click Allow once more.",
     seconds: "{count} seconds left", asked: "{origin} asks to sign you in. The number is {code}.", failed: "That didn’t work: {error}",
     events: {
       agent_running: "The agent is running", agent_stopped: "The agent has stopped",
@@ -30,6 +31,7 @@ const WORDS = {
     consentTitle: "登录网站", consentAsks: "请求为您登录，身份为", consentCompare: "仅当网页显示相同数字时才允许。",
     digits: "数字", digitsCompare: "另一个浏览器想要登录。仅当那是您本人时，输入那里显示的两位数字。",
     browser: "来自 {browser}", remember: "记住此网站", allow: "允许", deny: "拒绝",
+    tooSoon: "点击过早，未计入。请再次点击“允许”。",
     seconds: "剩余 {count} 秒", asked: "{origin} 请求为您登录，数字为 {code}。", failed: "操作失败：{error}",
     events: {
       agent_running: "代理正在运行", agent_stopped: "代理已停止",
@@ -191,6 +193,7 @@ const prompt = {
 
     this.id = asked.id;
     $("consent-remember").checked = false;
+    $("consent-too-soon").textContent = "";
     $("consent-digits").value = "";
     if (!$("consent").open) $("consent").showModal();
     // What stands outside an open dialog is not read out.
@@ -226,7 +229,11 @@ const prompt = {
 
   answer(allow) {
     // Only a yes can be given by accident: a no is safe at any time.
-    if (this.id === null || (allow && $("consent").dataset.armed !== "true")) return;
+    if (this.id === null) return;
+    if (allow && $("consent").dataset.armed !== "true") {
+      $("consent-too-soon").textContent = WORDS[lang].tooSoon;
+      return;
+    }
     const typed = $("consent-digits").value;
     if (allow && this.asksDigits && !/^[0-9]{2}$/.test(typed)) return $("consent-digits").focus();
     const code = this.asksDigits && { code: allow ? typed : "00" };

@@ -53,13 +53,15 @@ pub(super) async fn run(arguments: Arguments, global: Global) -> Result<(), Fail
     say("");
     say(format_args!("  The control socket:  {}   (loopkey status --control …)", demo.control().display()));
     say("");
-    say("  Ctrl-C ends the demo; nothing is kept.");
+    say("  Ctrl-C ends the demo; nothing is kept. --log info shows what happens meanwhile.");
     if !no_open && has_display() {
         // Where it does not work the addresses above do.
         let _ = open::that_detached(demo.site_url());
     }
     signals::shutdown().await;
     demo.stop().await;
+    say("");
+    say("  The demo has ended.");
     Ok(())
 }
 

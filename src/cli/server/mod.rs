@@ -29,6 +29,14 @@ impl Command {
             Self::Demo(_) | Self::Admin(_) => runtime::Builder::new_current_thread(),
         }
     }
+
+    /// The demo's addresses are to be seen, not what happens behind them.
+    pub(super) const fn usual_log(&self) -> &'static str {
+        match self {
+            Self::Demo(_) => "warn",
+            Self::Serve(_) | Self::Admin(_) => "info",
+        }
+    }
 }
 
 pub(super) async fn run(command: Command, global: Global) -> Result<(), Failure> {
