@@ -6,6 +6,7 @@ mod bridge;
 mod counted;
 mod door;
 mod push;
+mod shut;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -26,7 +27,7 @@ use crate::agent::door::peer::{self, Line, PeerCheck, PeerFault};
 use crate::agent::issuer::client::{Enrolled, IssuerClient};
 use crate::agent::issuer::hub::Hub;
 use crate::agent::issuer::keystore::{FileKeyStore, KeyStore as _};
-use crate::agent::person::consent::Consents;
+use crate::agent::person::consent::{Asker, Consents};
 use crate::agent::person::open::DefaultBrowser;
 use crate::clock::Clock;
 use crate::crypto::{Algorithm, SoftwareKey};
@@ -89,6 +90,11 @@ fn house_with(limits: SocketLimits) -> House {
 
 /// As [`house_with`], where a page that has given a challenge may do so much.
 fn house_of(limits: SocketLimits, grants: Grants) -> House {
+    house_asking(limits, grants, Vec::new())
+}
+
+/// As [`house_of`], with somebody who asks the person.
+fn house_asking(limits: SocketLimits, grants: Grants, askers: Vec<Arc<dyn Asker>>) -> House {
     let folder = tempfile::tempdir().expect("a folder");
     let paused = Arc::new(PausedClock(Instant::now(), Mutex::default()));
     let clock: Arc<dyn Clock> = paused.clone();
@@ -105,7 +111,7 @@ fn house_of(limits: SocketLimits, grants: Grants) -> House {
     let audit = Arc::new(Audit::open(folder.path(), Arc::clone(&clock)).expect("an audit log"));
     let hub = Hub::load(client, issuer.clone(), folder.path().to_owned(), keys, Arc::clone(&clock), Arc::clone(&audit))
         .expect("a hub");
-    let consents = Consents::new(Vec::new(), false, Arc::clone(&clock), Arc::clone(&audit));
+    let consents = Consents::new(askers, false, Arc::clone(&clock), Arc::clone(&audit));
     let hubs = HashMap::from([(issuer, Arc::new(hub))]);
     let gate = Gate::new(28970, [origin.origin.clone()].into_iter().collect());
     let origins = HashMap::from([(origin.origin.clone(), origin)]);
@@ -183,11 +189,20 @@ impl House {
 
     /// As [`House::open`], with what is found when the page's peer is looked at again.
     async fn open_as(&self, peers: Arc<dyn PeerCheck>) -> DuplexStream {
+        self.open_saying(peers, "").await
+    }
+
+    /// As [`House::open`], with a challenge.
+    async fn open_with(&self, key: &SoftwareKey) -> DuplexStream {
+        self.open_saying(Arc::new(peer::Off), &format!(r#","challenge":"{}""#, self.challenge(key))).await
+    }
+
+    async fn open_saying(&self, peers: Arc<dyn PeerCheck>, more: &str) -> DuplexStream {
         let mut page = self.knock_as(peers);
         page.write_all(HEAD.as_bytes()).await.expect("written");
         let hello = String::from_utf8_lossy(&read_until(&mut page, "\"}").await).into_owned();
         let nonce = hello.split("\"nonce\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a nonce");
-        page.write_all(&frame(&format!(r#"{{"type":"open","nonce":"{nonce}"}}"#))).await.expect("written");
+        page.write_all(&frame(&format!(r#"{{"type":"open","nonce":"{nonce}"{more}}}"#))).await.expect("written");
         page
     }
 }

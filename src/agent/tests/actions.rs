@@ -34,12 +34,7 @@ async fn behind_a_lock_nothing_is_done_for_a_page_that_does_not_read() {
         let actions = &house.doorman.core.actions;
         let action = Arc::new(Counting(AtomicUsize::new(0)));
         actions.register(actions.owner(), "open".into(), json!({}), action.clone()).expect("registered");
-        let mut page = house.knock();
-        page.write_all(HEAD.as_bytes()).await.expect("written");
-        let hello = String::from_utf8_lossy(&read_until(&mut page, "\"}").await).into_owned();
-        let nonce = hello.split("\"nonce\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a nonce");
-        let open = format!(r#"{{"type":"open","nonce":"{nonce}","challenge":"{}"}}"#, house.challenge(&key));
-        page.write_all(&frame(&open)).await.expect("written");
+        let mut page = house.open_with(&key).await;
         read_until(&mut page, "ready").await;
         for round in 0..600 {
             let presence = if round % 2 == 0 { PresenceState::Away } else { PresenceState::SignedIn };
