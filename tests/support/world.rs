@@ -14,6 +14,7 @@ use loopkey::protocol::grant::{ConsentMode, Grant, OpenProof};
 use loopkey::protocol::id::Subject;
 use loopkey::protocol::issuer::Issuer;
 use loopkey::protocol::message::AgentMessage;
+use loopkey::protocol::origin::Origin;
 use loopkey::protocol::page::{Event, OpenWith, Page};
 use loopkey::store::StoreUrl;
 use serde_json::{Value, json};
@@ -36,6 +37,8 @@ pub(crate) struct Server {
     store: StoreUrl,
     /// How many agents may be linked, from its next start on.
     pub(crate) links: u32,
+    /// Whose pages may call it, from its next start on; its own where none are named.
+    pub(crate) origins: Vec<Origin>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
     _folder: tempfile::TempDir,
 }
@@ -48,7 +51,7 @@ impl Server {
         let port = listener.local_addr().expect("an address").port();
         let issuer = format!("http://127.0.0.1:{port}").parse().expect("an issuer");
         let store = StoreUrl::Embedded(folder.path().join("login"));
-        let mut server = Self { issuer, port, store, links: 1024, running: None, _folder: folder };
+        let mut server = Self { issuer, port, store, links: 1024, origins: Vec::new(), running: None, _folder: folder };
         server.serve_on(listener).await;
         server
     }
@@ -70,6 +73,9 @@ impl Server {
         config.limits.device_per_minute = u32::MAX;
         config.limits.account_per_minute = u32::MAX;
         config.limits.links = self.links;
+        if !self.origins.is_empty() {
+            config.origins.clone_from(&self.origins);
+        }
         let store = loopkey::store::open(&self.store, Arc::new(SystemClock)).await.expect("a store");
         let server = LoginServer::start(config, store, Arc::new(SystemClock)).await.expect("a login server");
         trace::note(SERVICE_KEY);

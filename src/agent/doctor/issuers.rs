@@ -11,6 +11,7 @@ use crate::agent::settings::AgentSettings;
 use crate::clock::Clock;
 use crate::protocol::acceptance::IssuerTime;
 use crate::protocol::issuer::Issuer;
+use crate::protocol::origin::Origin;
 
 /// Clocks further apart than this are worth a word, in seconds: certificates and logs are read by this computer's.
 const CLOCK_DIFFERENCE_SECONDS: u64 = 120;
@@ -32,12 +33,12 @@ pub async fn examine_issuers(settings: &AgentSettings, clock: Arc<dyn Clock>) ->
     examination
 }
 
-/// Looks at one login server of a running agent, as its current account does.
-pub(super) async fn examine_hub(hub: &Hub, clock: &dyn Clock) -> Vec<Finding> {
+/// Looks at one login server of a running agent, as its current account and a page of this origin do.
+pub(super) async fn examine_hub(hub: &Hub, origin: &Origin, clock: &dyn Clock) -> Vec<Finding> {
     let mut findings = examine(&hub.client, hub.issuer(), clock).await;
     let is_usable = findings.iter().all(|finding| finding.code == "clock");
     if is_usable && let Some(account) = hub.current() {
-        match try_out(hub).await {
+        match try_out(hub, origin).await {
             Err(Trial::Issuer(IssuerFault::Refused { status: 401, .. })) => findings.push(
                 Finding::error(
                     "device_refused",
@@ -52,6 +53,15 @@ pub(super) async fn examine_hub(hub: &Hub, clock: &dyn Clock) -> Vec<Finding> {
                 .with("issuer", hub.issuer().as_str())
                 .with("account", account.subject.as_str())
                 .with("device", account.device.as_str()),
+            ),
+            Err(Trial::Issuer(IssuerFault::Refused { status: 403, .. })) => findings.push(
+                Finding::error(
+                    "origin_refused",
+                    format!("{} takes no calls of pages of {origin}, which this agent lets in for it", hub.issuer()),
+                    "add it to `origins` in the server's server.toml, to the letter; a proxy in front passes the header Origin on",
+                )
+                .with("issuer", hub.issuer().as_str())
+                .with("origin", origin.as_str()),
             ),
             // Too many calls of others from this address, or the person was switched meanwhile: nothing is wrong with that.
             Err(Trial::Issuer(IssuerFault::Refused { status: 429, .. }) | Trial::Changed) | Ok(()) => {}
@@ -86,10 +96,9 @@ enum Trial {
 }
 
 /// Has the issuer recognise the person, as a page would; nothing comes of it.
-async fn try_out(hub: &Hub) -> Result<(), Trial> {
-    let challenge = hub.client.trial_challenge().await.map_err(Trial::Issuer)?;
-    let origin = hub.issuer().origin();
-    let accepted = hub.client.accept(&challenge.compact, &origin).await.map_err(Trial::Challenge)?;
+async fn try_out(hub: &Hub, origin: &Origin) -> Result<(), Trial> {
+    let challenge = hub.client.trial_challenge(origin.clone()).await.map_err(Trial::Issuer)?;
+    let accepted = hub.client.accept(&challenge.compact, origin).await.map_err(Trial::Challenge)?;
     let proof = hub.sign_proof(&accepted, &hub.published()).map_err(|_| Trial::Changed)?;
     hub.client.show(&challenge, &proof).await.map_err(Trial::Issuer)
 }

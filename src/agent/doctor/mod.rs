@@ -23,6 +23,8 @@ pub use wss::examine_wss;
 
 use super::handle::Handle;
 use crate::agent::door::certificate::WssFiles;
+use crate::protocol::issuer::Issuer;
+use crate::protocol::origin::Origin;
 
 impl Handle {
     /// Looks for what is wrong: with the settings, at the gate since the start, with the files, and at the login servers,
@@ -44,7 +46,9 @@ impl Handle {
         }
         let mut hubs: Vec<_> = self.core.hubs.values().collect();
         hubs.sort_by_key(|hub| hub.issuer().as_str());
-        let looks = hubs.iter().map(|hub| issuers::examine_hub(hub, &*self.core.clock));
+        let looks = hubs
+            .iter()
+            .map(async |hub| issuers::examine_hub(hub, &self.a_page_of(hub.issuer()), &*self.core.clock).await);
         for (hub, findings) in hubs.iter().zip(join_all(looks).await) {
             examination.add(hub.issuer().to_string(), findings);
             examination.add(hub.issuer().to_string(), state::examine_record(hub));
@@ -54,7 +58,7 @@ impl Handle {
             let waits = (waiting > 0).then(|| {
                 Finding::warning(
                     "sign_outs_wait",
-                    format!("{waiting} sign-outs are not delivered to {} yet: web sessions live on there", hub.issuer()),
+                    format!("sign-outs wait to be delivered to {} ({waiting}): web sessions live on there", hub.issuer()),
                     "they are delivered as soon as the login server takes them; what keeps it from that stands beside this",
                 )
                 .with("issuer", hub.issuer().as_str())
@@ -63,6 +67,13 @@ impl Handle {
             examination.add(hub.issuer().to_string(), waits);
         }
         examination
+    }
+
+    /// An origin whose pages sign in at this issuer; the issuer's own where none is configured.
+    fn a_page_of(&self, issuer: &Issuer) -> Origin {
+        let theirs = self.core.origins.values().filter(|settings| settings.issuer == *issuer);
+        let first = theirs.map(|settings| &settings.origin).min_by_key(|origin| origin.as_str());
+        first.cloned().unwrap_or_else(|| issuer.origin())
     }
 
     fn examine_settings(&self) -> Vec<Finding> {

@@ -37,7 +37,9 @@ async fn challenges_that_were_made_for_another_origin_are_named_with_the_one_tha
     enrol(&server, &agent.handle, "ada").await;
     let challenge = TestBrowser::of(&server).challenge().await;
     let diagnosis = after_page_of(folder.path(), &elsewhere, agent, challenge).await;
-    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["challenge_foreign"]), "{}", diagnosis.words);
+    // Nor does the login server know that page.
+    let wrong = vec!["challenge_foreign", "origin_refused"];
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, wrong), "{}", diagnosis.words);
     let finding = diagnosis.finding("challenge_foreign", "error", "compare `issuer` of this [[origin]]");
     assert_eq!(finding["details"]["origin"], elsewhere.origin().as_str());
 }

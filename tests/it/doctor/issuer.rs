@@ -9,6 +9,7 @@ use loopkey::agent::audit::Act;
 use loopkey::clock::{Clock, SystemClock};
 use loopkey::login::{LoginConfig, LoginServer};
 use loopkey::protocol::message::AgentMessage;
+use loopkey::protocol::origin::Origin;
 use loopkey::protocol::time::{Moment, UnixMillis};
 use loopkey::store::{SharedStore, StoreUrl};
 use rustls::pki_types::PrivateKeyDer;
@@ -255,6 +256,28 @@ async fn a_device_that_was_revoked_is_noticed_before_anybody_tries_to_sign_in() 
     // As the cure says.
     enrol(&world.server, &world.agent.handle, "ada").await;
     assert_eq!(examine(world.folder.path()).await.code, 0);
+    world.agent.stop().await;
+}
+
+#[tokio::test]
+async fn a_login_server_is_asked_as_a_page_would_and_says_whose_it_does_not_take() {
+    let page: Origin = "http://127.0.0.1:8000".parse().expect("an origin");
+    let origin = page.clone();
+    let mut world = World::with(move |settings| {
+        settings.ports = free_places().agent;
+        settings.origins[0].origin = origin;
+    })
+    .await;
+    let diagnosis = examine(world.folder.path()).await;
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (1, vec!["origin_refused"]), "{}", diagnosis.words);
+    let finding = diagnosis.finding("origin_refused", "error", "add it to `origins` in the server's server.toml");
+    assert_eq!(finding["details"]["origin"], page.as_str());
+    // As the cure says; the server's own pages are none of this agent's.
+    world.server.stop().await;
+    world.server.origins = vec![page];
+    world.server.resume().await;
+    let diagnosis = examine(world.folder.path()).await;
+    assert_eq!((diagnosis.code, diagnosis.wrong()), (0, vec![]), "{}", diagnosis.words);
     world.agent.stop().await;
 }
 

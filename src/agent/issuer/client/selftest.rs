@@ -1,5 +1,5 @@
 //! Trying out whether a login server would do its part, for `loopkey doctor`. Nothing is changed there: a challenge is
-//! fetched as the login server's own page does it, and the presence proof that answers it is shown to nobody else.
+//! fetched as a page does it, and the presence proof that answers it is shown to nobody else.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -8,13 +8,15 @@ use super::{IssuerClient, IssuerFault, http};
 use crate::crypto::{self, Secret};
 use crate::protocol::acceptance::IssuerTime;
 use crate::protocol::base64url;
+use crate::protocol::origin::Origin;
 
 /// The cookie that ties a challenge to a browser (protocol section 6).
 const PRE_LOGIN_COOKIE: &str = "__Host-loopkey_pre";
 
-/// A challenge for a page of the issuer's own origin, and the cookie that it is tied to.
+/// A challenge for a page of an origin, and the cookie that it is tied to.
 pub(in crate::agent) struct TrialChallenge {
     pub(in crate::agent) compact: String,
+    origin: Origin,
     cookie: Secret<String>,
 }
 
@@ -38,32 +40,33 @@ impl IssuerClient {
         if answer.status == 503 { Err(self.refused(&answer)) } else { Ok(()) }
     }
 
-    /// Fetches a challenge. The cookie is chosen here: the login server remembers none.
-    pub(in crate::agent) async fn trial_challenge(&self) -> Result<TrialChallenge, IssuerFault> {
+    /// Fetches a challenge as a page of this origin does. The cookie is chosen here: the login server remembers none.
+    pub(in crate::agent) async fn trial_challenge(&self, origin: Origin) -> Result<TrialChallenge, IssuerFault> {
         #[derive(Deserialize)]
         struct Issued {
             challenge: String,
         }
         let secret = Secret::new(crypto::random::<32>());
         let cookie = Secret::new(format!("{PRE_LOGIN_COOKIE}={}", base64url::encode(secret.expose())));
-        let answer = self.post_as_page("/v1/challenge", &json!({}), &cookie).await?;
+        let answer = self.post_as_page(&origin, "/v1/challenge", &json!({}), &cookie).await?;
         if answer.status != 200 {
             return Err(self.refused(&answer));
         }
         let issued: Issued = serde_json::from_slice(&answer.body)
             .map_err(|_| self.misbehaved("its answer for a challenge".to_owned()))?;
-        Ok(TrialChallenge { compact: issued.challenge, cookie })
+        Ok(TrialChallenge { compact: issued.challenge, origin, cookie })
     }
 
     /// Shows the issuer the presence proof that answers a challenge.
     pub(in crate::agent) async fn show(&self, challenge: &TrialChallenge, proof: &str) -> Result<(), IssuerFault> {
         let shown = Shown { challenge: &challenge.compact, proof };
-        let answer = self.post_as_page("/v1/presence", &shown, &challenge.cookie).await?;
+        let answer = self.post_as_page(&challenge.origin, "/v1/presence", &shown, &challenge.cookie).await?;
         if answer.status == 200 { Ok(()) } else { Err(self.refused(&answer)) }
     }
 
     async fn post_as_page(
         &self,
+        origin: &Origin,
         path: &str,
         body: &(impl Serialize + Sync),
         cookie: &Secret<String>,
@@ -71,7 +74,7 @@ impl IssuerClient {
         let mut value = reqwest::header::HeaderValue::try_from(cookie.expose()).expect("base64url is a header");
         value.set_sensitive(true);
         let request = self.http().await?.post(self.issuer.endpoint(path)).json(body);
-        let request = request.header("Origin", self.issuer.origin().as_str()).header("Cookie", value);
+        let request = request.header("Origin", origin.as_str()).header("Cookie", value);
         http::call(request).await.map_err(|source| self.unreachable(source))
     }
 }
