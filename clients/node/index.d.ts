@@ -164,6 +164,8 @@ export interface LoopkeyClientEvents {
   sockets: [origins: { origin: string; sockets: number }[]];
   /** The login server has revoked this computer's key: the account is removed, and can only be enrolled anew. */
   accountRevoked: [revoked: { account: string; issuer: string }];
+  /** The login server has signed the person out, everywhere or by an administrator: the account stays enrolled. */
+  accountSignedOut: [signedOut: { account: string; issuer: string }];
   /** For the log: a {@link LoopkeyError}, or what `onConsent` or an action threw. */
   fault: [error: Error, during: During];
 }

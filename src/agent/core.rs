@@ -18,7 +18,7 @@ use crate::agent::page::ticket::Tickets;
 use crate::agent::person::consent::Consents;
 use crate::agent::person::open::Browser;
 use crate::clock::Clock;
-use crate::crypto;
+use crate::crypto::{self, Drawn};
 use crate::protocol::bridge::{Deliveries, Delivery};
 use crate::protocol::gate::Refused;
 use crate::protocol::grant::Choice;
@@ -43,10 +43,10 @@ pub(super) struct Core {
     pub(super) origins: HashMap<Origin, Arc<OriginSettings>>,
     bridges: Mutex<Deliveries>,
     revoked_accounts: broadcast::Sender<AccountInfo>,
+    signed_out_accounts: broadcast::Sender<AccountInfo>,
     /// How much the computer had slept when that was looked at last.
     slept: Mutex<Duration>,
-    /// The nonce of the next socket's `hello`, drawn while nobody waited for it.
-    next_nonce: Mutex<Option<Nonce>>,
+    nonces: Drawn<32>,
     clients: watch::Sender<usize>,
 }
 
@@ -63,7 +63,8 @@ impl Core {
         let origins = origins.into_iter().map(|(origin, settings)| (origin, Arc::new(settings))).collect();
         let actions = Actions::new(hubs.values().map(|hub| Arc::clone(&hub.audience)).collect());
         let (tickets, troubles, slept) = (Tickets::new(), Troubles::default(), Mutex::new(clock.slept()));
-        let (revoked_accounts, clients) = (broadcast::channel(16).0, watch::Sender::new(0));
+        let [revoked_accounts, signed_out_accounts] = std::array::from_fn(|_| broadcast::channel(16).0);
+        let clients = watch::Sender::new(0);
         Self {
             clock,
             census,
@@ -77,8 +78,9 @@ impl Core {
             origins,
             bridges: Mutex::default(),
             revoked_accounts,
+            signed_out_accounts,
             slept,
-            next_nonce: Mutex::default(),
+            nonces: Drawn::default(),
             clients,
         }
     }
@@ -95,13 +97,7 @@ impl Core {
 
     /// A nonce that no other socket gets.
     pub(super) fn nonce(&self) -> Nonce {
-        let drawn = self.next_nonce.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drawn.unwrap_or_else(draw_nonce)
-    }
-
-    /// Draws the next nonce, where there is time for it.
-    pub(super) fn draw_next_nonce(&self) {
-        self.next_nonce.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(draw_nonce);
+        Nonce::from_bytes(self.nonces.next())
     }
 
     /// The key for one delivery of the bridge's page.
@@ -130,6 +126,17 @@ impl Core {
     pub(super) fn account_revoked(&self, account: AccountInfo) {
         // Nobody listening means that no client is connected: it finds the account gone when it comes.
         let _ = self.revoked_accounts.send(account);
+    }
+
+    /// Accounts that were signed out because their login server said so.
+    pub(super) fn signed_out_accounts(&self) -> broadcast::Receiver<AccountInfo> {
+        self.signed_out_accounts.subscribe()
+    }
+
+    /// Tells that an account was signed out because its login server said so.
+    pub(super) fn account_signed_out(&self, account: AccountInfo) {
+        // As above: whoever comes later asks how things stand.
+        let _ = self.signed_out_accounts.send(account);
     }
 
     /// Something was done that began at the given epoch. Another epoch means another person, or nobody: what the client
@@ -175,10 +182,6 @@ impl Core {
         self.clients.send_modify(|clients| *clients += 1);
         ConnectedClient(Arc::clone(self))
     }
-}
-
-fn draw_nonce() -> Nonce {
-    Nonce::from_bytes(crypto::random())
 }
 
 /// A client that is connected and has said hello.

@@ -208,6 +208,13 @@ impl Handle {
         self.core.revoked_accounts()
     }
 
+    /// Accounts that were signed out because their login server said so, as it happens: the person signed out everywhere, or an
+    /// administrator did it. A client hears of them as `account.signed_out`.
+    #[must_use]
+    pub fn signed_out_accounts(&self) -> broadcast::Receiver<AccountInfo> {
+        self.core.signed_out_accounts()
+    }
+
     /// The account that is meant where none is named: the only current one, else the only one.
     ///
     /// # Errors

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, Sleep};
 use tracing::Instrument as _;
 
 use super::audience::Ring;
@@ -32,9 +34,11 @@ use crate::agent::person::open::{Browser, DefaultBrowser};
 use crate::clock::{Clock, SystemClock};
 use crate::keyfile::{self, KeyFileError};
 use crate::protocol::gate::Gate;
+use crate::protocol::limits::OPEN_TIMEOUT;
 
 /// How long sockets have to say goodbye when the agent stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Why an agent did not start. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -291,7 +295,7 @@ impl Agent {
             tracing::warn!("no [[origin]] is configured: no page can reach this agent");
         }
         let mut connections = JoinSet::new();
-        connections.spawn(control.run(handle.clone()));
+        connections.spawn(reporting_panics(control.run(handle.clone())));
         let mut background = JoinSet::new();
         for hub in handle.core.hubs.values() {
             background.spawn(greet(Arc::clone(hub)));
@@ -306,18 +310,22 @@ impl Agent {
         let mut stopped = stop.clone();
         let stopped = Stop::wait(&mut stopped);
         let mut number = 0_u64;
+        let mut alarm = FirstAlarm::default();
         tokio::pin!(shutdown, stopped);
         loop {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 () = &mut stopped => break,
-                Some(ended) = connections.join_next() => report_panic(&ended),
                 accepted = accept(&doors) => match accepted {
                     Ok((accepted, doorman)) => {
                         number += 1;
                         let span = tracing::info_span!("connection", id = number);
-                        connections.spawn(doorman.receive(accepted).instrument(span));
+                        let connection = doorman.receive(accepted);
+                        connections.spawn(async move { reporting_panics(connection).await }.instrument(span));
+                        // Nobody is woken for each that ends: those that have are put away here.
+                        while connections.try_join_next().is_some() {}
+                        alarm.set();
                         // It comes first; then is time to see whether there is another one.
                         after_the_others().await;
                     }
@@ -377,10 +385,53 @@ async fn after_the_others() {
 }
 
 /// One connection's fault is its own: the agent lives on, unless the program was built to abort.
-fn report_panic(ended: &Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        tracing::error!(%error, "a connection failed inside the agent; please report this");
+async fn reporting_panics(connection: impl Future<Output = ()>) {
+    struct Report;
+
+    impl Drop for Report {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                tracing::error!("a connection failed inside the agent; please report this");
+            }
+        }
+    }
+
+    let _report = Report;
+    connection.await;
+}
+
+/// The runtime interrupts its own wait for each timer that is to go off before all others, by a system call. While this one is
+/// set no new connection's is such a timer, since they all wait as long. It wakes no task.
+#[derive(Default)]
+struct FirstAlarm(Option<Pin<Box<Sleep>>>);
+
+impl FirstAlarm {
+    fn set(&mut self) {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep(OPEN_TIMEOUT)));
+        let mut nobody = Context::from_waker(Waker::noop());
+        if sleep.as_mut().poll(&mut nobody).is_ready() {
+            sleep.as_mut().reset(Instant::now() + OPEN_TIMEOUT);
+            let _ = sleep.as_mut().poll(&mut nobody);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_alarm_stays_for_all_who_come_before_it() {
+        let mut alarm = FirstAlarm::default();
+        let deadline = |alarm: &FirstAlarm| alarm.0.as_ref().expect("set").deadline();
+        alarm.set();
+        let first = deadline(&alarm);
+        assert_eq!(first, Instant::now() + OPEN_TIMEOUT);
+        tokio::time::advance(OPEN_TIMEOUT / 2).await;
+        alarm.set();
+        assert_eq!(deadline(&alarm), first);
+        tokio::time::advance(OPEN_TIMEOUT).await;
+        alarm.set();
+        assert_eq!(deadline(&alarm), Instant::now() + OPEN_TIMEOUT);
     }
 }

@@ -6,9 +6,11 @@
 #[cfg(feature = "connectors")]
 pub mod cbc;
 pub mod digests;
+mod drawn;
 mod foreign;
 mod seal;
 
+pub use drawn::Drawn;
 pub use foreign::{ForeignAlgorithm, ForeignKey};
 pub use seal::{BrokenSeal, SealingKey};
 

@@ -185,6 +185,20 @@ impl Client {
         Ok(())
     }
 
+    /// The agent has signed somebody out because the login server said so: whoever is signed in here is, too.
+    fn signed_out(&self, account: &Value) {
+        let known = account.as_str().and_then(|account| {
+            let inner = self.lock();
+            inner.accounts.iter().find(|(_, known)| *known == account).map(|(person, _)| *person)
+        });
+        if known.is_some() && self.view.borrow().person == known {
+            let gone = |view: &mut View| {
+                (view.person, view.presence, view.document) = (None, PresenceState::SignedOut, None);
+            };
+            self.change(gone, Event::SignedOutThere);
+        }
+    }
+
     /// Locks, leaves, or comes back.
     pub(super) async fn set_presence(&self, presence: PresenceState) -> anyhow::Result<()> {
         let person = self.view.borrow().person.context("nobody is signed in")?;
@@ -255,6 +269,7 @@ impl Client {
                 let sockets = origins.iter().filter_map(|origin| origin["sockets"].as_u64()).sum();
                 self.view.send_modify(|view| view.sockets = sockets);
             }
+            ("account.signed_out", None) => self.signed_out(&call.params["account"]),
             (method, Some(id)) => {
                 let error = rpc::RpcError::failed("unknown_method", format!("this client knows no {method:?}"));
                 peer.answer(&id, Err(error)).await;

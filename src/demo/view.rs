@@ -85,16 +85,24 @@ struct LogLine {
 pub(super) enum Event {
     AgentRunning,
     AgentStopped,
-    SignedIn { name: &'static str },
+    SignedIn {
+        name: &'static str,
+    },
     SignedOut,
+    /// By the login server.
+    SignedOutThere,
     Locked,
     Away,
     Active,
-    Asked { origin: String },
+    Asked {
+        origin: String,
+    },
     Allowed,
     Denied,
     Withdrawn,
-    Opened { title: String },
+    Opened {
+        title: String,
+    },
     Played,
     Paused,
     WebOpened,

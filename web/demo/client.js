@@ -15,7 +15,7 @@ const WORDS = {
     seconds: "{count} seconds left", asked: "{origin} asks to sign you in. The number is {code}.", failed: "That didn’t work: {error}",
     events: {
       agent_running: "The agent is running", agent_stopped: "The agent has stopped",
-      signed_in: "{name} signed in", signed_out: "Signed out: open pages and web sessions end",
+      signed_in: "{name} signed in", signed_out: "Signed out: open pages and web sessions end", signed_out_there: "Signed out everywhere, from the web",
       locked: "Locked", away: "Away", active: "Active", asked: "{origin} asks to sign you in",
       allowed: "You allowed the sign-in", denied: "You denied the sign-in", withdrawn: "The request was withdrawn",
       opened: "A page opened “{title}”", played: "Music plays", paused: "Music pauses", web_opened: "Tidemark opens in the browser, signed in",
@@ -35,7 +35,7 @@ const WORDS = {
     seconds: "剩余 {count} 秒", asked: "{origin} 请求为您登录，数字为 {code}。", failed: "操作失败：{error}",
     events: {
       agent_running: "代理正在运行", agent_stopped: "代理已停止",
-      signed_in: "{name} 已登录", signed_out: "已退出登录：打开的页面和网页会话随之结束",
+      signed_in: "{name} 已登录", signed_out: "已退出登录：打开的页面和网页会话随之结束", signed_out_there: "已从网页全部退出登录",
       locked: "已锁定", away: "离开", active: "在线", asked: "{origin} 请求为您登录",
       allowed: "您已允许登录", denied: "您已拒绝登录", withdrawn: "请求已撤回",
       opened: "网页打开了“{title}”", played: "音乐开始播放", paused: "音乐已暂停", web_opened: "Tidemark 正在浏览器中打开并登录",

@@ -273,6 +273,10 @@ export class LoopkeyClient extends EventEmitter {
     } else if (method === "account.revoked" && typeof params?.account === "string" && typeof params.issuer === "string") {
       this.#standing.forget(params.account);
       this.#tell("accountRevoked", { account: params.account, issuer: params.issuer });
+    } else if (method === "account.signed_out" && typeof params?.account === "string" && typeof params.issuer === "string") {
+      // What was said of the person before is not said again to the next agent.
+      this.#standing.forget(params.account);
+      this.#tell("accountSignedOut", { account: params.account, issuer: params.issuer });
     }
   }
 

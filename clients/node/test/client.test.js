@@ -103,7 +103,9 @@ test("sockets of pages are told as they change, and words of a later agent pass 
   for (const wrong of ["many", null, [null], [{ origin: "https://app.example.com" }], [{ origin: 1, sockets: 1 }]]) {
     connection.say({ method: "sockets.changed", params: { origins: wrong } });
   }
-  for (const params of [undefined, null, {}, { account: "u7" }, { account: 7, issuer: "i" }]) connection.say({ method: "account.revoked", params });
+  for (const params of [undefined, null, {}, { account: "u7" }, { account: 7, issuer: "i" }]) {
+    for (const method of ["account.revoked", "account.signed_out"]) connection.say({ method, params });
+  }
   connection.say({ method: "sockets.changed", params: { origins, later: 1 } });
   assert.deepEqual(await client.heard.next(), ["sockets", origins]);
 });

@@ -188,15 +188,15 @@ test("what the agent refuses is not said again, and what it refuses anew is told
   assert.deepEqual([error.code, during], ["no_such_account", "presence"]);
 });
 
-test("a revoked or removed account is not signed in again", async (stage) => {
+test("a revoked, removed or signed-out account is not signed in again", async (stage) => {
   const { client, connection } = await stage.connected();
   let open = connection;
-  for (const isRevoked of [true, false]) {
+  for (const [method, event] of [["account.revoked", "accountRevoked"], ["account.signed_out", "accountSignedOut"], []]) {
     await client.setPresence("signed_in", { account: "u7" });
     await open.called("presence.set");
-    if (isRevoked) {
-      open.say({ method: "account.revoked", params: { account: "u7", issuer: "https://app.example.com" } });
-      assert.deepEqual(await heard(client, "accountRevoked"), [{ account: "u7", issuer: "https://app.example.com" }]);
+    if (method) {
+      open.say({ method, params: { account: "u7", issuer: "https://app.example.com" } });
+      assert.deepEqual(await heard(client, event), [{ account: "u7", issuer: "https://app.example.com" }]);
     } else {
       await client.removeAccount();
       assert.deepEqual(await open.called("account.remove"), { account: "u7" });

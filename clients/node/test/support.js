@@ -40,7 +40,7 @@ class Stage {
     const environment = { dial, setTimeout: clock.setTimeout, clearTimeout: clock.clearTimeout, now: () => clock.time, random: () => 0.5 };
     const client = new LoopkeyClient({ name: "Test", version: "1", path, ...options }, environment);
     client.heard = new Queue();
-    for (const event of ["connected", "disconnected", "sockets", "accountRevoked", "fault"]) {
+    for (const event of ["connected", "disconnected", "sockets", "accountRevoked", "accountSignedOut", "fault"]) {
       client.on(event, (...values) => client.heard.push([event, ...values]));
     }
     this.#clients.push(client);

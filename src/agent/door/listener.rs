@@ -3,9 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use tokio::net::{TcpSocket, TcpStream};
-
-use super::waiting::Waiting;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// No candidate port was free on both loopback addresses.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +51,7 @@ pub(in crate::agent) struct LoopbackListener {
 /// One of the two loopback addresses, which is the agent's end of every connection to it.
 #[derive(Debug)]
 struct Family {
-    waiting: Waiting,
+    listener: TcpListener,
     address: SocketAddr,
 }
 
@@ -68,11 +66,15 @@ pub(in crate::agent) struct Accepted {
 impl Family {
     fn new(listener: std::net::TcpListener) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        Ok(Self { waiting: Waiting::at(listener)?, address })
+        Ok(Self { listener: TcpListener::from_std(listener)?, address })
     }
 
+    /// The next connection. Safe to drop and call again.
     async fn accept(&self) -> io::Result<Accepted> {
-        let (stream, page) = self.waiting.next().await?;
+        let (stream, page) = self.listener.accept().await?;
+        // Only Linux has connections inherit it. One that is gone already is its reader's to find.
+        #[cfg(not(target_os = "linux"))]
+        let _ = stream.set_nodelay(true);
         Ok(Accepted { stream, page, agent: self.address })
     }
 }

@@ -7,4 +7,3 @@ pub(super) mod certificate;
 pub(super) mod doorman;
 pub(super) mod listener;
 pub(super) mod peer;
-mod waiting;

@@ -140,7 +140,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
                 self.page.socket.opened();
                 self.page.opening = None;
                 self.ticket = None;
-                self.page.core.draw_next_nonce();
             } else if !is_open && self.ticket.is_none() {
                 // `hello` is on its way: nearly every page comes with a challenge, of the person who is here now.
                 let resumption = Resumption { epoch: self.page.hub.published().state.epoch, challenged: true };

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::crypto::{self, MacKey};
+use crate::crypto::{Drawn, MacKey};
 use crate::protocol::base64url;
 use crate::protocol::connection::Resumption;
 use crate::protocol::id::Epoch;
@@ -14,6 +14,10 @@ use crate::protocol::issuer::Issuer;
 use crate::protocol::limits::RESUME_TICKET_LIFE;
 use crate::protocol::origin::Origin;
 use crate::protocol::time::Moment;
+
+/// Tickets that are remembered as used of the same ten minutes: a page that opens its socket again and again takes no more memory
+/// with it than that, about a mebibyte. Whoever comes then opens with a challenge.
+const MAX_USED: usize = 32_768;
 
 const ID_LEN: usize = 16;
 const BODY_LEN: usize = ID_LEN + 8 + 8 + 1;
@@ -23,6 +27,7 @@ const TICKET_LEN: usize = BODY_LEN + 32;
 #[derive(Debug)]
 pub(in crate::agent) struct Tickets {
     key: MacKey,
+    ids: Drawn<ID_LEN>,
     used: Mutex<Used>,
 }
 
@@ -37,20 +42,20 @@ struct Used {
 }
 
 impl Used {
-    /// Remembers a ticket; false where it is remembered already.
+    /// Remembers a ticket; false where it is remembered already, and where there is no room to remember it.
     fn insert(&mut self, id: [u8; ID_LEN], now: Moment) -> bool {
         if now.since(self.since) >= RESUME_TICKET_LIFE {
             self.older = std::mem::take(&mut self.newer);
             self.since = now;
         }
-        !self.older.contains(&id) && self.newer.insert(id)
+        self.newer.len() < MAX_USED && !self.older.contains(&id) && self.newer.insert(id)
     }
 }
 
 impl Tickets {
     pub(in crate::agent) fn new() -> Self {
         let used = Used { newer: HashSet::new(), older: HashSet::new(), since: Moment(Duration::ZERO) };
-        Self { key: MacKey::random(), used: Mutex::new(used) }
+        Self { key: MacKey::random(), ids: Drawn::default(), used: Mutex::new(used) }
     }
 
     pub(in crate::agent) fn seal(
@@ -62,7 +67,7 @@ impl Tickets {
     ) -> String {
         let expires = now + RESUME_TICKET_LIFE;
         let mut ticket = Vec::with_capacity(TICKET_LEN);
-        ticket.extend(crypto::random::<ID_LEN>());
+        ticket.extend(self.ids.next());
         ticket.extend(u64::try_from(expires.0.as_millis()).unwrap_or(u64::MAX).to_be_bytes());
         ticket.extend(resumption.epoch.0.to_be_bytes());
         ticket.push(u8::from(resumption.challenged));
@@ -123,6 +128,15 @@ mod tests {
             let forged = String::from_utf8(forged).expect("text");
             assert_eq!(tickets.redeem(&forged, &origin, &issuer, now), None, "changed at {at}");
         }
+    }
+
+    #[test]
+    fn no_more_tickets_are_used_than_can_be_remembered() {
+        let mut used = Used { newer: HashSet::new(), older: HashSet::new(), since: Moment(Duration::ZERO) };
+        let id = |number: usize| (number as u128).to_be_bytes();
+        assert!((0..MAX_USED).all(|number| used.insert(id(number), Moment(Duration::ZERO))));
+        assert!(!used.insert(id(MAX_USED), Moment(Duration::ZERO)), "one that could be used again");
+        assert!(used.insert(id(MAX_USED), Moment(RESUME_TICKET_LIFE)), "there is room again");
     }
 
     #[test]

@@ -74,6 +74,14 @@ async fn a_client_enrols_answers_prompts_and_signs_out() {
     assert_eq!(epoch["epoch"], 1);
     let status = peer.call("status", &Value::Null).await.expect("a status");
     assert_eq!(status["issuers"][0]["presence"], "signed_out");
+    // Nobody is there to leave or to lock; who comes back says so.
+    for presence in ["away", "locked"] {
+        let refused = peer.call("presence.set", &json!({ "presence": presence })).await;
+        assert!(refused.is_err_and(|error| error.to_string().contains("nobody is signed in")), "{presence}");
+    }
+    let status = peer.call("status", &Value::Null).await.expect("a status");
+    assert_eq!(status["issuers"][0]["presence"], "signed_out");
+    peer.call("presence.set", &json!({ "presence": "signed_in" })).await.expect("set");
     peer.call("stop", &json!({})).await.expect("stopped");
     running.await.expect("the agent ends");
     assert!(!control.exists(), "the socket file goes with the agent");

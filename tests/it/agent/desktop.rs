@@ -314,8 +314,8 @@ async fn what_is_said_holds_until_the_desktop_changes_and_a_sign_out_for_good() 
     room.agent.control.call("presence.signOut", &json!({})).await.expect("signed out");
     assert_eq!(room.pushed().await, SignedOut);
     logind.set(Some(false), None).await;
-    room.agent.say(Away).await;
-    assert_eq!(room.pushed().await, Away, "the desktop signs nobody in");
+    room.agent.say(SignedIn).await;
+    assert_eq!(room.pushed().await, SignedIn, "the desktop signs nobody in");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -73,8 +73,13 @@ async fn a_revoked_device_is_removed_and_the_client_is_told() {
 #[tokio::test]
 async fn signing_out_everywhere_from_the_web_signs_the_desktop_out() {
     let world = World::new().await;
+    let mut client = TestClient::hello(&world.settings.control).await;
+    let mut embedding = world.agent.handle.signed_out_accounts();
     let (mut browser, mut page) = signed_in(&world).await;
     assert_eq!(browser.post("/v1/logout", json!({ "everywhere": true })).await.0, 204);
+    let told = client.next("account.signed_out").await;
+    assert_eq!(told.params, json!({ "account": world.account, "issuer": world.server.issuer }));
+    assert_eq!(embedding.recv().await.map(|account| account.account), Ok(world.account.clone()));
     let AgentMessage::State { state, .. } = page.next().await.expect("a state") else { panic!("a state") };
     assert_eq!((state.presence, state.epoch), (PresenceState::SignedOut, Epoch(1)));
     while world.agent.handle.status().issuers[0].pending_sign_outs > 0 {

@@ -277,6 +277,17 @@ impl Witness {
     }
 }
 
+/// Another browser is let in by the two digits.
+async fn sign_in_by_approval(browser: &mut TestBrowser, witness: &mut Witness) {
+    let (_, order) = browser.post("/v1/orders", json!({ "account": "ada" })).await;
+    let request = witness.hears("approval.request").await;
+    witness.answers(&request, Ok(json!({ "allow": true, "code": order["code"] }))).await;
+    while browser.post("/v1/orders/finish", json!({})).await.0 != 204 {
+        tokio::task::yield_now().await;
+    }
+    assert!(browser.is_signed_in().await);
+}
+
 #[tokio::test]
 async fn everything_that_the_agent_says_fits_the_schema() {
     let stage = Stage::new().await;
@@ -329,13 +340,7 @@ async fn everything_that_the_agent_says_fits_the_schema() {
     witness.hears("approval.request").await;
     assert_eq!(other.post("/v1/orders/cancel", json!({})).await.0, 204);
     witness.hears("approval.withdrawn").await;
-    let (_, order) = other.post("/v1/orders", json!({ "account": "ada" })).await;
-    let request = witness.hears("approval.request").await;
-    witness.answers(&request, Ok(json!({ "allow": true, "code": order["code"] }))).await;
-    while other.post("/v1/orders/finish", json!({})).await.0 != 204 {
-        tokio::task::yield_now().await;
-    }
-    assert!(other.is_signed_in().await);
+    sign_in_by_approval(&mut other, &mut witness).await;
     witness.call(Method::Grants, json!({})).await;
     witness.call(Method::SetGrant, json!({ "origin": origin, "consent": "always" })).await;
     witness.call(Method::Status, json!({})).await;
@@ -352,6 +357,9 @@ async fn everything_that_the_agent_says_fits_the_schema() {
     witness.hears("account.revoked").await;
     let ticket = witness.stage.server.ticket("ada").await;
     let enrolled = witness.call(Method::Enrol, json!({ "issuer": issuer, "ticket": ticket })).await;
+    sign_in_by_approval(&mut other, &mut witness).await;
+    assert_eq!(other.post("/v1/logout", json!({ "everywhere": true })).await.0, 204);
+    witness.hears("account.signed_out").await;
     witness.call(Method::SignOut, json!({ "account": enrolled["account"] })).await;
     witness.call(Method::Status, json!({})).await;
     witness.call(Method::Remove, json!({})).await;

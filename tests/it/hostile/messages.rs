@@ -204,7 +204,14 @@ fn control_methods() -> Vec<&'static str> {
     {
         assert!(names.contains(&name), "{name} is no method any more");
     }
-    names.extend(["consent.request", "action.invoke", "sockets.changed", "account.revoked", "consent.withdrawn"]);
+    names.extend([
+        "consent.request",
+        "action.invoke",
+        "sockets.changed",
+        "account.revoked",
+        "account.signed_out",
+        "consent.withdrawn",
+    ]);
     names
 }
 

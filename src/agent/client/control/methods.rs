@@ -16,6 +16,7 @@ use crate::agent::client::action::ActionOwner;
 use crate::agent::core::ConnectedClient;
 use crate::agent::handle::{Handle, HandleError};
 use crate::agent::issuer::hub::HubError;
+use crate::agent::status::AccountInfo;
 use crate::protocol::id::{EnrolmentTicket, Subject};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::message::SUBPROTOCOL;
@@ -204,10 +205,16 @@ impl Session {
 
     fn set_presence(&self, set: SetPresence) -> Result<Value, RpcError> {
         let SetPresence { account, presence, profile } = set;
+        let is_named = account.is_some();
         let account = self.named(account)?;
         // Before the profile is saved: a call that is refused has changed nothing.
         if presence == PresenceState::SignedOut {
             return Err(HandleError::from(HubError::NotAPresence).into());
+        }
+        // Who is not there neither leaves nor locks: said of nobody in particular, it does not take a sign-out back.
+        let is_there = |info: &AccountInfo| info.current && info.account == account;
+        if presence != PresenceState::SignedIn && !is_named && !self.agent.accounts().iter().any(is_there) {
+            return Err(HandleError::from(HubError::SignedOut).into());
         }
         if let Some(ProfileObject(Profile { name, avatar })) = profile {
             self.agent.set_profile(&account, name.as_deref(), avatar.as_deref())?;

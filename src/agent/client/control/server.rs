@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::clients::Clients;
@@ -13,6 +13,7 @@ use super::methods::Session;
 use super::rpc;
 use crate::agent::handle::Handle;
 use crate::agent::person::consent::Asker;
+use crate::agent::status::AccountInfo;
 
 /// How long a client may take to read the last answer.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -37,35 +38,44 @@ impl ControlServer {
     pub(in crate::agent) async fn run(self, agent: Handle) {
         let mut connections = JoinSet::new();
         let mut sockets = agent.open_sockets();
-        let mut revoked = agent.revoked_accounts();
+        let (mut revoked, mut signed_out) = (agent.revoked_accounts(), agent.signed_out_accounts());
         let stopped = agent.stopped();
         tokio::pin!(stopped);
         loop {
             tokio::select! {
                 () = &mut stopped => break,
                 accepted = self.endpoint.accept() => match accepted {
-                    Ok(stream) => drop(connections.spawn(attend(stream, agent.clone(), self.clients.clone()))),
+                    Ok(stream) => {
+                        if connections.is_empty() {
+                            // What happened while nobody was there is no news.
+                            sockets.mark_unchanged();
+                        }
+                        connections.spawn(attend(stream, agent.clone(), self.clients.clone()));
+                    }
                     Err(error) => {
                         tracing::error!(%error, "cannot accept a client");
                         tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                 },
-                Ok(()) = sockets.changed() => {
+                // Without a client nothing is woken for each page that comes and goes.
+                Ok(()) = sockets.changed(), if !connections.is_empty() => {
                     let open = sockets.borrow_and_update();
                     self.clients.tell("sockets.changed", || {
                         let origins: Vec<_> = open.iter().map(|(o, n)| json!({"origin": o, "sockets": n})).collect();
                         json!({ "origins": origins })
                     });
                 }
-                Ok(account) = revoked.recv() => {
-                    let params = || json!({ "account": account.account, "issuer": account.issuer });
-                    self.clients.tell("account.revoked", params);
-                }
+                Ok(account) = revoked.recv() => self.clients.tell("account.revoked", || named(&account)),
+                Ok(account) = signed_out.recv() => self.clients.tell("account.signed_out", || named(&account)),
                 Some(_) = connections.join_next() => {}
             }
         }
         while connections.join_next().await.is_some() {}
     }
+}
+
+fn named(account: &AccountInfo) -> Value {
+    json!({ "account": account.account, "issuer": account.issuer })
 }
 
 async fn attend(stream: Stream, agent: Handle, clients: Clients) {

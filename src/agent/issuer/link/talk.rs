@@ -186,11 +186,16 @@ impl Talk<'_> {
         sent
     }
 
-    /// Does what may sign the person out.
+    /// Does what may sign the person out, and tells the client where it did.
     fn changing(&self, change: impl FnOnce(&Hub) -> Result<(), HubError>) -> Result<(), Ended> {
-        let before = self.hub.published().state.epoch;
+        let before = self.hub.published().state;
         let changed = change(self.hub);
-        self.core.after(self.hub, before);
+        self.core.after(self.hub, before.epoch);
+        let was_there = before.presence != PresenceState::SignedOut && is_still(self.hub, self.account);
+        if was_there && self.hub.published().state.presence == PresenceState::SignedOut {
+            let account = AccountInfo::of(self.hub, self.account.clone(), false).without_picture();
+            self.core.account_signed_out(account);
+        }
         // Gone meanwhile is as good.
         match changed {
             Ok(()) | Err(HubError::NoSuchAccount) => Ok(()),

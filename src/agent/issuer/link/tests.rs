@@ -181,7 +181,7 @@ async fn an_unreachable_server_is_tried_with_jitter_from_a_second_to_a_minute() 
 async fn a_higher_epoch_is_on_the_disk_before_it_is_announced_and_means_signed_out() {
     let mut stage = Stage::new(false);
     stage.enrol("ada");
-    let mut states = stage.hub().subscribe();
+    let (mut states, mut told) = (stage.hub().subscribe(), stage.core().signed_out_accounts());
     let (mut server, _) = stage.link(7).await;
     let state = states.wait_for(|p| p.state.epoch == Epoch(7)).await.expect("a state").state;
     assert_eq!(state.presence, PresenceState::SignedOut);
@@ -189,6 +189,7 @@ async fn a_higher_epoch_is_on_the_disk_before_it_is_announced_and_means_signed_o
     let record = files.map(|file| file.path()).find(|path| path.extension().is_some_and(|e| e == "json"));
     let record = std::fs::read_to_string(record.expect("a record")).expect("text");
     assert!(record.contains("\"epoch\": 7"), "{record}");
+    assert!(told.recv().await.is_ok_and(|account| account.account.as_str() == "ada"), "the client is told");
     // The server learns that it was done, and then how things stand.
     let statement = server.sign_out().await;
     assert_eq!(SignOut::epoch_of(&statement), Some(Epoch(7)));
@@ -215,12 +216,13 @@ async fn an_epoch_that_is_not_higher_changes_nothing() {
 async fn a_revoked_account_is_removed_and_told() {
     let mut stage = Stage::new(false);
     let subject = stage.enrol("ada");
-    let mut told = stage.core().revoked_accounts();
+    let (mut told, mut signed_out) = (stage.core().revoked_accounts(), stage.core().signed_out_accounts());
     let (mut server, _) = stage.link(0).await;
     server.presence().await;
     server.say(&ToAgent::Revoked {}).await;
     let account = told.recv().await.expect("told");
     assert_eq!((account.account, account.issuer), (subject, stage.hub().issuer().clone()));
+    assert!(signed_out.try_recv().is_err(), "that it is gone is enough");
     assert!(stage.hub().accounts().is_empty());
     assert_eq!(stage.hub().published().state.presence, PresenceState::SignedOut);
     let keys = std::fs::read_dir(stage.house.folder.path().join("keys")).expect("a folder");
@@ -244,13 +246,18 @@ async fn a_device_that_was_revoked_meanwhile_learns_it_in_place_of_ready() {
 async fn a_sign_out_request_is_the_persons_own_sign_out() {
     let mut stage = Stage::new(false);
     stage.enrol("ada");
+    let mut told = stage.core().signed_out_accounts();
     let (mut server, _) = stage.link(0).await;
     server.presence().await;
+    assert!(told.try_recv().is_err(), "nobody was signed out yet");
     server.say(&ToAgent::SignOutRequest {}).await;
     let statement = server.sign_out().await;
     assert_eq!(SignOut::epoch_of(&statement), Some(Epoch(1)));
     assert_eq!(server.presence().await, (PresenceState::SignedOut, Epoch(1)));
     assert_eq!(stage.hub().accounts().len(), 1, "the account stays enrolled");
+    let account = told.try_recv().expect("told");
+    assert_eq!((account.account.as_str(), account.issuer), ("ada", stage.hub().issuer().clone()));
+    assert!(told.try_recv().is_err(), "once");
     // An answer for another epoch is not for this one.
     server.say(&ToAgent::SignedOut { epoch: Epoch(5) }).await;
     server.say(&ToAgent::Profile { name: "Ada".into(), avatar: None }).await;
