@@ -58,10 +58,15 @@ pub(super) async fn run(arguments: Arguments, global: Global) -> Result<(), Fail
         // Where it does not work the addresses above do.
         let _ = open::that_detached(demo.site_url());
     }
-    signals::shutdown().await;
+    let has_terminal = tokio::select! {
+        () = signals::shutdown() => true,
+        () = hung_up() => false,
+    };
     demo.stop().await;
-    say("");
-    say("  The demo has ended.");
+    if has_terminal {
+        say("");
+        say("  The demo has ended.");
+    }
     Ok(())
 }
 
@@ -69,4 +74,15 @@ pub(super) async fn run(arguments: Arguments, global: Global) -> Result<(), Fail
 fn has_display() -> bool {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     cfg!(not(target_os = "linux")) || set("DISPLAY") || set("WAYLAND_DISPLAY")
+}
+
+/// Completes when the terminal is closed.
+async fn hung_up() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        signal(SignalKind::hangup()).expect("a handler for SIGHUP can be installed").recv().await;
+    }
+    #[cfg(not(unix))]
+    std::future::pending().await
 }

@@ -30,9 +30,14 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let store = store::open(&url, Arc::clone(&clock)).await.map_err(Failure::failed)?;
     let issuer = login.issuer.clone();
     let server = LoginServer::start(login, store, clock).await.map_err(Failure::failed)?;
-    let listener = TcpListener::bind(listen)
-        .await
-        .map_err(|error| Failure::failed(format!("cannot listen on {listen}: {error}")))?;
+    let listener = TcpListener::bind(listen).await.map_err(|error| {
+        let cure = if error.kind() == std::io::ErrorKind::AddrInUse {
+            "; is another login server or a demo running? stop it, or choose another port with `listen` in server.toml"
+        } else {
+            ""
+        };
+        Failure::failed(format!("cannot listen on {listen}: {error}{cure}"))
+    })?;
     tracing::info!(%issuer, %listen, tls = tls.is_some(), "the login server listens");
     let reload = Reload { file: arguments.config, server: server.clone(), listen, store: url, tls: tls.clone(), drain };
     let leaving = server.clone();

@@ -99,7 +99,9 @@ async fn an_open_link_is_pinged_and_closed_once_nothing_answers() {
         let before = Instant::now();
         assert!(matches!(agent.next().await, Some(Ok(Message::Ping(_)))));
         let waited = before.elapsed();
-        assert!(waited >= least - Duration::from_secs(1) && waited <= most, "{waited:?}");
+        // While the bytes are on their way over the loopback the paused clock may step on to the next timer.
+        let step = Duration::from_secs(2);
+        assert!(waited >= least - step && waited <= most + step, "{waited:?}");
         // Read again, the library answers.
         assert!(futures::poll!(agent.next()).is_pending());
     }
