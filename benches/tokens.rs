@@ -1,5 +1,5 @@
-//! What issuing and verifying cost beside the bare operations of ring, in the same run and turn by turn: everything above the
-//! floor is parsing, framing and claims.
+//! What issuing and verifying cost beside the bare operations of ring, in the same run and turn by turn, with each algorithm:
+//! everything above the floor is parsing, framing and claims.
 
 #[path = "support/mod.rs"]
 mod support;
@@ -18,7 +18,11 @@ use loopkey::protocol::statement::{self, Audience, Challenge, Login, Presence, U
 use loopkey::protocol::time::{Timestamp, UnixMillis};
 use loopkey::verify::mark::Marks;
 use loopkey::verify::{ChallengeKeys, Device, Expectations, Presented};
-use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use ring::rand::SystemRandom;
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+    UnparsedPublicKey,
+};
 use support::{Samples, print};
 
 const ROUNDS: usize = 300;
@@ -47,11 +51,11 @@ struct Case {
 }
 
 impl Case {
-    fn new() -> Self {
+    fn new(algorithm: Algorithm) -> Self {
         let (issuer, origin): (Issuer, Origin) =
             (parsed("https://app.example.com/loopkey"), parsed("https://app.example.com"));
-        let (challenge_key, _) = SoftwareKey::generate(Algorithm::Ed25519).expect("a key");
-        let (key, _) = SoftwareKey::generate(Algorithm::Ed25519).expect("a key");
+        let (challenge_key, _) = SoftwareKey::generate(algorithm).expect("a key");
+        let (key, _) = SoftwareKey::generate(algorithm).expect("a key");
         let (id, cookie): (DeviceId, [u8; 32]) = (parsed("device-1"), crypto::random());
         let marks = Marks::new(Arc::new(ManualClock::at(UnixMillis(NOW.0 * 1000))));
         let challenge = Challenge {
@@ -141,29 +145,57 @@ impl Case {
     }
 }
 
+/// A key of ring alone.
+enum Pair {
+    Ed25519(Ed25519KeyPair),
+    Es256(EcdsaKeyPair),
+}
+
 /// A key of ring alone, and a message of a token's length with its signature.
 struct Bare {
-    pair: Ed25519KeyPair,
+    pair: Pair,
+    random: SystemRandom,
     message: Vec<u8>,
     signature: Vec<u8>,
 }
 
 impl Bare {
-    fn new(len: usize) -> Self {
-        let pair = Ed25519KeyPair::from_seed_unchecked(&crypto::random::<32>()).expect("a key");
-        let message = vec![b'x'; len];
-        let signature = pair.sign(&message).as_ref().to_vec();
-        Self { pair, message, signature }
+    fn new(algorithm: Algorithm, len: usize) -> Self {
+        let random = SystemRandom::new();
+        let pair = match algorithm {
+            Algorithm::Ed25519 => {
+                Pair::Ed25519(Ed25519KeyPair::from_seed_unchecked(&crypto::random::<32>()).expect("a key"))
+            }
+            Algorithm::Es256 => {
+                let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("a key");
+                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random);
+                Pair::Es256(pair.expect("its own"))
+            }
+        };
+        let mut bare = Self { pair, random, message: vec![b'x'; len], signature: Vec::new() };
+        bare.signature = bare.sign();
+        bare
     }
 
-    fn sign(&self) {
-        black_box(self.pair.sign(black_box(&self.message)));
+    fn sign(&self) -> Vec<u8> {
+        let message = black_box(&self.message);
+        let signature = match &self.pair {
+            Pair::Ed25519(pair) => pair.sign(message),
+            Pair::Es256(pair) => pair.sign(&self.random, message).expect("a signature"),
+        };
+        signature.as_ref().to_vec()
     }
 
     fn verify(&self, times: usize) {
-        let key = UnparsedPublicKey::new(&ED25519, self.pair.public_key().as_ref());
         for _ in 0..times {
-            key.verify(black_box(&self.message), &self.signature).expect("its own");
+            let (message, signature) = (black_box(&self.message), &self.signature);
+            match &self.pair {
+                Pair::Ed25519(pair) => UnparsedPublicKey::new(&ED25519, pair.public_key()).verify(message, signature),
+                Pair::Es256(pair) => {
+                    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, pair.public_key()).verify(message, signature)
+                }
+            }
+            .expect("its own");
         }
     }
 }
@@ -179,13 +211,19 @@ fn each<T>(batch: &[T], mut act: impl FnMut(&T)) -> Duration {
 }
 
 fn main() {
-    let mut case = Case::new();
-    let bare = Bare::new(case.issue().rsplit_once('.').expect("a signature").0.len());
+    for algorithm in [Algorithm::Es256, Algorithm::Ed25519] {
+        measure(algorithm);
+    }
+}
+
+fn measure(algorithm: Algorithm) {
+    let mut case = Case::new(algorithm);
+    let bare = Bare::new(algorithm, case.issue().rsplit_once('.').expect("a signature").0.len());
     let mut samples: [Samples; 5] = Default::default();
     for round in 0..WARM_UP + ROUNDS {
         let statements: Vec<_> = (0..BATCH).map(|_| case.next()).collect();
         let times = [
-            each(&statements, |_| bare.sign()),
+            each(&statements, |_| drop(black_box(bare.sign()))),
             each(&statements, |_| drop(black_box(case.issue()))),
             each(&statements, |_| bare.verify(2)),
             each(&statements, |[challenge, _, proof]| case.prove(challenge, proof)),
@@ -198,9 +236,12 @@ fn main() {
         }
     }
     let [sign, issue, two, prove, redeem] = &samples;
-    print("Issue", &[("ring: one signature", sign), ("a login token: claims, framing, signature", issue)]);
     print(
-        "Verify, both statements and all claims",
+        format!("{algorithm:?}: issue"),
+        &[("ring: one signature", sign), ("a login token: claims, framing, signature", issue)],
+    );
+    print(
+        format!("{algorithm:?}: verify, both statements and all claims"),
         &[
             ("ring: two signatures", two),
             ("a presence proof with its challenge", prove),

@@ -55,6 +55,12 @@ impl Args {
         if self.quick { 5 } else { 9 }
     }
 
+    /// Descriptors that each process needs: one for each page, and a few more.
+    pub(crate) fn descriptors(&self) -> u64 {
+        let many = [Section::Push, Section::Memory, Section::Growth];
+        if self.sections.iter().any(|section| many.contains(section)) { 10_000 + 300 } else { 1024 }
+    }
+
     /// The smaller number where the run is to be quick.
     pub(crate) const fn few(&self, quick: usize, full: usize) -> usize {
         if self.quick { quick } else { full }

@@ -30,10 +30,35 @@ pub(crate) fn rest(time: Duration) {
     std::thread::sleep(time);
 }
 
-/// How many cores there are: as many as this process had when it was asked first, since later it may be kept on some of them.
+/// The cores that this process may be on, as the system numbers them: as it was when this was asked first, since later it may be
+/// kept on some of them. The second one is no other half of the first where that can be had.
+fn allowed() -> &'static [usize] {
+    static ALLOWED: OnceLock<Vec<usize>> = OnceLock::new();
+    ALLOWED.get_or_init(|| {
+        let mut allowed = numbers(&cores_of(std::process::id()).unwrap_or_default());
+        if let Some(first) = allowed.first() {
+            let path = format!("/sys/devices/system/cpu/cpu{first}/topology/thread_siblings_list");
+            let halves = numbers(&fs::read_to_string(path).unwrap_or_default());
+            if let Some(whole) = allowed.iter().position(|core| core != first && !halves.contains(core)) {
+                allowed.swap(1, whole);
+            }
+        }
+        if allowed.is_empty() { vec![0] } else { allowed }
+    })
+}
+
+/// A list as the system writes it: `0-3,8`.
+fn numbers(list: &str) -> Vec<usize> {
+    let range = |part: &str| {
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        Some(from.trim().parse().ok()?..=to.trim().parse().ok()?)
+    };
+    list.split(',').filter_map(range).flatten().collect()
+}
+
+/// How many cores there are.
 pub(crate) fn cores() -> usize {
-    static CORES: OnceLock<usize> = OnceLock::new();
-    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+    allowed().len()
 }
 
 /// The cores that a process is kept on, as the system writes them.
@@ -43,12 +68,13 @@ pub(crate) fn cores_of(pid: u32) -> anyhow::Result<String> {
     Ok(line.context("Cpus_allowed_list")?.trim().to_owned())
 }
 
-/// Keeps this process, and every thread it starts from here on, on these cores. Where there are fewer, on those there are.
+/// Keeps this process, and every thread it starts from here on, on these of the cores there are, counted from nought. Where there
+/// are fewer, on those there are.
 pub(crate) fn pin(cores_wanted: &[usize]) -> anyhow::Result<()> {
     let mut set = CpuSet::new();
-    let there = cores();
+    let there = allowed();
     for core in cores_wanted {
-        set.set(core % there);
+        set.set(there[core % there.len()]);
     }
     sched_setaffinity(None, &set).context("cannot choose a core")
 }
@@ -89,13 +115,14 @@ pub(crate) fn ran(pids: &[u32]) -> u64 {
     tasks.filter_map(|task| of(fs::read_to_string(task.path().join("schedstat")).ok()?)).sum()
 }
 
-/// How long the first two cores were not idle, and how long the hypervisor had them, since the system began, in nanoseconds.
+/// How long the two cores were not idle, and how long the hypervisor had them, since the system began, in nanoseconds.
 pub(crate) fn busy_and_stolen() -> (u64, u64) {
     /// Linux shows hundredths of a second here, whatever its own tick.
     const JIFFY: u64 = 10_000_000;
     let text = fs::read_to_string("/proc/stat").unwrap_or_default();
     let (mut busy, mut stolen) = (0, 0);
-    for line in text.lines().filter(|line| line.starts_with("cpu0 ") || line.starts_with("cpu1 ")) {
+    let names: Vec<_> = allowed().iter().take(2).map(|core| format!("cpu{core} ")).collect();
+    for line in text.lines().filter(|line| names.iter().any(|name| line.starts_with(name))) {
         let numbers: Vec<u64> = line.split_whitespace().skip(1).filter_map(|number| number.parse().ok()).collect();
         // user, nice, system, idle, iowait, irq, softirq, steal
         let at = |at: usize| numbers.get(at).copied().unwrap_or(0);

@@ -69,11 +69,11 @@ impl Noise {
         if spread > MOST_SPREAD {
             reasons.push(format!("the same piece of work took up to {spread:.2} times as long"));
         }
-        let noisy = !reasons.is_empty();
+        let (noisy, watched) = (!reasons.is_empty(), self.wall / 1_000_000_000);
         let says = if noisy {
-            format!("TOO NOISY TO BELIEVE: {}", reasons.join("; "))
+            format!("TOO NOISY TO BELIEVE: in the {watched} s that were watched, {}", reasons.join("; "))
         } else {
-            format!("quiet: others had {:.1} % of the two cores", taken * 100.0)
+            format!("quiet: in the {watched} s that were watched, others had {:.1} % of the two cores", taken * 100.0)
         };
         Verdict { noisy, taken, stolen, spread, says }
     }

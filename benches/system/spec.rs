@@ -93,12 +93,16 @@ pub(crate) struct AgentSpec {
 /// What a floor needs to know.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct FloorSpec {
+    /// Where it is told to push.
+    pub(crate) control: PathBuf,
     /// The key of the challenges.
     pub(crate) key: Vec<u8>,
     /// How long the agent's messages are, in bytes.
     pub(crate) lengths: Lengths,
     /// The agent's own certificate and key, where it is to speak TLS.
     pub(crate) identity: Option<PathBuf>,
+    /// What a page's messages are read into, in bytes: the agent has 1,024 for `open` and 128 for whatever comes then.
+    pub(crate) read_buffer: usize,
 }
 
 /// How long what the agent says is, in bytes of text.
@@ -121,10 +125,8 @@ pub(crate) struct Serving {
 /// How a push is started.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Trigger {
-    /// `presence.set` on the control socket.
+    /// `presence.set` on a Unix socket, the agent's control socket or what somebody else has in its place.
     Control(PathBuf),
-    /// One byte to a TCP port.
-    Byte(u16),
     /// An HTTP POST of the frame's text (nchan's publisher).
     Post { port: u16, path: String },
     /// A `PUB` of the NATS protocol.

@@ -111,6 +111,12 @@ impl Fleet {
         Ok(())
     }
 
+    /// What has come for a page and was not read, in bytes.
+    pub(crate) fn unread(&self, id: usize) -> anyhow::Result<u64> {
+        let socket = self.sockets[id].as_ref().context("an open page")?;
+        Ok(rustix::io::ioctl_fionread(&socket.stream)?)
+    }
+
     /// Waits for whatever comes next and takes it in. Without a time it waits for ever.
     pub(crate) fn turn(&mut self, patience: Option<Duration>, on: impl FnMut(usize, Seen)) -> anyhow::Result<()> {
         match (self.wait(patience)?, patience) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use super::fleet::Fleet;
 use super::trigger::Publisher;
@@ -25,13 +25,22 @@ pub(crate) fn run(
     let mut publisher = Publisher::connect(&pages.target)?;
     let mut fleet = Fleet::new(open + dead)?;
     fleet.open(pages, open)?;
-    for id in fleet.open(pages, dead)? {
-        fleet.forsake(id)?;
+    let dead = fleet.open(pages, dead)?;
+    for id in &dead {
+        fleet.forsake(*id)?;
     }
     let mut outcome = Outcome::default();
     outcome.lengths.state = one(&mut fleet, &mut publisher, open, &mut Outcome::default())?;
     for _ in 0..warm_up {
         one(&mut fleet, &mut publisher, open, &mut Outcome::default())?;
+    }
+    for id in &dead {
+        // Else nobody has waited for it yet.
+        let (taken, pushed) = (fleet.unread(*id)?, (warm_up as u64 + 1) * outcome.lengths.state as u64);
+        ensure!(
+            taken < pushed,
+            "a page that never reads was sent all that was pushed, {pushed} bytes: push more first"
+        );
     }
     let measured = Measured::begin(&pages.target);
     for _ in 0..pushes {

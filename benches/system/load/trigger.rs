@@ -41,7 +41,7 @@ impl Publisher {
         };
         let mut line = match &trigger {
             Trigger::Control(path) => Line::Unix(UnixStream::connect(path)?),
-            Trigger::Byte(port) | Trigger::Post { port, .. } | Trigger::Nats { port, .. } => tcp(*port)?,
+            Trigger::Post { port, .. } | Trigger::Nats { port, .. } => tcp(*port)?,
         };
         if let (Trigger::Nats { .. }, Line::Tcp(stream)) = (&trigger, &mut line) {
             stream.write_all(b"CONNECT {\"verbose\":false,\"pedantic\":false}\r\n")?;
@@ -63,7 +63,6 @@ impl Publisher {
         self.number += 1;
         let bytes = match &self.trigger {
             Trigger::Control(_) => presence_set(self.number, if self.number % 2 == 1 { "away" } else { "signed_in" }),
-            Trigger::Byte(_) => "p".to_owned(),
             Trigger::Post { port, path } => format!(
                 "POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{}",
                 self.text.len(),

@@ -61,12 +61,32 @@ impl Peer {
     ) -> anyhow::Result<Started> {
         std::fs::create_dir_all(folder)?;
         match self {
-            Self::NodeWs => script("node".into(), "node.mjs", installed, folder, floor, core),
-            Self::Bun => script(installed.join("node_modules/.bin/bun"), "bun.mjs", installed, folder, floor, core),
+            Self::NodeWs => script("node".into(), "node.mjs", installed, floor, core),
+            Self::Bun => script(installed.join("node_modules/.bin/bun"), "bun.mjs", installed, floor, core),
             Self::Nchan => nchan(folder, core),
             Self::Nats => nats(folder, core),
         }
     }
+}
+
+/// Whom a run measures, in which versions.
+pub(crate) fn versions(installed: &Path) -> Vec<String> {
+    let package = std::fs::read(installed.join("node_modules/ws/package.json")).unwrap_or_default();
+    let package: serde_json::Value = serde_json::from_slice(&package).unwrap_or_default();
+    let bun = installed.join("node_modules/.bin/bun");
+    let said = |program: &str, argument: &str| {
+        let said = machine::said(program, &[argument]);
+        said.lines().next().unwrap_or_default().to_owned()
+    };
+    let debian = |package: &str| machine::said("dpkg-query", &["-W", "-f", "${Package} ${Version}", package]);
+    vec![
+        format!("Node {}", said("node", "--version")),
+        format!("ws {}", package["version"].as_str().unwrap_or_default()),
+        format!("Bun {}", said(&bun.to_string_lossy(), "--version")),
+        debian("nginx-light"),
+        debian("libnginx-mod-nchan"),
+        debian("nats-server"),
+    ]
 }
 
 /// A program on a core.
@@ -88,17 +108,9 @@ pub(crate) fn put_scripts(installed: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn script(
-    program: PathBuf,
-    file: &str,
-    installed: &Path,
-    folder: &Path,
-    floor: &FloorSpec,
-    core: usize,
-) -> anyhow::Result<Started> {
+fn script(program: PathBuf, file: &str, installed: &Path, floor: &FloorSpec, core: usize) -> anyhow::Result<Started> {
     put_scripts(installed)?;
-    let control = folder.join("control.sock");
-    let told = json!({ "key": floor.key, "lengths": floor.lengths, "control": control }).to_string();
+    let told = json!({ "key": floor.key, "lengths": floor.lengths, "control": floor.control }).to_string();
     let path = installed.join(file).to_string_lossy().into_owned();
     let mut process = on_core(file, program, vec![path, told], core)?;
     let serving = process.hear()?;

@@ -21,7 +21,9 @@ const clients = createTcpServer((client) => {
   client.on('data', (bytes) => {
     for (const line of lines(bytes)) {
       const { text, answer } = told(line);
-      for (const socket of sockets.clients) socket.send(text);
+      // Encoded once for all of them.
+      const bytes = Buffer.from(text);
+      for (const socket of sockets.clients) socket.send(bytes, { binary: false });
       client.write(answer);
     }
   });

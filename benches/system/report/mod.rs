@@ -22,6 +22,10 @@ impl Rounds {
         self.0.push(figure);
     }
 
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn median(&self) -> f64 {
         median(self.0.clone())
     }
@@ -122,6 +126,8 @@ impl Row {
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) machine: Machine,
+    /// Whom else was measured, with versions.
+    pub(crate) peers: Vec<String>,
     pub(crate) noise: Verdict,
     pub(crate) rounds: usize,
     pub(crate) quick: bool,

@@ -9,8 +9,15 @@ pub(crate) fn print(report: &Report, json: &Path) {
     let machine = &report.machine;
     println!("\n{} · {} cores · Linux {} · {} MiB", machine.cpu, machine.cores, machine.kernel, machine.memory_mib);
     println!("{} · profile {} · commit {} · {}", machine.rustc, machine.profile, machine.commit, machine.date);
+    if !report.peers.is_empty() {
+        println!("{}", report.peers.join(" · "));
+    }
     println!("The machine is {}", report.noise.says);
-    println!("Medians of {} rounds, servers turn by turn; a ratio is the median of the rounds' own.\n", report.rounds);
+    let few = if report.quick { "one of memory and growth" } else { "three of memory and growth" };
+    println!(
+        "Medians of {} rounds, {few}, servers turn by turn; rests once. A ratio is the median of the rounds' own.\n",
+        report.rounds
+    );
     let rows: Vec<_> = report.rows.iter().map(cells).collect();
     let head = ["ratio", "aim", "met", "what", "N", "server", "figure", "against", "its figure"].map(str::to_owned);
     let width = |at: usize| rows.iter().chain([&head]).map(|row| row[at].chars().count()).max().unwrap_or(0);

@@ -1,11 +1,11 @@
 //! From `connect()` to `ready`: with everything on, against the same round trips and the same two signatures with nothing else.
 
-use super::{Bench, Server, progress, turns};
+use super::{Bench, OPENING_BUFFER, Server, progress, turns};
 use crate::peers::Peer;
 use crate::report::{Aim, Rounds, Row, micros_at};
 use crate::spec::{Again, Work};
 
-const SECTION: &str = "handshake";
+pub(crate) const SECTION: &str = "handshake";
 /// Pages that open their sockets at the same time.
 const AT_ONCE: usize = 16;
 /// A round's pages one after the other come in so many parts, and between two of one server's parts the others have their turn:
@@ -102,7 +102,8 @@ impl<'a> Way<'a> {
 
 pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let agent = bench.agent(true)?;
-    let (floor, secure_floor) = (bench.floor_tungstenite(None)?, bench.floor_tungstenite(Some(&agent))?);
+    let floor = bench.floor_tungstenite(None, OPENING_BUFFER)?;
+    let secure_floor = bench.floor_tungstenite(Some(&agent), OPENING_BUFFER)?;
     let raw = bench.floor_write_loop()?;
     let peers = bench.peers(SECTION, &[Peer::NodeWs, Peer::Bun])?;
     let mut ways = vec![
@@ -136,8 +137,8 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
         full.row_over("p99", |way| &way.p99, "µs", bare).aim(Aim::AtMost(1.3)),
         full.row_over("server's CPU", |way| &way.cpu, "µs", bare).aim(Aim::AtMost(1.15)),
         full.row_over("16 at once", |way| &way.rate, "/s", bare),
-        full.row("reads of the page", |way| &way.reads, ""),
-        full.row("round trips", |way| &way.round_trips, ""),
+        full.row_over("reads of the page", |way| &way.reads, "", bare),
+        full.row_over("round trips", |way| &way.round_trips, "", bare),
         full.row_over("open to ready, p50", |way| &way.open, "µs", bare),
         full.row_over("open to ready, slower than by ticket", |way| &way.open, "µs", ticket),
         full.row_over("p50, slower than by ticket", |way| &way.p50, "µs", ticket).aim(Aim::AtLeast(3.0)),

@@ -1,12 +1,12 @@
 //! Resident memory of the server for each socket that does nothing: after the handshake, and after a push. The kernel's own
 //! memory for a socket, about 4 KiB for everybody, is not in it.
 
-use super::{Bench, Server, progress};
+use super::{Bench, Server, WAITING_BUFFER, progress};
 use crate::peers::Peer;
 use crate::report::{Aim, Rounds, Row};
 use crate::spec::Work;
 
-const SECTION: &str = "memory";
+pub(crate) const SECTION: &str = "memory";
 /// How many sockets.
 const PLAIN: usize = 10_000;
 const SECURE: usize = 4_000;
@@ -44,6 +44,7 @@ impl Held {
 
 pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let [mut agent, mut lean, mut tungstenite, mut secure, mut rustls] = std::array::from_fn(|_| Held::default());
+    let mut peers = peers(bench)?;
     // Memory is no matter of luck: few rounds are enough.
     let rounds = bench.args.few(1, 3);
     for round in 0..rounds {
@@ -52,14 +53,23 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
         agent.measure(bench, &server, false, PLAIN)?;
         let server = bench.floor_write_loop()?;
         lean.measure(bench, &server, false, PLAIN)?;
-        let server = bench.floor_tungstenite(None)?;
+        let server = bench.floor_tungstenite(None, WAITING_BUFFER)?;
         tungstenite.measure(bench, &server, false, PLAIN)?;
         let server = bench.agent(true)?;
         secure.measure(bench, &server, true, SECURE)?;
-        let server = bench.floor_tungstenite(Some(&server))?;
+        let server = bench.floor_tungstenite(Some(&server), WAITING_BUFFER)?;
         rustls.measure(bench, &server, true, SECURE)?;
+        let mut standing = Vec::new();
+        for (peer, mut held) in peers {
+            progress(&format!("memory: {}", peer.name()));
+            let measured = bench.peer(peer).and_then(|server| held.measure(bench, &server, false, PLAIN));
+            match measured {
+                Ok(()) => standing.push((peer, held)),
+                Err(reason) => bench.miss(SECTION, peer.name(), &reason),
+            }
+        }
+        peers = standing;
     }
-    let peers = peers(bench)?;
     let row = |what: &str, server: &str, figure: &Rounds, pages: usize| {
         Row::new(SECTION, what, server, figure.median(), "KiB").n(pages)
     };
@@ -89,27 +99,14 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// As many sockets at the peers, once a round.
+/// The peers that can be measured.
 fn peers(bench: &mut Bench) -> anyhow::Result<Vec<(Peer, Held)>> {
-    let mut all = Vec::new();
-    if !bench.args.peers {
-        return Ok(all);
-    }
+    let mut there = Vec::new();
     for peer in Peer::ALL {
-        progress(&format!("memory: {}", peer.name()));
         // Says what is missing, once.
-        if bench.peers(SECTION, &[peer])?.is_empty() {
-            continue;
-        }
-        let mut held = Held::default();
-        let measured = (0..bench.args.few(1, 3)).try_for_each(|_| {
-            let server = bench.peer(peer)?;
-            held.measure(bench, &server, false, PLAIN)
-        });
-        match measured {
-            Ok(()) => all.push((peer, held)),
-            Err(reason) => bench.miss(SECTION, peer.name(), &reason),
+        if !bench.peers(SECTION, &[peer])?.is_empty() {
+            there.push((peer, Held::default()));
         }
     }
-    Ok(all)
+    Ok(there)
 }

@@ -5,7 +5,7 @@ use crate::peers::Peer;
 use crate::report::{Aim, Rounds, Row, micros_at};
 use crate::spec::Work;
 
-const SECTION: &str = "push";
+pub(crate) const SECTION: &str = "push";
 /// How many pages.
 pub(crate) const PAGES: [usize; 4] = [1, 100, 1_000, 10_000];
 /// Pages that never read.
@@ -15,6 +15,8 @@ const DEAD: usize = 10;
 const OURS: usize = 2;
 /// What uWebSockets took for a message to 10,000, in microseconds of CPU: it is in C++ and not built here.
 const UWEBSOCKETS: f64 = 9.7;
+/// What a write loop took there, from 8 to 11.
+const ITS_WRITE_LOOP: f64 = 9.5;
 
 /// What a server's pushes to N pages took.
 #[derive(Default)]
@@ -30,7 +32,10 @@ impl Pushes {
     pub(crate) fn measure(&mut self, bench: &mut Bench, server: &Server, work: Work) -> anyhow::Result<()> {
         let seen = bench.load(server, false, work)?;
         self.last.add(micros_at(0.5, &seen.times));
-        self.last_p99.add(micros_at(0.99, &seen.times));
+        // Of fewer it would be the slowest one.
+        if seen.times.len() >= 100 {
+            self.last_p99.add(micros_at(0.99, &seen.times));
+        }
         self.first.add(micros_at(0.5, &seen.firsts));
         self.cpu.add(seen.server_cpu as f64 / 1e3 / seen.count as f64);
         Ok(())
@@ -89,13 +94,13 @@ fn report(bench: &mut Bench, pages: usize, servers: &[Server], pushes: &[Pushes]
         let row = Row::new(SECTION, "one page: p50 over the floor", &servers[0].name, over, "µs").n(1);
         bench.rows.push(row.aim(Aim::FigureAtMost(100.0)));
     }
-    let cpu = row("server's CPU a message", |pushes| &pushes.cpu, "µs");
+    bench.rows.push(row("to the last page, p50", |pushes| &pushes.last, "µs"));
+    if !agent.last_p99.is_empty() {
+        bench.rows.push(row("to the last page, p99", |pushes| &pushes.last_p99, "µs"));
+    }
     bench.rows.extend([
-        row("to the last page, p50", |pushes| &pushes.last, "µs"),
-        row("to the last page, p99", |pushes| &pushes.last_p99, "µs"),
         row("to the first page, p50", |pushes| &pushes.first, "µs"),
-        // One push is one call on the control socket too: a message's share is told by many.
-        if pages >= 1_000 { cpu.aim(Aim::AtMost(1.15)) } else { cpu },
+        row("server's CPU a message", |pushes| &pushes.cpu, "µs").aim(Aim::AtMost(1.15)),
     ]);
     for (peer, figures) in servers.iter().zip(pushes).skip(OURS).filter(|(_, pushes)| !pushes.failed) {
         let row = |what: &str, of: fn(&Pushes) -> &Rounds| {
@@ -111,10 +116,13 @@ fn report(bench: &mut Bench, pages: usize, servers: &[Server], pushes: &[Pushes]
     if pages == 10_000 {
         let ours = agent.cpu.median();
         let row = Row::new(SECTION, "server's CPU a message", &servers[0].name, ours, "µs").n(pages);
-        let row = row.against("uWebSockets (stored)", UWEBSOCKETS, ours / UWEBSOCKETS).aim(Aim::AtMost(1.0));
+        // Another machine's figure: only how each stands to its own write loop can be compared.
+        let ratio = agent.cpu.over(&floor.cpu) / (UWEBSOCKETS / ITS_WRITE_LOOP);
+        let row = row.against("uWebSockets (stored)", UWEBSOCKETS, ratio).aim(Aim::AtMost(1.0));
         bench.rows.push(row.note(
-            "stored, not measured in this run: uWebSockets took 9.7 µs where the write loop took 8 to 11 on a machine of two \
-             2.5 GHz cores; compare how each stands to the write loop",
+            "stored, not measured in this run: uWebSockets took 9.7 µs where the write loop took 8 to 11, 9.5 in the middle, on a \
+             machine of two 2.5 GHz cores; the ratio is of how each stands to its write loop. Bun's server, which is measured, is \
+             built on it",
         ));
     }
 }
@@ -138,7 +146,7 @@ fn never_read(bench: &mut Bench) -> anyhow::Result<()> {
         row.against("without them", alone.median(), beside.over(alone))
     };
     bench.rows.extend([
-        row("beside 10 that never read, last p50", |pushes| &pushes.last),
+        row("beside 10 that never read, last p50", |pushes| &pushes.last).aim(Aim::AtMost(1.05)),
         row("beside 10 that never read, last p99", |pushes| &pushes.last_p99),
     ]);
     Ok(())

@@ -17,6 +17,8 @@ pub(crate) struct Bare {
     own: EcdsaKeyPair,
     random: SystemRandom,
     ready_len: usize,
+    /// What a page's messages are read into, in bytes.
+    pub(crate) read_buffer: usize,
 }
 
 impl Bare {
@@ -28,7 +30,7 @@ impl Bare {
         let own = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random)
             .map_err(|error| anyhow::anyhow!("ring reads no key: {error}"))?;
         let challenges = UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, spec.key.clone());
-        Ok(Self { challenges, own, random, ready_len: spec.lengths.ready })
+        Ok(Self { challenges, own, random, ready_len: spec.lengths.ready, read_buffer: spec.read_buffer })
     }
 
     /// A hello with a nonce of its own.

@@ -1,14 +1,17 @@
-//! The floor of a handshake: the same round trips and the same two signatures over tokio-tungstenite with small buffers, on one
+//! The floor of a handshake: the same round trips, writes and two signatures over tokio-tungstenite with small buffers, on one
 //! thread. No gate, no peer look-up, no statement is read. With the agent's certificate it is the floor of `wss` too.
 
+use std::io;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use futures::{SinkExt as _, StreamExt as _};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 use tokio::task::LocalSet;
 use tokio_rustls::TlsAcceptor;
@@ -60,10 +63,13 @@ async fn accept_secure(listener: &TcpListener, bare: &Rc<Bare>, acceptor: TlsAcc
 fn acceptor(identity: &std::path::Path) -> anyhow::Result<TlsAcceptor> {
     let leaf = CertificateDer::from_pem_file(identity)?;
     let key = PrivateKeyDer::from_pem_file(identity)?;
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(vec![leaf], key)?;
+    // As the agent has them.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.send_tls13_tickets = 1;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
@@ -79,17 +85,58 @@ fn named(
 /// One page, from the upgrade to its end; `None` where the page leaves.
 async fn page<S: AsyncRead + AsyncWrite + Unpin>(stream: S, bare: Rc<Bare>) -> Option<()> {
     let config = WebSocketConfig::default()
-        .read_buffer_size(512)
+        .read_buffer_size(bare.read_buffer)
         .write_buffer_size(0)
         .max_write_buffer_size(64 * 1024)
         .max_message_size(Some(8 * 1024))
         .max_frame_size(Some(8 * 1024));
+    let stream = Corked { stream, held: Vec::new(), holds: true };
     let upgrade = tokio_tungstenite::accept_hdr_async_with_config(stream, named, Some(config));
     let mut socket = Box::pin(upgrade).await.ok()?;
+    socket.get_mut().holds = false;
     socket.send(Message::text(bare.hello())).await.ok()?;
     let open = socket.next().await?.ok()?.into_text().ok()?;
     bare.verify(&open)?;
     socket.send(Message::text(bare.ready())).await.ok()?;
     while socket.next().await?.is_ok() {}
     None
+}
+
+/// Holds the answer to the upgrade back until it can leave in one write with what is said first, as the agent's does.
+struct Corked<S> {
+    stream: S,
+    held: Vec<u8>,
+    holds: bool,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Corked<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Corked<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let Self { stream, held, holds } = self.get_mut();
+        if *holds {
+            held.extend(bytes);
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        if held.is_empty() {
+            return Pin::new(stream).poll_write(cx, bytes);
+        }
+        let all = [held.as_slice(), bytes].concat();
+        let written = ready!(Pin::new(stream).poll_write(cx, &all))?;
+        assert_eq!(written, all.len(), "an empty socket takes a short answer");
+        *held = Vec::new();
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }

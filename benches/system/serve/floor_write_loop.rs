@@ -1,10 +1,11 @@
 //! The floor of a push: one thread, raw epoll, one `send` a socket, a frame that was encoded once. No library, no cryptography,
-//! and next to no memory a socket; as a handshake it shows what the kernel alone costs.
+//! and next to no memory a socket; as a handshake it shows what the kernel alone costs. It is told as the agent is, on a Unix
+//! socket, and answers, but does not read what it is told.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener as StdListener};
 
-use mio::net::{TcpListener, TcpStream};
+use mio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use mio::{Events, Interest, Poll, Token};
 
 use super::bare::{frame, ready_around, state, upgraded};
@@ -12,7 +13,11 @@ use crate::process;
 use crate::spec::{FloorSpec, Serving, Trigger};
 
 const PAGES: Token = Token(usize::MAX - 1);
-const PUBLISHERS: Token = Token(usize::MAX - 2);
+const CLIENTS: Token = Token(usize::MAX - 2);
+/// The one client that tells it to push.
+const CLIENT: Token = Token(usize::MAX - 3);
+/// As long as the agent's answer.
+const ANSWER: &[u8] = b"{\"jsonrpc\":\"2.0\",\"id\":100,\"result\":{\"seq\":100}}\n";
 /// What a hello looks like; this floor draws no nonce.
 const HELLO: &str = r#"{"type":"hello","v":1,"nonce":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#;
 
@@ -22,8 +27,6 @@ enum Stage {
     Upgrade,
     Open,
     Live,
-    /// No page: a connection on which pushes are asked for.
-    Publisher,
 }
 
 struct Socket {
@@ -33,6 +36,7 @@ struct Socket {
 
 struct Floor {
     poll: Poll,
+    client: Option<UnixStream>,
     sockets: Vec<Option<Socket>>,
     free: Vec<usize>,
     ready: Vec<u8>,
@@ -49,17 +53,19 @@ fn listener(backlog: i32) -> anyhow::Result<TcpListener> {
 }
 
 pub(crate) fn run(spec: &FloorSpec) -> anyhow::Result<()> {
-    let (mut pages, mut publishers) = (listener(1024)?, listener(16)?);
+    let mut pages = listener(1024)?;
+    let mut clients = UnixListener::bind(&spec.control)?;
     let poll = Poll::new()?;
     poll.registry().register(&mut pages, PAGES, Interest::READABLE)?;
-    poll.registry().register(&mut publishers, PUBLISHERS, Interest::READABLE)?;
+    poll.registry().register(&mut clients, CLIENTS, Interest::READABLE)?;
     process::say(&Serving {
         port: pages.local_addr()?.port(),
         wss_port: None,
-        trigger: Some(Trigger::Byte(publishers.local_addr()?.port())),
+        trigger: Some(Trigger::Control(spec.control.clone())),
     });
     let mut floor = Floor {
         poll,
+        client: None,
         sockets: Vec::new(),
         free: Vec::new(),
         ready: frame(&ready_around(&"p".repeat(86), spec.lengths.ready)),
@@ -74,8 +80,9 @@ pub(crate) fn run(spec: &FloorSpec) -> anyhow::Result<()> {
         }
         for event in &events {
             match event.token() {
-                PAGES => floor.accept(&pages, Stage::Upgrade)?,
-                PUBLISHERS => floor.accept(&publishers, Stage::Publisher)?,
+                PAGES => floor.accept(&pages)?,
+                CLIENTS => floor.accept_client(&clients)?,
+                CLIENT => floor.read_client(),
                 Token(id) => floor.read(id),
             }
         }
@@ -83,7 +90,7 @@ pub(crate) fn run(spec: &FloorSpec) -> anyhow::Result<()> {
 }
 
 impl Floor {
-    fn accept(&mut self, listener: &TcpListener, stage: Stage) -> anyhow::Result<()> {
+    fn accept(&mut self, listener: &TcpListener) -> anyhow::Result<()> {
         loop {
             let mut stream = match listener.accept() {
                 Ok((stream, _)) => stream,
@@ -96,7 +103,32 @@ impl Floor {
                 self.sockets.len() - 1
             });
             self.poll.registry().register(&mut stream, Token(id), Interest::READABLE)?;
-            self.sockets[id] = Some(Socket { stream, stage });
+            self.sockets[id] = Some(Socket { stream, stage: Stage::Upgrade });
+        }
+    }
+
+    fn accept_client(&mut self, listener: &UnixListener) -> anyhow::Result<()> {
+        loop {
+            let mut stream = match listener.accept() {
+                Ok((stream, _)) => stream,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
+            self.poll.registry().register(&mut stream, CLIENT, Interest::READABLE)?;
+            self.client = Some(stream);
+        }
+    }
+
+    /// One call at a time, which is short too.
+    fn read_client(&mut self) {
+        let Some(client) = &mut self.client else { return };
+        match client.read(&mut self.buffer) {
+            Ok(1..) => {
+                self.push();
+                let _ = self.client.as_mut().map(|client| client.write(ANSWER));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            _ => self.client = None,
         }
     }
 
@@ -124,7 +156,6 @@ impl Floor {
                 socket.stage = Stage::Live;
             }
             Stage::Live => {}
-            Stage::Publisher => self.push(),
         }
     }
 

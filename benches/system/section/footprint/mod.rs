@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{Bench, Server, progress, sequential};
+use super::{Bench, OPENING_BUFFER, Server, progress, sequential, turns};
 use crate::peers::until_it_listens;
 use crate::process::Process;
 use crate::report::{Aim, Rounds, Row};
@@ -19,7 +19,7 @@ use agent::Installed;
 use node::NodeAgent;
 use start::Startable;
 
-const SECTION: &str = "footprint";
+pub(crate) const SECTION: &str = "footprint";
 /// Tabs that a person has open.
 const PAGES: usize = 20;
 /// Threads that are there for the start alone are gone by then, and so are tries to reach the login server.
@@ -78,17 +78,21 @@ fn starts(bench: &Bench, agent: &Installed, node: Option<&NodeAgent>) -> anyhow:
     ])
 }
 
-/// What being small costs: the section `handshake` measures the agent as a program of its own builds it.
+/// What being small costs: the section `handshake` measures the agent built for speed.
 fn handshake(bench: &mut Bench, agent: &Installed) -> anyhow::Result<Row> {
     let (rounds, count) = (bench.args.rounds(), bench.args.few(100, 400));
     progress(&format!("footprint: {rounds} rounds of handshakes"));
-    let server = agent.serve()?;
-    let mut micros = Rounds::default();
-    for _ in 0..rounds {
-        let seen = bench.load(&server, false, sequential(count))?;
-        micros.add(seen.server_cpu as f64 / 1e3 / count as f64);
+    let servers = [agent.serve()?, bench.floor_tungstenite(None, OPENING_BUFFER)?];
+    let mut micros: [Rounds; 2] = Default::default();
+    for round in 0..rounds {
+        for at in turns(round, servers.len()) {
+            let seen = bench.load(&servers[at], false, sequential(count))?;
+            micros[at].add(seen.server_cpu as f64 / 1e3 / count as f64);
+        }
     }
-    Ok(Row::new(SECTION, "handshake, its time on a core", agent::NAME, micros.median(), "µs").n(rounds * count))
+    let [ours, floor] = micros;
+    let row = Row::new(SECTION, "handshake, server's CPU, built small", agent::NAME, ours.median(), "µs");
+    Ok(row.n(rounds * count).against(&servers[1].name, floor.median(), ours.over(&floor)))
 }
 
 fn rests(bench: &mut Bench, agent: &Installed, node: Option<&NodeAgent>) -> anyhow::Result<Vec<Row>> {

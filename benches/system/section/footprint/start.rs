@@ -1,8 +1,9 @@
 //! From the start of a program to its listening on every port, and to its first answer.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -44,15 +45,12 @@ fn look(command: &mut Command, (port, secure): (u16, u16)) -> anyhow::Result<Sta
     // What is started is where whoever starts it is.
     let (since, child) = on_core(SERVER_CORE, || (machine::now(), command.spawn()))?;
     let child = Ended(child.with_context(|| format!("cannot start {command:?}"))?);
-    for address in [
-        SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-        (Ipv6Addr::LOCALHOST, port).into(),
-        (Ipv4Addr::LOCALHOST, secure).into(),
-        (Ipv6Addr::LOCALHOST, secure).into(),
-    ] {
-        while TcpStream::connect(address).is_err() {
-            if since.elapsed() > PATIENCE {
-                bail!("{command:?} does not listen on {address}");
+    for address in loopback() {
+        for port in [port, secure] {
+            while TcpStream::connect((*address, port)).is_err() {
+                if since.elapsed() > PATIENCE {
+                    bail!("{command:?} does not listen on {address}, port {port}");
+                }
             }
         }
     }
@@ -81,14 +79,17 @@ fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// A port that was free on both addresses a moment ago, of those that an agent may have.
+/// The loopback addresses that this system has: without IPv6 an agent listens on the other one alone.
+fn loopback() -> &'static [IpAddr] {
+    const BOTH: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    static HAS_V6: LazyLock<bool> = LazyLock::new(|| TcpListener::bind((BOTH[1], 0)).is_ok());
+    if *HAS_V6 { &BOTH } else { &BOTH[..1] }
+}
+
+/// A port that was free on every address a moment ago, of those that an agent may have.
 pub(super) fn free_pair() -> anyhow::Result<u16> {
     let random: [u8; 2] = loopkey::crypto::random();
     let first = 12_000 + u16::from_be_bytes(random) % 8_000;
-    let is_free = |port: &u16| {
-        let (v4, v6) =
-            (TcpListener::bind((Ipv4Addr::LOCALHOST, *port)), TcpListener::bind((Ipv6Addr::LOCALHOST, *port)));
-        v4.is_ok() && v6.is_ok()
-    };
-    (first..first + 1_000).find(is_free).context("no port is free on 127.0.0.1 and [::1] both")
+    let is_free = |port: &u16| loopback().iter().all(|address| TcpListener::bind((*address, *port)).is_ok());
+    (first..first + 1_000).find(is_free).context("no port is free on every loopback address")
 }

@@ -4,12 +4,12 @@ mod redeem;
 mod stores;
 
 use super::push::{Pushes, work as pushes_to};
-use super::{Bench, DRIVER_CORE, SERVER_CORE, Server, progress, turns};
+use super::{Bench, DRIVER_CORE, OPENING_BUFFER, SERVER_CORE, Server, progress, turns};
 use crate::report::{Curve, Plot, Rounds, Row};
 use crate::section::memory::Held;
 use crate::spec::Work;
 
-const SECTION: &str = "growth";
+pub(crate) const SECTION: &str = "growth";
 /// Pages that are open while others open.
 const HELD: [usize; 5] = [1, 100, 1_000, 4_000, 10_000];
 /// Pages that are pushed to.
@@ -69,7 +69,7 @@ fn curves(
 }
 
 fn handshakes(bench: &mut Bench) -> anyhow::Result<Plot> {
-    let floor = bench.floor_tungstenite(None)?;
+    let floor = bench.floor_tungstenite(None, OPENING_BUFFER)?;
     let servers = servers(bench, floor)?;
     let curves = curves(bench, "handshakes", &servers, &HELD, |bench, server, held| {
         let work = Work::Concurrent { count: bench.args.few(1000, 3000), at_once: AT_ONCE, held };
@@ -106,16 +106,26 @@ fn pushes(bench: &mut Bench) -> anyhow::Result<Plot> {
 }
 
 fn memory(bench: &mut Bench) -> anyhow::Result<Plot> {
-    let names = [("agent, ws", false), ("agent, wss", true), ("write loop, ws", false)];
-    let mut curves: Vec<_> = names.map(|(name, _)| Curve { name: name.to_owned(), points: Vec::new() }).into();
+    let both = &[SERVER_CORE, DRIVER_CORE];
+    let ours: [(&str, bool, &[usize]); 3] = [
+        ("agent, ws", false, &[SERVER_CORE]),
+        ("agent, ws, 2 cores", false, both),
+        ("agent, wss", true, &[SERVER_CORE]),
+    ];
+    let names = ours.iter().map(|(name, ..)| *name).chain(["write loop, ws"]);
+    let mut curves: Vec<_> = names.map(|name| Curve { name: name.to_owned(), points: Vec::new() }).collect();
     for pages in RESIDENT {
         progress(&format!("growth: memory at {pages}"));
-        for (at, (_, secure)) in names.into_iter().enumerate() {
+        for (at, curve) in curves.iter_mut().enumerate() {
             // One that has served nobody yet.
-            let server = if at == 2 { bench.floor_write_loop()? } else { bench.agent(secure)? };
+            let (server, secure) = match ours.get(at) {
+                Some((_, secure, cores)) => (bench.agent_on(*secure, cores)?, *secure),
+                None => (bench.floor_write_loop()?, false),
+            };
             let mut held = Held::default();
             held.measure(bench, &server, secure, pages)?;
-            curves[at].points.push((pages as f64, held.open.median().max(0.01)));
+            // A logarithm has no nought.
+            curve.points.push((pages as f64, held.open.median().max(0.01)));
         }
     }
     Ok(Plot {
