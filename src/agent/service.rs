@@ -34,7 +34,6 @@ use crate::agent::person::open::{Browser, DefaultBrowser};
 use crate::clock::{Clock, SystemClock};
 use crate::keyfile::{self, KeyFileError};
 use crate::protocol::gate::Gate;
-use crate::protocol::limits::OPEN_TIMEOUT;
 
 /// How long sockets have to say goodbye when the agent stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -295,7 +294,7 @@ impl Agent {
             tracing::warn!("no [[origin]] is configured: no page can reach this agent");
         }
         let mut connections = JoinSet::new();
-        connections.spawn(reporting_panics(control.run(handle.clone())));
+        connections.spawn(control.run(handle.clone()));
         let mut background = JoinSet::new();
         for hub in handle.core.hubs.values() {
             background.spawn(greet(Arc::clone(hub)));
@@ -321,8 +320,7 @@ impl Agent {
                     Ok((accepted, doorman)) => {
                         number += 1;
                         let span = tracing::info_span!("connection", id = number);
-                        let connection = doorman.receive(accepted);
-                        connections.spawn(async move { reporting_panics(connection).await }.instrument(span));
+                        connections.spawn(doorman.receive(accepted).instrument(span));
                         // Nobody is woken for each that ends: those that have are put away here.
                         while connections.try_join_next().is_some() {}
                         alarm.set();
@@ -384,33 +382,21 @@ async fn after_the_others() {
     .await;
 }
 
-/// One connection's fault is its own: the agent lives on, unless the program was built to abort.
-async fn reporting_panics(connection: impl Future<Output = ()>) {
-    struct Report;
+/// How long a new connection keeps the next ones from interrupting the runtime. When it is over the agent wakes up once, for
+/// nothing, which it does while it has hardly fallen asleep.
+const ALARM: Duration = Duration::from_millis(50);
 
-    impl Drop for Report {
-        fn drop(&mut self) {
-            if std::thread::panicking() {
-                tracing::error!("a connection failed inside the agent; please report this");
-            }
-        }
-    }
-
-    let _report = Report;
-    connection.await;
-}
-
-/// The runtime interrupts its own wait for each timer that is to go off before all others, by a system call. While this one is
-/// set no new connection's is such a timer, since they all wait as long. It wakes no task.
+/// The runtime interrupts its own wait for each timer that is to go off before all others, by a system call and an empty turn. While
+/// this one is set no new connection's is such a timer, since all of those are longer. It wakes no task.
 #[derive(Default)]
 struct FirstAlarm(Option<Pin<Box<Sleep>>>);
 
 impl FirstAlarm {
     fn set(&mut self) {
-        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep(OPEN_TIMEOUT)));
+        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep(ALARM)));
         let mut nobody = Context::from_waker(Waker::noop());
         if sleep.as_mut().poll(&mut nobody).is_ready() {
-            sleep.as_mut().reset(Instant::now() + OPEN_TIMEOUT);
+            sleep.as_mut().reset(Instant::now() + ALARM);
             let _ = sleep.as_mut().poll(&mut nobody);
         }
     }
@@ -426,12 +412,12 @@ mod tests {
         let deadline = |alarm: &FirstAlarm| alarm.0.as_ref().expect("set").deadline();
         alarm.set();
         let first = deadline(&alarm);
-        assert_eq!(first, Instant::now() + OPEN_TIMEOUT);
-        tokio::time::advance(OPEN_TIMEOUT / 2).await;
+        assert_eq!(first, Instant::now() + ALARM);
+        tokio::time::advance(ALARM / 2).await;
         alarm.set();
         assert_eq!(deadline(&alarm), first);
-        tokio::time::advance(OPEN_TIMEOUT).await;
+        tokio::time::advance(ALARM).await;
         alarm.set();
-        assert_eq!(deadline(&alarm), Instant::now() + OPEN_TIMEOUT);
+        assert_eq!(deadline(&alarm), Instant::now() + ALARM);
     }
 }

@@ -51,9 +51,12 @@ pub enum ChallengeFault {
     Replayed,
 }
 
-/// A challenge that was accepted. Only [`accept`] makes one.
+/// A challenge that was accepted. Only [`accept`] makes one. It goes from hand to hand, and is a pointer for that.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AcceptedChallenge {
+pub struct AcceptedChallenge(Box<Accepted>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Accepted {
     challenge: Challenge,
     age: Duration,
     accepted: Moment,
@@ -63,18 +66,19 @@ impl AcceptedChallenge {
     /// Its claims.
     #[must_use]
     pub const fn claims(&self) -> &Challenge {
-        &self.challenge
+        &self.0.challenge
     }
 
     #[cfg(test)]
-    pub(super) const fn for_test(challenge: Challenge, accepted: Moment) -> Self {
-        Self { challenge, age: Duration::ZERO, accepted }
+    pub(super) fn for_test(challenge: Challenge, accepted: Moment) -> Self {
+        Self(Box::new(Accepted { challenge, age: Duration::ZERO, accepted }))
     }
 
     /// The time to write into a statement made now: the challenge's own, and what has passed since.
     #[must_use]
     pub fn timestamp(&self, now: Moment) -> Timestamp {
-        self.challenge.iat.plus((self.age + now.since(self.accepted)).as_secs())
+        let Accepted { challenge, age, accepted } = &*self.0;
+        challenge.iat.plus((*age + now.since(*accepted)).as_secs())
     }
 }
 
@@ -121,7 +125,7 @@ pub fn accept(
     if !seen.insert(challenge.jti, forget, now) {
         return Err(ChallengeFault::Replayed);
     }
-    Ok(AcceptedChallenge { challenge, age: Duration::from_secs(age), accepted: now })
+    Ok(AcceptedChallenge(Box::new(Accepted { challenge, age: Duration::from_secs(age), accepted: now })))
 }
 
 /// How far ahead of the issuer's clock, as last heard, a challenge may seem to be. The estimate can only lag by the

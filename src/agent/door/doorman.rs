@@ -67,12 +67,24 @@ impl<R: Into<Refused>> From<R> for Left {
     }
 }
 
+/// One connection's fault is its own, and is told: the agent lives on, unless the program was built to abort.
+struct Reported;
+
+impl Drop for Reported {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("a connection failed inside the agent; please report this");
+        }
+    }
+}
+
 /// What becomes of a connection that was let in: a socket, until its end.
 pub(in crate::agent) type OpenSocket = BoxFuture<'static, ()>;
 
 impl Doorman {
     /// Sees a connection through to its end.
     pub(in crate::agent) async fn receive(self: Arc<Self>, Accepted { stream, page, agent }: Accepted) {
+        let _reported = Reported;
         // The way in needs more room than what it leads to, so that it has it apart; and what few go through on their way has its
         // own again, for room beyond a kilobyte is slow to get.
         let line = Line { peers: Arc::clone(&self.peers), page, agent };
