@@ -15,6 +15,7 @@ mod handle;
 mod issuer;
 mod page;
 mod person;
+mod reported;
 mod service;
 mod settings;
 mod status;

@@ -2,22 +2,22 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Sleep};
 use tracing::Instrument as _;
 
 use super::audience::Ring;
 use super::audit::{Audit, AuditError};
 use super::core::{Core, Stop};
 use super::handle::Handle;
+use super::reported::Reported;
 use super::settings::{AgentSettings, SettingFault};
 use crate::agent::client::control::{ControlError, ControlServer};
+use crate::agent::door::alarm::FirstAlarm;
 use crate::agent::door::census::Census;
 use crate::agent::door::certificate::{Certificate, NoTls, WssFiles};
 use crate::agent::door::doorman::Doorman;
@@ -294,7 +294,11 @@ impl Agent {
             tracing::warn!("no [[origin]] is configured: no page can reach this agent");
         }
         let mut connections = JoinSet::new();
-        connections.spawn(control.run(handle.clone()));
+        let control = control.run(handle.clone());
+        connections.spawn(async move {
+            let _reported = Reported;
+            control.await;
+        });
         let mut background = JoinSet::new();
         for hub in handle.core.hubs.values() {
             background.spawn(greet(Arc::clone(hub)));
@@ -380,44 +384,4 @@ async fn after_the_others() {
         Poll::Ready(())
     })
     .await;
-}
-
-/// How long a new connection keeps the next ones from interrupting the runtime. When it is over the agent wakes up once, for
-/// nothing, which it does while it has hardly fallen asleep.
-const ALARM: Duration = Duration::from_millis(50);
-
-/// The runtime interrupts its own wait for each timer that is to go off before all others, by a system call and an empty turn. While
-/// this one is set no new connection's is such a timer, since all of those are longer. It wakes no task.
-#[derive(Default)]
-struct FirstAlarm(Option<Pin<Box<Sleep>>>);
-
-impl FirstAlarm {
-    fn set(&mut self) {
-        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep(ALARM)));
-        let mut nobody = Context::from_waker(Waker::noop());
-        if sleep.as_mut().poll(&mut nobody).is_ready() {
-            sleep.as_mut().reset(Instant::now() + ALARM);
-            let _ = sleep.as_mut().poll(&mut nobody);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn the_first_alarm_stays_for_all_who_come_before_it() {
-        let mut alarm = FirstAlarm::default();
-        let deadline = |alarm: &FirstAlarm| alarm.0.as_ref().expect("set").deadline();
-        alarm.set();
-        let first = deadline(&alarm);
-        assert_eq!(first, Instant::now() + ALARM);
-        tokio::time::advance(ALARM / 2).await;
-        alarm.set();
-        assert_eq!(deadline(&alarm), first);
-        tokio::time::advance(ALARM).await;
-        alarm.set();
-        assert_eq!(deadline(&alarm), Instant::now() + ALARM);
-    }
 }

@@ -48,6 +48,9 @@ pub const PONG_TIMEOUT: Duration = Duration::from_secs(75);
 pub const CHALLENGE_MAX_AGE_SECONDS: u64 = 120;
 /// How long a resume ticket is accepted.
 pub const RESUME_TICKET_LIFE: Duration = Duration::from_secs(600);
+/// Resume tickets that are remembered as used of the same [`RESUME_TICKET_LIFE`], and of the one before: a page that opens its
+/// socket again and again takes no more memory with it than that, two mebibytes in all. Whoever comes then opens with a challenge.
+pub const MAX_USED_TICKETS: usize = 32_768;
 /// How long after a token the agent gives a second one for a challenge of the store's next life (section 6.4).
 pub const SECOND_TOKEN_WINDOW: Duration = Duration::from_secs(60);
 

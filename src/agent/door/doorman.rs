@@ -25,6 +25,7 @@ use crate::agent::doctor::origin_of;
 use crate::agent::page::bridge::{self, Unmet};
 use crate::agent::page::driver::{Driver, Page};
 use crate::agent::page::wire::{Wire, drain};
+use crate::agent::reported::Reported;
 use crate::protocol::code::CloseCode;
 use crate::protocol::gate::{Admitted, Gate, Purpose, REFUSAL, Refused};
 use crate::protocol::head::{BadHead, RequestHead};
@@ -64,17 +65,6 @@ enum Left {
 impl<R: Into<Refused>> From<R> for Left {
     fn from(refused: R) -> Self {
         Self::Refused(refused.into(), None)
-    }
-}
-
-/// One connection's fault is its own, and is told: the agent lives on, unless the program was built to abort.
-struct Reported;
-
-impl Drop for Reported {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            tracing::error!("a connection failed inside the agent; please report this");
-        }
     }
 }
 

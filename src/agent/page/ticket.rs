@@ -11,13 +11,9 @@ use crate::protocol::base64url;
 use crate::protocol::connection::Resumption;
 use crate::protocol::id::Epoch;
 use crate::protocol::issuer::Issuer;
-use crate::protocol::limits::RESUME_TICKET_LIFE;
+use crate::protocol::limits::{MAX_USED_TICKETS, RESUME_TICKET_LIFE};
 use crate::protocol::origin::Origin;
 use crate::protocol::time::Moment;
-
-/// Tickets that are remembered as used of the same ten minutes: a page that opens its socket again and again takes no more memory
-/// with it than that, about a mebibyte. Whoever comes then opens with a challenge.
-const MAX_USED: usize = 32_768;
 
 const ID_LEN: usize = 16;
 const BODY_LEN: usize = ID_LEN + 8 + 8 + 1;
@@ -48,7 +44,7 @@ impl Used {
             self.older = std::mem::take(&mut self.newer);
             self.since = now;
         }
-        self.newer.len() < MAX_USED && !self.older.contains(&id) && self.newer.insert(id)
+        self.newer.len() < MAX_USED_TICKETS && !self.older.contains(&id) && self.newer.insert(id)
     }
 }
 
@@ -134,9 +130,9 @@ mod tests {
     fn no_more_tickets_are_used_than_can_be_remembered() {
         let mut used = Used { newer: HashSet::new(), older: HashSet::new(), since: Moment(Duration::ZERO) };
         let id = |number: usize| (number as u128).to_be_bytes();
-        assert!((0..MAX_USED).all(|number| used.insert(id(number), Moment(Duration::ZERO))));
-        assert!(!used.insert(id(MAX_USED), Moment(Duration::ZERO)), "one that could be used again");
-        assert!(used.insert(id(MAX_USED), Moment(RESUME_TICKET_LIFE)), "there is room again");
+        assert!((0..MAX_USED_TICKETS).all(|number| used.insert(id(number), Moment(Duration::ZERO))));
+        assert!(!used.insert(id(MAX_USED_TICKETS), Moment(Duration::ZERO)), "one that could be used again");
+        assert!(used.insert(id(MAX_USED_TICKETS), Moment(RESUME_TICKET_LIFE)), "there is room again");
     }
 
     #[test]

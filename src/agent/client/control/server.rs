@@ -45,13 +45,7 @@ impl ControlServer {
             tokio::select! {
                 () = &mut stopped => break,
                 accepted = self.endpoint.accept() => match accepted {
-                    Ok(stream) => {
-                        if connections.is_empty() {
-                            // What happened while nobody was there is no news.
-                            sockets.mark_unchanged();
-                        }
-                        connections.spawn(attend(stream, agent.clone(), self.clients.clone()));
-                    }
+                    Ok(stream) => drop(connections.spawn(attend(stream, agent.clone(), self.clients.clone()))),
                     Err(error) => {
                         tracing::error!(%error, "cannot accept a client");
                         tokio::time::sleep(Duration::from_millis(100)).await;
