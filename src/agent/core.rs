@@ -11,6 +11,7 @@ use super::audit::Audit;
 use super::doctor::Troubles;
 use super::settings::OriginSettings;
 use super::status::AccountInfo;
+use super::timers::Timers;
 use crate::agent::client::action::Actions;
 use crate::agent::door::census::Census;
 use crate::agent::issuer::hub::Hub;
@@ -32,6 +33,7 @@ const SHORTEST_SLEEP: Duration = Duration::from_secs(3);
 /// What the connections of one agent share.
 pub(super) struct Core {
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) timers: Timers,
     pub(super) census: Census,
     pub(super) tickets: Tickets,
     pub(super) consents: Consents,
@@ -52,7 +54,7 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn new(
-        clock: Arc<dyn Clock>,
+        (clock, timers): (Arc<dyn Clock>, Timers),
         census: Census,
         consents: Consents,
         audit: Arc<Audit>,
@@ -67,6 +69,7 @@ impl Core {
         let clients = watch::Sender::new(0);
         Self {
             clock,
+            timers,
             census,
             tickets,
             consents,

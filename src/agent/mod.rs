@@ -21,6 +21,7 @@ mod settings;
 mod status;
 #[cfg(test)]
 mod tests;
+mod timers;
 
 pub use client::action::{Action, ActionFault, ActionOwner, Invocation, PublishError, RegisterError};
 pub use client::control;

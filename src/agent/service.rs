@@ -16,8 +16,8 @@ use super::core::{Core, Stop};
 use super::handle::Handle;
 use super::reported::Reported;
 use super::settings::{AgentSettings, SettingFault};
+use super::timers::Timers;
 use crate::agent::client::control::{ControlError, ControlServer};
-use crate::agent::door::alarm::FirstAlarm;
 use crate::agent::door::census::Census;
 use crate::agent::door::certificate::{Certificate, NoTls, WssFiles};
 use crate::agent::door::doorman::Doorman;
@@ -96,7 +96,7 @@ fn join(faults: &[SettingFault]) -> String {
 pub struct Builder {
     settings: AgentSettings,
     askers: Vec<Arc<dyn Asker>>,
-    clock: Arc<dyn Clock>,
+    clock: Option<Arc<dyn Clock>>,
     keys: Option<Arc<dyn KeyStore>>,
     peers: Option<Arc<dyn PeerCheck>>,
     browser: Arc<dyn Browser>,
@@ -122,7 +122,7 @@ impl Builder {
     /// Reads another clock than the system's.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+        self.clock = Some(clock);
         self
     }
 
@@ -179,6 +179,10 @@ impl Builder {
             }
             None => peer::system().ok_or(StartError::NoPeerCheck)?,
         };
+        let (clock, timers) = match clock {
+            None => (Arc::new(SystemClock) as _, Timers::system()),
+            Some(clock) => (Arc::clone(&clock), Timers::Runtime(clock)),
+        };
         let files = settings.wss.map(|_| WssFiles::of(&settings.state_dir));
         let certificate = files.map(|files| Certificate::load(&files, clock.wall())).transpose()?;
         keyfile::private_folder(&settings.state_dir)?;
@@ -223,7 +227,7 @@ impl Builder {
         let origins: HashMap<_, _> = settings.origins.iter().map(|o| (o.origin.clone(), o.clone())).collect();
         let consents = Consents::new(askers, in_windows, Arc::clone(&clock), Arc::clone(&audit));
         let census = Census::new(settings.limits);
-        let core = Arc::new(Core::new(clock, census, consents, audit, browser, hubs, origins));
+        let core = Arc::new(Core::new((clock, timers), census, consents, audit, browser, hubs, origins));
         let (stop, _) = watch::channel(Stop::No);
         let (port, wss_port) = (listener.port(), secure.as_ref().map(|(listener, _)| listener.port()));
         let handle = Handle { core, keys, settings: Arc::new(settings), port, wss_port, stop };
@@ -257,7 +261,7 @@ impl Agent {
         Builder {
             settings,
             askers: Vec::new(),
-            clock: Arc::new(SystemClock),
+            clock: None,
             keys: None,
             peers: None,
             browser: Arc::new(DefaultBrowser),
@@ -300,6 +304,8 @@ impl Agent {
             control.await;
         });
         let mut background = JoinSet::new();
+        let core = Arc::clone(&handle.core);
+        background.spawn(async move { core.timers.run().await });
         for hub in handle.core.hubs.values() {
             background.spawn(greet(Arc::clone(hub)));
             background.spawn(deliver_sign_outs(Arc::clone(hub)));
@@ -313,7 +319,6 @@ impl Agent {
         let mut stopped = stop.clone();
         let stopped = Stop::wait(&mut stopped);
         let mut number = 0_u64;
-        let mut alarm = FirstAlarm::default();
         tokio::pin!(shutdown, stopped);
         loop {
             tokio::select! {
@@ -327,7 +332,6 @@ impl Agent {
                         connections.spawn(doorman.receive(accepted).instrument(span));
                         // Nobody is woken for each that ends: those that have are put away here.
                         while connections.try_join_next().is_some() {}
-                        alarm.set();
                         // It comes first; then is time to see whether there is another one.
                         after_the_others().await;
                     }

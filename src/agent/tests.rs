@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::audit::Audit;
 use super::core::{Core, Stop};
 use super::settings::OriginSettings;
+use super::timers::Timers;
 use crate::agent::door::census::Census;
 use crate::agent::door::certificate::{Certificate, WssFiles};
 use crate::agent::door::doorman::{Doorman, OpenSocket};
@@ -115,8 +116,8 @@ fn house_asking(limits: SocketLimits, grants: Grants, askers: Vec<Arc<dyn Asker>
     let hubs = HashMap::from([(issuer, Arc::new(hub))]);
     let gate = Gate::new(28970, [origin.origin.clone()].into_iter().collect());
     let origins = HashMap::from([(origin.origin.clone(), origin)]);
-    let core =
-        Arc::new(Core::new(clock, Census::new(limits), consents, audit, Arc::new(DefaultBrowser), hubs, origins));
+    let time = (Arc::clone(&clock), Timers::Runtime(clock));
+    let core = Arc::new(Core::new(time, Census::new(limits), consents, audit, Arc::new(DefaultBrowser), hubs, origins));
     let (stop, stopped) = watch::channel(Stop::No);
     let doorman = Arc::new(Doorman { core, gate, peers: Arc::new(peer::Off), certificate: None, stop: stopped });
     House { doorman, clock: paused, _stop: stop, folder }

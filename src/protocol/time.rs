@@ -38,7 +38,7 @@ impl UnixMillis {
 }
 
 /// A reading of a clock that never goes back: time since the computer started, suspend included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(pub Duration);
 
 impl Moment {

@@ -16,7 +16,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::begun::Begun;
-use super::census::{self, Census};
+use super::census;
 use super::certificate::Certificate;
 use super::listener::Accepted;
 use super::peer::{Line, PeerCheck, PeerFault};
@@ -116,7 +116,7 @@ impl Doorman {
     ) -> Option<Box<TlsStream<Begun<S>>>> {
         let mut first = [0; 1];
         let begun = async { stream.read(&mut first).await.ok().filter(|read| *read > 0) };
-        unless_silent(begun, &self.core.census, self.stop.clone()).await?;
+        unless_silent(begun, &self.core, self.stop.clone()).await?;
         let handshake = async {
             let _opening = self.core.census.opening()?;
             let accepting = TlsAcceptor::from(certificate.current()).accept(Begun::new(first, stream));
@@ -165,7 +165,7 @@ impl Doorman {
     ) -> Result<(Admitted, census::Opening), Left> {
         let mut head = Vec::with_capacity(USUAL_HEAD_LEN);
         let begun = async { read_head(stream, &mut head).await.ok().filter(|read| *read > 0) };
-        unless_silent(begun, &self.core.census, self.stop.clone()).await.ok_or(Left::Silently)?;
+        unless_silent(begun, &self.core, self.stop.clone()).await.ok_or(Left::Silently)?;
         let opening = self.core.census.opening()?;
         let head = match RequestHead::parse(&head).map_err(Refused::from)? {
             Some(head) => head,
@@ -281,7 +281,7 @@ fn upgraded(key: &str) -> String {
 /// minutes and goes on with it, so silence alone is no offence; only too many silent ones are.
 async fn unless_silent<T>(
     first_bytes: impl Future<Output = Option<T>>,
-    census: &Census,
+    core: &Core,
     mut stop: watch::Receiver<Stop>,
 ) -> Option<T> {
     tokio::pin!(first_bytes);
@@ -289,12 +289,13 @@ async fn unless_silent<T>(
     if let Some(begun) = first_bytes.as_mut().now_or_never() {
         return begun;
     }
-    let mut silent = census.silent();
+    let mut silent = core.census.silent();
+    let too_long = core.clock.now() + SILENT_TIMEOUT;
     let waiting = async {
         tokio::select! {
             begun = first_bytes => begun,
             () = silent.evicted() => None,
-            () = tokio::time::sleep(SILENT_TIMEOUT) => None,
+            () = core.timers.sleep_until(too_long) => None,
             () = Stop::wait(&mut stop) => None,
         }
     };

@@ -165,8 +165,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
     }
 
     async fn wait(&mut self) -> Happened {
-        let due = self.machine.deadline().map(|at| at.since(self.page.core.clock.now()));
-        let Self { wire, jobs, .. } = self;
+        let due = self.machine.deadline();
+        let Self { wire, jobs, page, .. } = self;
         let outlet = Arc::clone(wire.outlet());
         tokio::select! {
             // What the agent knows comes before what the page says. That the person takes something back comes before
@@ -174,7 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Driver<S> {
             biased;
             rung = std::future::poll_fn(|cx| outlet.bell.poll_rung(cx)) => Happened::Rung(rung),
             note = jobs.next() => Happened::Noted(note),
-            () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => Happened::Due,
+            () = page.core.timers.sleep_until(due.unwrap_or_default()), if due.is_some() => Happened::Due,
             event = wire.event() => Happened::Said(event),
         }
     }

@@ -89,10 +89,11 @@ async fn keep_over(dial: &impl Dial, hub: &Hub, core: &Core) {
         if ended == Ended::Switched {
             continue;
         }
-        let pause = pauses.after(ended, core.clock.now().since(began), fraction());
+        let now = core.clock.now();
+        let pause = pauses.after(ended, now.since(began), fraction());
         tracing::debug!(issuer = %hub.issuer(), ?ended, pause_ms = pause.as_millis(), "no link for now");
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = core.timers.sleep_until(now + pause) => {}
             () = another_account(hub, of) => pauses = Pauses::default(),
             () = signed_in(hub, of) => pauses = Pauses::default(),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
@@ -24,6 +24,7 @@ use crate::protocol::link::{
 };
 use crate::protocol::state::{PresenceState, Published};
 use crate::protocol::statement::SignOut;
+use crate::protocol::time::Moment;
 
 /// How long a frame may take on its way out, and a goodbye to be answered.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,7 +45,7 @@ struct Talk<'a> {
     account: &'a Account,
     /// The presence that was sent last, and when the next may be.
     told: Option<Told>,
-    next_presence: Instant,
+    next_presence: Moment,
     /// Sign-outs that were sent and are not answered yet.
     sent: Vec<PendingSignOut>,
     /// The order that the person is asked about, and what they said once they did.
@@ -54,7 +55,7 @@ struct Talk<'a> {
 /// Speaks on a link until it ends; says how it ended.
 pub(super) async fn talk(socket: LinkSocket, endpoint: LinkUrl, hub: &Hub, core: &Core, account: &Account) -> Ended {
     let (machine, told, sent, asking) = Default::default();
-    let next_presence = Instant::now();
+    let next_presence = core.clock.now();
     let mut talk = Talk { socket, endpoint, machine, hub, core, account, told, next_presence, sent, asking };
     let ended = talk.run().await;
     if hub.link_state() == LinkState::Up {
@@ -69,19 +70,25 @@ impl Talk<'_> {
     async fn run(&mut self) -> Ended {
         let mut states = self.hub.subscribe();
         let mut changes = self.hub.changes();
-        let mut deadline = Instant::now() + OPENING_TIMEOUT;
+        let (clock, timers) = (&self.core.clock, &self.core.timers);
+        let mut deadline = clock.now() + OPENING_TIMEOUT;
         loop {
             let is_live = self.machine == AgentLink::Live;
+            let (told, next_presence) = (self.told, self.next_presence);
+            let presence_due = async {
+                untold(&mut states, told).await;
+                timers.sleep_until(next_presence).await;
+            };
             let step = tokio::select! {
                 // In this order: after a switch nothing more is said over the link of the account before.
                 biased;
                 Ok(()) = changes.changed(), if is_live => self.look_again().await,
-                () = sleep_until(deadline) => Err(Ended::Lost),
-                () = presence_due(&mut states, self.told, self.next_presence), if is_live => self.say_presence().await,
+                () = timers.sleep_until(deadline) => Err(Ended::Lost),
+                () = presence_due, if is_live => self.say_presence().await,
                 answer = answered(&mut self.asking) => self.say_approval(answer).await,
                 frame = self.socket.next() => {
                     if is_live {
-                        deadline = Instant::now() + SILENCE_MAX;
+                        deadline = clock.now() + SILENCE_MAX;
                     }
                     match frame {
                         Some(Ok(frame)) => self.take(frame).await,
@@ -90,7 +97,7 @@ impl Talk<'_> {
                 }
             };
             match step {
-                Ok(()) if !is_live && self.machine == AgentLink::Live => deadline = Instant::now() + SILENCE_MAX,
+                Ok(()) if !is_live && self.machine == AgentLink::Live => deadline = clock.now() + SILENCE_MAX,
                 Ok(()) => {}
                 Err(ended) => return ended,
             }
@@ -236,7 +243,7 @@ impl Talk<'_> {
         let Some(published) = self.hub.published_over(self.account) else { return Err(Ended::Switched) };
         let told = told_of(&published);
         self.told = Some(told);
-        self.next_presence = Instant::now() + PRESENCE_INTERVAL;
+        self.next_presence = self.core.clock.now() + PRESENCE_INTERVAL;
         self.send(&ToServer::Presence { presence: told.0, epoch: told.1 }).await
     }
 
@@ -298,10 +305,9 @@ fn told_of(published: &Published) -> Told {
     (published.state.presence, published.state.epoch)
 }
 
-/// Completes once there is a presence to tell that was not told yet, and may be by now.
-async fn presence_due(states: &mut watch::Receiver<Arc<Published>>, told: Option<Told>, not_before: Instant) {
+/// Completes once there is a presence to tell that was not told yet.
+async fn untold(states: &mut watch::Receiver<Arc<Published>>, told: Option<Told>) {
     if states.wait_for(|published| Some(told_of(published)) != told).await.is_err() {
         std::future::pending::<()>().await;
     }
-    sleep_until(not_before).await;
 }

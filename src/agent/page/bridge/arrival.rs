@@ -34,8 +34,7 @@ pub(in crate::agent) async fn meet<S: AsyncRead + AsyncWrite + Unpin>(
     mut stop: watch::Receiver<Stop>,
 ) -> Result<AdmittedOrigin, Unmet> {
     let mut controls = RateLimit::new(CONTROLS_PER_SECOND, RATE_BURST);
-    let left = (since + OPEN_TIMEOUT).since(core.clock.now());
-    let late = tokio::time::sleep(left).fuse();
+    let late = core.timers.sleep_until(since + OPEN_TIMEOUT).fuse();
     tokio::pin!(late);
     let text = loop {
         let event = tokio::select! {
