@@ -103,7 +103,7 @@ impl std::fmt::Debug for PageMessage {
     }
 }
 
-/// What the agent says. A page ignores members and messages that it does not know.
+/// What the agent says, as [`AgentMessage::encode`] writes it. A page ignores members and messages that it does not know.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum AgentMessage {
@@ -123,7 +123,7 @@ pub enum AgentMessage {
         /// How things stand.
         state: State,
         /// P, where a challenge was given and someone is enrolled.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing)]
         proof: Option<String>,
         /// For reopening after a lost socket: single use, ten minutes.
         resume: String,
@@ -199,7 +199,11 @@ impl AgentMessage {
     /// The text frame.
     #[must_use]
     pub fn encode(&self) -> String {
-        encode(self)
+        let mut text = encode(self);
+        if let Self::Ready { proof: Some(proof), .. } = self {
+            json::append(&mut text, "proof", proof);
+        }
+        text
     }
 }
 
@@ -230,6 +234,8 @@ fn encode<T: Serialize>(message: &T) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::state::PresenceState;
+    use crate::protocol::time::UnixMillis;
 
     const NONCE: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
@@ -290,6 +296,16 @@ mod tests {
         assert!(matches!(PageMessage::parse(text), Ok(message) if message.encode() == text));
         let answer = r#"{"type":"result","id":1,"value":{"a":1.5}}"#;
         assert!(matches!(AgentMessage::parse(answer), Ok(message) if message.encode() == answer));
+    }
+
+    #[test]
+    fn a_ready_with_a_proof_is_read_as_it_was_written() {
+        let state = State { presence: PresenceState::SignedIn, since: UnixMillis(1), epoch: Epoch(4) };
+        for proof in [None, Some("a.b.c".to_owned()), Some("\"".to_owned())] {
+            let (grants, resume) = (Grants::default(), "t".to_owned());
+            let ready = AgentMessage::Ready { seq: Seq(1), grants, state, proof, resume, resumed: false, opened: None };
+            assert!(AgentMessage::parse(&ready.encode()) == Ok(ready));
+        }
     }
 
     #[test]
