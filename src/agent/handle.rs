@@ -236,6 +236,11 @@ impl Handle {
         }
     }
 
+    /// Whether it is the account that is signed in at its issuer.
+    pub(super) fn is_signed_in(&self, account: &Subject) -> bool {
+        self.core.hubs.values().any(|hub| hub.current_subject().as_ref() == Some(account))
+    }
+
     /// Consents that were given for good.
     #[must_use]
     pub fn consents(&self) -> Vec<ConsentInfo> {

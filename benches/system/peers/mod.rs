@@ -19,6 +19,8 @@ const SCRIPTS: [(&str, &str); 4] = [
     ("node.mjs", include_str!("node.mjs")),
     ("bun.mjs", include_str!("bun.mjs")),
 ];
+/// It has no release anywhere else that a program could install.
+const UWEBSOCKETS: &str = "uWebSockets of libuwebsockets-sys 0.0.10";
 /// How long a peer may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -29,6 +31,7 @@ pub(crate) enum Peer {
     Bun,
     Nchan,
     Nats,
+    UWebSockets,
 }
 
 /// A peer that serves.
@@ -40,7 +43,7 @@ pub(crate) struct Started {
 }
 
 impl Peer {
-    pub(crate) const ALL: [Self; 4] = [Self::NodeWs, Self::Bun, Self::Nchan, Self::Nats];
+    pub(crate) const ALL: [Self; 5] = [Self::NodeWs, Self::Bun, Self::Nchan, Self::Nats, Self::UWebSockets];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -48,6 +51,7 @@ impl Peer {
             Self::Bun => "Bun",
             Self::Nchan => "nginx + nchan",
             Self::Nats => "NATS",
+            Self::UWebSockets => "uWebSockets",
         }
     }
 
@@ -65,6 +69,7 @@ impl Peer {
             Self::Bun => script(installed.join("node_modules/.bin/bun"), "bun.mjs", installed, floor, core),
             Self::Nchan => nchan(folder, core),
             Self::Nats => nats(folder, core),
+            Self::UWebSockets => uwebsockets(installed, floor, core),
         }
     }
 }
@@ -86,6 +91,7 @@ pub(crate) fn versions(installed: &Path) -> Vec<String> {
         debian("nginx-light"),
         debian("libnginx-mod-nchan"),
         debian("nats-server"),
+        UWEBSOCKETS.to_owned(),
     ]
 }
 
@@ -165,6 +171,18 @@ fn nats(folder: &Path, core: usize) -> anyhow::Result<Started> {
     let trigger = Some(Trigger::Nats { port, subject: "s".to_owned() });
     let serving = Serving { port: websocket, wss_port: None, trigger };
     Ok(Started { process, serving, exchange: Exchange::Nats, path: "/" })
+}
+
+fn uwebsockets(installed: &Path, floor: &FloorSpec, core: usize) -> anyhow::Result<Started> {
+    let program = installed.join("uwebsockets/server");
+    if !program.exists() {
+        bail!("it is not built: ./bench --peers does that, with g++ (apt-get install g++)");
+    }
+    let control = floor.control.to_string_lossy().into_owned();
+    let arguments = vec![control, floor.lengths.ready.to_string(), floor.lengths.state.to_string()];
+    let mut process = on_core("uWebSockets", program, arguments, core)?;
+    let serving = process.hear()?;
+    Ok(Started { process, serving, exchange: Exchange::Loopkey, path: "/v1" })
 }
 
 /// A port that was free a moment ago.

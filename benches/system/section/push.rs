@@ -13,11 +13,6 @@ const DEAD: usize = 10;
 
 /// The agent and the write loop; peers come behind them.
 const OURS: usize = 2;
-/// What uWebSockets took for a message to 10,000, in microseconds of CPU: it is in C++ and not built here.
-const UWEBSOCKETS: f64 = 9.7;
-/// What a write loop took there, from 8 to 11.
-const ITS_WRITE_LOOP: f64 = 9.5;
-
 /// What a server's pushes to N pages took.
 #[derive(Default)]
 pub(crate) struct Pushes {
@@ -112,18 +107,6 @@ fn report(bench: &mut Bench, pages: usize, servers: &[Server], pushes: &[Pushes]
             row("to the last page, p50", |pushes| &pushes.last),
             row("server's CPU a message", |pushes| &pushes.cpu),
         ]);
-    }
-    if pages == 10_000 {
-        let ours = agent.cpu.median();
-        let row = Row::new(SECTION, "server's CPU a message", &servers[0].name, ours, "µs").n(pages);
-        // Another machine's figure: only how each stands to its own write loop can be compared.
-        let ratio = agent.cpu.over(&floor.cpu) / (UWEBSOCKETS / ITS_WRITE_LOOP);
-        let row = row.against("uWebSockets (stored)", UWEBSOCKETS, ratio).aim(Aim::AtMost(1.0));
-        bench.rows.push(row.note(
-            "stored, not measured in this run: uWebSockets took 9.7 µs where the write loop took 8 to 11, 9.5 in the middle, on a \
-             machine of two 2.5 GHz cores; the ratio is of how each stands to its write loop. Bun's server, which is measured, is \
-             built on it",
-        ));
     }
 }
 

@@ -6,9 +6,12 @@ use loopkey::agent::control::{self, rpc};
 use loopkey::agent::{Agent, StartError};
 use loopkey::protocol::code::RefusalCode;
 use loopkey::protocol::message::AgentMessage;
+use loopkey::protocol::state::PresenceState;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
+use crate::commands::until;
 use crate::support::world::{RunningAgent, Server, TestAsker, TestClient, TestPage, World, settings};
 
 async fn client(path: &std::path::Path) -> (rpc::Peer, mpsc::Receiver<rpc::Incoming>) {
@@ -132,6 +135,18 @@ async fn mistakes_get_their_own_code_and_change_nothing() {
     assert_eq!(world.agent.handle.accounts().len(), 1);
     let keys = std::fs::read_dir(world.folder.path().join("state/keys")).expect("a folder").count();
     assert_eq!(keys, 1, "no key is kept of an enrolment that was refused");
+    world.agent.stop().await;
+}
+
+/// As a shell does that pipes one line into the socket.
+#[tokio::test]
+async fn what_a_client_says_before_it_hangs_up_is_done() {
+    let world = World::new().await;
+    let mut stream = tokio::net::UnixStream::connect(&world.settings.control).await.expect("connected");
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"presence.set","params":{"presence":"locked"}}"#;
+    stream.write_all(format!("{call}\n").as_bytes()).await.expect("written");
+    drop(stream);
+    until("the lock", || async { world.agent.handle.status().issuers[0].presence == PresenceState::Locked }).await;
     world.agent.stop().await;
 }
 

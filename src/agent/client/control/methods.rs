@@ -16,7 +16,6 @@ use crate::agent::client::action::ActionOwner;
 use crate::agent::core::ConnectedClient;
 use crate::agent::handle::{Handle, HandleError};
 use crate::agent::issuer::hub::HubError;
-use crate::agent::status::AccountInfo;
 use crate::protocol::id::{EnrolmentTicket, Subject};
 use crate::protocol::issuer::Issuer;
 use crate::protocol::message::SUBPROTOCOL;
@@ -212,8 +211,7 @@ impl Session {
             return Err(HandleError::from(HubError::NotAPresence).into());
         }
         // Who is not there neither leaves nor locks: said of nobody in particular, it does not take a sign-out back.
-        let is_there = |info: &AccountInfo| info.current && info.account == account;
-        if presence != PresenceState::SignedIn && !is_named && !self.agent.accounts().iter().any(is_there) {
+        if presence != PresenceState::SignedIn && !is_named && !self.agent.is_signed_in(&account) {
             return Err(HandleError::from(HubError::SignedOut).into());
         }
         if let Some(ProfileObject(Profile { name, avatar })) = profile {

@@ -77,11 +77,13 @@ async fn attend(stream: Stream, agent: Handle, clients: Clients) {
     tokio::pin!(driver);
     {
         let session = Session::new(agent.clone(), clients, peer.clone());
+        let serving = rpc::serve(&peer, incoming, |call| session.serve(call));
+        tokio::pin!(serving);
         tokio::select! {
-            // What has come is served, and then its answer written, without another turn.
+            // What has come is served in the same turn, and where a client says one thing and hangs up, still.
             biased;
-            () = rpc::serve(&peer, incoming, |call| session.serve(call)) => {}
-            () = &mut driver => return,
+            () = &mut driver => return serving.await,
+            () = &mut serving => {}
             () = agent.stopped() => {}
         }
     }

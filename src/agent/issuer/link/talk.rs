@@ -76,8 +76,9 @@ impl Talk<'_> {
             let is_live = self.machine == AgentLink::Live;
             let (told, next_presence) = (self.told, self.next_presence);
             let presence_due = async {
-                untold(&mut states, told).await;
+                // In this order: while nothing may be sent, no change wakes anybody.
                 timers.sleep_until(next_presence).await;
+                untold(&mut states, told).await;
             };
             let step = tokio::select! {
                 // In this order: after a switch nothing more is said over the link of the account before.
