@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures::stream::{self, Stream, StreamExt as _};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
@@ -21,7 +22,7 @@ use crate::agent::client::control::{ControlError, ControlServer};
 use crate::agent::door::census::Census;
 use crate::agent::door::certificate::{Certificate, NoTls, WssFiles};
 use crate::agent::door::doorman::Doorman;
-use crate::agent::door::listener::{Accepted, BadInherited, LoopbackListener, NoFreePort};
+use crate::agent::door::listener::{Accepted, BadInherited, Family, LoopbackListener, NoFreePort};
 use crate::agent::door::peer::{self, PeerCheck};
 use crate::agent::issuer::client::IssuerClient;
 use crate::agent::issuer::errands::{deliver_sign_outs, greet, write_down};
@@ -318,6 +319,7 @@ impl Agent {
         }
         let mut stopped = stop.clone();
         let stopped = Stop::wait(&mut stopped);
+        let mut arrivals = arrivals(doors);
         let mut number = 0_u64;
         tokio::pin!(shutdown, stopped);
         loop {
@@ -325,7 +327,7 @@ impl Agent {
                 biased;
                 () = &mut shutdown => break,
                 () = &mut stopped => break,
-                accepted = accept(&doors) => match accepted {
+                Some(arrival) = arrivals.next() => match arrival {
                     Ok((accepted, doorman)) => {
                         number += 1;
                         let span = tracing::info_span!("connection", id = number);
@@ -343,7 +345,7 @@ impl Agent {
                 },
             }
         }
-        drop(doors);
+        drop(arrivals);
         tracing::info!("the agent stops");
         handle.stop.send_replace(Stop::Drain);
         handle.core.ring(None, Ring::Stopping);
@@ -364,17 +366,19 @@ struct Door {
     doorman: Arc<Doorman>,
 }
 
-/// The next connection, at whichever door.
-async fn accept(doors: &[Door]) -> io::Result<(Accepted, Arc<Doorman>)> {
-    let at = async |door: &Door| Ok((door.listener.accept().await?, Arc::clone(&door.doorman)));
-    match doors {
-        [only] => at(only).await,
-        [first, second, ..] => tokio::select! {
-            accepted = at(first) => accepted,
-            accepted = at(second) => accepted,
-        },
-        [] => std::future::pending().await,
-    }
+/// A connection, and who is at the door where it came.
+type Arrival = (Accepted, Arc<Doorman>);
+
+/// Connections as they come. Nobody looks at a listening socket to which nobody has come.
+fn arrivals(doors: Vec<Door>) -> impl Stream<Item = io::Result<Arrival>> + Unpin {
+    let at = |Door { listener, doorman }: Door| listener.families().map(move |family| (family, Arc::clone(&doorman)));
+    let arriving = |(family, doorman): (Family, Arc<Doorman>)| {
+        Box::pin(stream::unfold((family, doorman), async |(family, doorman)| {
+            let arrival = family.accept().await.map(|accepted| (accepted, Arc::clone(&doorman)));
+            Some((arrival, (family, doorman)))
+        }))
+    };
+    stream::select_all(doors.into_iter().flat_map(at).map(arriving))
 }
 
 /// Goes on behind the tasks that are ready now.

@@ -15,10 +15,17 @@ pub struct BadId(pub(crate) &'static str);
 macro_rules! fixed_id {
     ($(#[$doc:meta])* $name:ident, $bytes:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub struct $name([u8; $bytes]);
 
         base64url::fixed_text!($name);
+
+        /// Random bytes spread as well by the last of them as by all.
+        impl std::hash::Hash for $name {
+            fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+                state.write(&self.0[$bytes - 8..]);
+            }
+        }
 
         impl $name {
             /// Wraps bytes that the caller drew or hashed.

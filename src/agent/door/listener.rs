@@ -50,7 +50,7 @@ pub(in crate::agent) struct LoopbackListener {
 
 /// One of the two loopback addresses, which is the agent's end of every connection to it.
 #[derive(Debug)]
-struct Family {
+pub(in crate::agent) struct Family {
     listener: TcpListener,
     address: SocketAddr,
 }
@@ -70,7 +70,7 @@ impl Family {
     }
 
     /// The next connection. Safe to drop and call again.
-    async fn accept(&self) -> io::Result<Accepted> {
+    pub(in crate::agent) async fn accept(&self) -> io::Result<Accepted> {
         let (stream, page) = self.listener.accept().await?;
         // Only Linux has connections inherit it. One that is gone already is its reader's to find.
         #[cfg(not(target_os = "linux"))]
@@ -125,16 +125,9 @@ impl LoopbackListener {
         self.port
     }
 
-    /// The next connection, on whichever family.
-    pub(in crate::agent) async fn accept(&self) -> io::Result<Accepted> {
-        match self.families.as_slice() {
-            [only] => only.accept().await,
-            [first, second, ..] => tokio::select! {
-                accepted = first.accept() => accepted,
-                accepted = second.accept() => accepted,
-            },
-            [] => std::future::pending().await,
-        }
+    /// Its listening sockets.
+    pub(in crate::agent) fn families(self) -> impl Iterator<Item = Family> {
+        self.families.into_iter()
     }
 }
 
@@ -192,6 +185,13 @@ fn is_missing_family(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl LoopbackListener {
+        /// The next connection, on whichever family.
+        async fn accept(&self) -> io::Result<Accepted> {
+            futures::future::select_all(self.families.iter().map(|family| Box::pin(family.accept()))).await.0
+        }
+    }
 
     /// A listening socket at an address; port 0 is any.
     fn at(address: impl std::net::ToSocketAddrs) -> std::net::TcpListener {

@@ -1,7 +1,6 @@
 //! One timer of the system for every wait (timerfd_create(2)). It goes by the clock that counts the computer's sleep, as
 //! [`SystemClock`] does.
 
-use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -11,11 +10,15 @@ use std::task::{Context, Poll, Waker};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
+use slab::Slab;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::protocol::time::Moment;
+
+/// For so many waits room is kept while there are none; what more needed is given back.
+const ROOM_KEPT: usize = 64;
 
 #[derive(Debug)]
 pub(in crate::agent) struct SystemTimer {
@@ -23,15 +26,19 @@ pub(in crate::agent) struct SystemTimer {
     queue: Mutex<Queue>,
 }
 
-/// One wait's place in the queue: no two waits have the same.
-type Place = (Moment, u64);
-
+/// Who waits, in no order: waits come and go all the time, and the timer rings seldom.
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: BTreeMap<Place, Waker>,
-    next: u64,
+    waiting: Slab<Waiting>,
     /// When the timer rings, where it is set. It is left set when nobody waits any more: most likely somebody will soon.
     set_for: Option<Moment>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    until: Moment,
+    /// Taken when it is woken.
+    waker: Option<Waker>,
 }
 
 impl SystemTimer {
@@ -60,22 +67,26 @@ impl SystemTimer {
             // How often it rang is of no interest; read, it rings again only when it is set again.
             let _ = rustix::io::read(&self.timer, &mut [0; 8]);
             rung.clear_ready();
-            for waker in self.take_due(SystemClock.now()) {
-                waker.wake();
-            }
+            self.take_due(SystemClock.now()).into_iter().for_each(Waker::wake);
         }
     }
 
-    /// Takes those who are due out of the queue, and sets the timer for the next.
-    fn take_due(&self, now: Moment) -> impl Iterator<Item = Waker> {
+    /// Those who are due, and sets the timer for the next.
+    fn take_due(&self, now: Moment) -> Vec<Waker> {
         let mut queue = self.lock();
-        let later = queue.waiting.split_off(&(now, u64::MAX));
-        let due = std::mem::replace(&mut queue.waiting, later);
+        let (mut due, mut next) = (Vec::new(), None);
+        for (_, waiting) in &mut queue.waiting {
+            if waiting.until <= now {
+                due.extend(waiting.waker.take());
+            } else {
+                next = Some(next.map_or(waiting.until, |next| waiting.until.min(next)));
+            }
+        }
         queue.set_for = None;
-        if let Some(&(next, _)) = queue.waiting.keys().next() {
+        if let Some(next) = next {
             self.set(&mut queue, next);
         }
-        due.into_values()
+        due
     }
 
     fn set(&self, queue: &mut Queue, moment: Moment) {
@@ -95,25 +106,23 @@ impl SystemTimer {
     }
 }
 
-/// One wait. Once it was polled it has a place in the queue, until it is rung or dropped.
+/// One wait. Once it was polled it has a place in the queue, until it is dropped.
 struct Wait<'a> {
     timer: &'a SystemTimer,
     until: Moment,
-    place: Option<Place>,
+    place: Option<usize>,
 }
 
 impl Wait<'_> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         let mut queue = self.timer.lock();
-        if let Some(place) = &self.place {
-            let Some(waker) = queue.waiting.get_mut(place) else { return Poll::Ready(()) };
+        if let Some(place) = self.place {
+            let Some(waker) = &mut queue.waiting[place].waker else { return Poll::Ready(()) };
             waker.clone_from(cx.waker());
             return Poll::Pending;
         }
-        let place = (self.until, queue.next);
-        queue.next += 1;
-        queue.waiting.insert(place, cx.waker().clone());
-        self.place = Some(place);
+        let waiting = Waiting { until: self.until, waker: Some(cx.waker().clone()) };
+        self.place = Some(queue.waiting.insert(waiting));
         // One that has passed meanwhile rings at once.
         if queue.set_for.is_none_or(|set_for| self.until < set_for) {
             self.timer.set(&mut queue, self.until);
@@ -124,8 +133,12 @@ impl Wait<'_> {
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        if let Some(place) = &self.place {
-            self.timer.lock().waiting.remove(place);
+        if let Some(place) = self.place {
+            let mut queue = self.timer.lock();
+            queue.waiting.remove(place);
+            if queue.waiting.is_empty() && queue.waiting.capacity() > ROOM_KEPT {
+                queue.waiting = Slab::new();
+            }
         }
     }
 }
