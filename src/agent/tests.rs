@@ -64,7 +64,7 @@ impl Clock for PausedClock {
     }
 
     fn now(&self) -> Moment {
-        Moment(self.0.elapsed())
+        Moment(self.0.elapsed()) + self.slept()
     }
 
     fn slept(&self) -> Duration {

@@ -20,7 +20,8 @@ macro_rules! fixed_id {
 
         base64url::fixed_text!($name);
 
-        /// Random bytes spread as well by the last of them as by all.
+        /// Whoever made the identifier drew or hashed it, so that its last bytes spread as well as all of it. What is equal is a
+        /// matter of every byte.
         impl std::hash::Hash for $name {
             fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
                 state.write(&self.0[$bytes - 8..]);

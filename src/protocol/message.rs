@@ -122,7 +122,7 @@ pub enum AgentMessage {
         grants: Grants,
         /// How things stand.
         state: State,
-        /// P, where a challenge was given and someone is enrolled.
+        /// P, where a challenge was given and someone is enrolled. [`AgentMessage::encode`] adds it, and nothing else does.
         #[serde(default, skip_serializing)]
         proof: Option<String>,
         /// For reopening after a lost socket: single use, ten minutes.

@@ -19,8 +19,6 @@ const SCRIPTS: [(&str, &str); 4] = [
     ("node.mjs", include_str!("node.mjs")),
     ("bun.mjs", include_str!("bun.mjs")),
 ];
-/// It has no release anywhere else that a program could install.
-const UWEBSOCKETS: &str = "uWebSockets of libuwebsockets-sys 0.0.10";
 /// How long a peer may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -91,7 +89,7 @@ pub(crate) fn versions(installed: &Path) -> Vec<String> {
         debian("nginx-light"),
         debian("libnginx-mod-nchan"),
         debian("nats-server"),
-        UWEBSOCKETS.to_owned(),
+        uwebsockets_version(installed),
     ]
 }
 
@@ -171,6 +169,14 @@ fn nats(folder: &Path, core: usize) -> anyhow::Result<Started> {
     let trigger = Some(Trigger::Nats { port, subject: "s".to_owned() });
     let serving = Serving { port: websocket, wss_port: None, trigger };
     Ok(Started { process, serving, exchange: Exchange::Nats, path: "/" })
+}
+
+/// Of the package that its sources come with, there being no other.
+fn uwebsockets_version(installed: &Path) -> String {
+    let package = installed.join("uwebsockets/vendor/libuwebsockets-sys/Cargo.toml");
+    let package = std::fs::read_to_string(package).unwrap_or_default();
+    let version = package.lines().find_map(|line| line.strip_prefix("version = "));
+    format!("uWebSockets of libuwebsockets-sys {}", version.unwrap_or_default().trim_matches('"'))
 }
 
 fn uwebsockets(installed: &Path, floor: &FloorSpec, core: usize) -> anyhow::Result<Started> {

@@ -13,6 +13,7 @@ const DEAD: usize = 10;
 
 /// The agent and the write loop; peers come behind them.
 const OURS: usize = 2;
+
 /// What a server's pushes to N pages took.
 #[derive(Default)]
 pub(crate) struct Pushes {

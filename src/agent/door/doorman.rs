@@ -293,6 +293,8 @@ async fn unless_silent<T>(
     let too_long = core.clock.now() + SILENT_TIMEOUT;
     let waiting = async {
         tokio::select! {
+            // Whoever speaks was not silent, whatever else is true by now.
+            biased;
             begun = first_bytes => begun,
             () = silent.evicted() => None,
             () = core.timers.sleep_until(too_long) => None,

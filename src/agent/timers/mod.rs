@@ -2,7 +2,8 @@
 //!
 //! A runtime that knows of a timer waits for its sockets with a time-out, which the system sets and takes back each time that
 //! anything happens. Where pages come and go that is a good part of what the agent costs, in a virtual machine most of all. So the
-//! system is told of the earliest moment only, and once. What waits for a moment only, as a goodbye does, waits by the runtime.
+//! system is told of the earliest moment only, when there is an earlier one or the last has come. What waits for a moment only, as
+//! a goodbye does, waits by the runtime.
 
 #[cfg(target_os = "linux")]
 mod system;

@@ -17,7 +17,7 @@ use tokio::io::unix::AsyncFd;
 use crate::clock::{Clock as _, SystemClock};
 use crate::protocol::time::Moment;
 
-/// For so many waits room is kept while there are none; what more needed is given back.
+/// For so many waits room is kept while there are none; what more needed is given back then.
 const ROOM_KEPT: usize = 64;
 
 #[derive(Debug)]
@@ -30,7 +30,8 @@ pub(in crate::agent) struct SystemTimer {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: Slab<Waiting>,
-    /// When the timer rings, where it is set. It is left set when nobody waits any more: most likely somebody will soon.
+    /// When the timer rings, where it is set. It is left set when nobody waits any more, and rings for nobody once: to take it back
+    /// and set it again would cost each page that comes and goes.
     set_for: Option<Moment>,
 }
 

@@ -1,7 +1,12 @@
 //! Whether the page's script is alive. Browsers answer WebSocket pings for frozen pages, so the script is asked.
 
+use std::time::Duration;
+
 use crate::protocol::limits::{PING_INTERVAL, PONG_TIMEOUT};
 use crate::protocol::time::Moment;
+
+/// Who comes so much later than the deadline was not awake meanwhile.
+const OVERSLEPT: Duration = Duration::from_secs(3);
 
 /// The heartbeat of one open socket.
 #[derive(Debug, Clone)]
@@ -30,6 +35,10 @@ impl Pulse {
     }
 
     pub(super) fn tick(&mut self, now: Moment) -> Tick {
+        if now.since(self.deadline()) >= OVERSLEPT {
+            // Whoever slept with the computer could not answer.
+            self.heard = now;
+        }
         if now.since(self.heard) >= PONG_TIMEOUT {
             Tick::Dead
         } else if now >= self.next_ping {
@@ -62,8 +71,6 @@ fn next_beat(now: Moment) -> Moment {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -78,6 +85,32 @@ mod tests {
         assert_eq!(pulse.clone().tick(at(75)), Tick::Dead);
         pulse.pong(at(74));
         assert_eq!((pulse.missed(), pulse.tick(at(90))), (false, Tick::Ping));
+    }
+
+    #[test]
+    fn after_the_computers_sleep_a_page_is_asked_again_and_has_its_whole_time() {
+        let start = Moment(Duration::from_secs(120));
+        let at = |millis| start + Duration::from_millis(millis);
+        for asleep in [0, 30_000, 60_000] {
+            let mut pulse = Pulse::new(start);
+            for millis in (0..=asleep).step_by(30_000) {
+                pulse.tick(at(millis));
+            }
+            let woke = 3_600_000 + 7_000;
+            assert_eq!(pulse.tick(at(woke)), Tick::Ping, "asleep after {asleep} ms");
+            assert_eq!(pulse.deadline(), at(3_630_000));
+            for millis in [3_630_000, 3_660_000] {
+                assert_eq!(pulse.tick(at(millis)), Tick::Ping);
+            }
+            assert_eq!((pulse.deadline(), pulse.tick(at(woke + 75_000))), (at(woke + 75_000), Tick::Dead));
+        }
+        // The least that is no sleep.
+        let mut pulse = Pulse::new(start);
+        for millis in [30_000, 60_000] {
+            assert_eq!(pulse.tick(at(millis)), Tick::Ping);
+        }
+        assert_eq!(pulse.clone().tick(at(77_999)), Tick::Dead);
+        assert_ne!(pulse.tick(at(78_000)), Tick::Dead);
     }
 
     #[test]

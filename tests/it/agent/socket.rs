@@ -1,7 +1,8 @@
 //! An open socket: the handshake, its refusals, resuming, and what is pushed.
 
-use futures::SinkExt as _;
+use futures::{SinkExt as _, StreamExt as _};
 use loopkey::protocol::id::Nonce;
+use loopkey::protocol::limits::OPEN_TIMEOUT;
 use loopkey::protocol::message::{AgentMessage, PageMessage};
 use loopkey::protocol::page::OpenWith;
 use loopkey::protocol::state::PresenceState;
@@ -69,6 +70,24 @@ async fn what_is_unexpected_closes_with_the_code_for_it() {
     let (_, mut page) = world.open_page().await;
     page.send(&"x".repeat(9000)).await;
     assert_eq!(page.closed().await, Some(1009), "too long");
+    world.agent.stop().await;
+}
+
+/// By the computer's own clock and timer: other tests of deadlines have a clock of theirs.
+#[tokio::test]
+async fn a_page_that_never_opens_is_closed_after_five_seconds() {
+    let world = World::new().await;
+    let began = tokio::time::Instant::now();
+    let mut page = TestPage::connect(&world.agent.handle, &world.server.issuer, OpenWith::Nothing).await;
+    let code = loop {
+        match page.socket.next().await {
+            Some(Ok(Message::Close(frame))) => break frame.map(|frame| u16::from(frame.code)),
+            Some(Ok(Message::Text(hello))) => assert!(hello.contains("hello"), "{hello}"),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(code, Some(4408));
+    assert!(began.elapsed() >= OPEN_TIMEOUT, "closed after {:?}", began.elapsed());
     world.agent.stop().await;
 }
 

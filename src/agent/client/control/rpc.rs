@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
@@ -209,10 +209,10 @@ pub fn open<S: AsyncRead + AsyncWrite + Send + 'static>(
     let driver = async move {
         let (lines, waiting) = weak;
         let writing = async {
+            let mut is_heard = true;
             while let Some(line) = to_send.recv().await {
-                if writer.write_all(line.as_bytes()).await.is_err() {
-                    break;
-                }
+                // Nothing reaches whoever hangs up, but what they have said before is still read.
+                is_heard = is_heard && writer.write_all(line.as_bytes()).await.is_ok();
             }
             let _ = writer.shutdown().await;
         };
@@ -289,7 +289,8 @@ fn read_answer(value: &Value) -> Read {
     }
 }
 
-/// Waits for calls and answers each with `serve`, at most 32 at a time, until the connection ends.
+/// Waits for calls and answers each with `serve`, at most 32 at a time, until the connection ends. Of what came before the end
+/// each call is begun; one that has to wait for something then is given up.
 pub async fn serve<F, Fut>(peer: &Peer, mut incoming: mpsc::Receiver<Incoming>, serve: F)
 where
     F: Fn(Incoming) -> Fut,
@@ -300,7 +301,10 @@ where
         tokio::select! {
             call = incoming.recv(), if answers.len() < MAX_UNDER_WAY => match call {
                 Some(call) => answers.push(serve(call)),
-                None => break,
+                None => {
+                    while let Some(Some(_)) = answers.next().now_or_never() {}
+                    break;
+                }
             },
             Some(answer) = answers.next() => {
                 if let Some((id, result)) = answer {
@@ -314,6 +318,27 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whichever of the end and the calls is looked at first, which is left to chance.
+    #[tokio::test]
+    async fn what_was_said_before_the_end_is_begun() {
+        for _ in 0..64 {
+            let (peer, _, _driver) = open(tokio::io::empty());
+            let (incoming, received) = mpsc::channel(QUEUE_LEN);
+            for _ in 0..3 {
+                let call = Incoming { id: None, method: "note".into(), params: Value::Null };
+                incoming.try_send(call).expect("room");
+            }
+            drop(incoming);
+            let begun = AtomicU64::new(0);
+            serve(&peer, received, async |_| {
+                begun.fetch_add(1, Ordering::Relaxed);
+                std::future::pending().await
+            })
+            .await;
+            assert_eq!(begun.into_inner(), 3);
+        }
+    }
 
     #[tokio::test]
     async fn both_sides_call_each_other() {

@@ -76,7 +76,7 @@ impl Talk<'_> {
             let is_live = self.machine == AgentLink::Live;
             let (told, next_presence) = (self.told, self.next_presence);
             let presence_due = async {
-                // In this order: while nothing may be sent, no change wakes anybody.
+                // In this order no change wakes anybody while nothing may be sent, at the price of one wake-up after each presence.
                 timers.sleep_until(next_presence).await;
                 untold(&mut states, told).await;
             };
