@@ -176,7 +176,6 @@ async fn the_script_is_asked_every_thirty_seconds_and_given_up_after_seventy_fiv
         socket.next_of("ping").await;
     }
     pass(&stage, &mut socket, PONG_TIMEOUT - 2 * PING_INTERVAL - A_MOMENT).await;
-    stage.serves(&mut socket).await;
     pass(&stage, &mut socket, A_MOMENT).await;
     assert_eq!((times, PING_INTERVAL.as_secs(), PONG_TIMEOUT.as_secs()), (3, 30, 75));
     assert_eq!(socket.closed().await, Some(4408));
