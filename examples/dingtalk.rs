@@ -46,7 +46,7 @@ struct Arguments {
     page: String,
 
     /// What dd.requestAuthCode gave the page
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     code: String,
 
     /// Other hosts than DingTalk's, for trying it out

@@ -54,7 +54,7 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn new(
-        (clock, timers): (Arc<dyn Clock>, Timers),
+        timers: Timers,
         census: Census,
         consents: Consents,
         audit: Arc<Audit>,
@@ -63,6 +63,7 @@ impl Core {
         origins: HashMap<Origin, OriginSettings>,
     ) -> Self {
         let origins = origins.into_iter().map(|(origin, settings)| (origin, Arc::new(settings))).collect();
+        let clock = timers.clock();
         let actions = Actions::new(hubs.values().map(|hub| Arc::clone(&hub.audience)).collect());
         let (tickets, troubles, slept) = (Tickets::new(), Troubles::default(), Mutex::new(clock.slept()));
         let [revoked_accounts, signed_out_accounts] = std::array::from_fn(|_| broadcast::channel(16).0);

@@ -32,7 +32,7 @@ use crate::agent::issuer::keystore::{FileKeyStore, KeyStore, KeyStoreError};
 use crate::agent::issuer::link;
 use crate::agent::person::consent::{Asker, Consents};
 use crate::agent::person::open::{Browser, DefaultBrowser};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::Clock;
 use crate::keyfile::{self, KeyFileError};
 use crate::protocol::gate::Gate;
 
@@ -180,10 +180,8 @@ impl Builder {
             }
             None => peer::system().ok_or(StartError::NoPeerCheck)?,
         };
-        let (clock, timers) = match clock {
-            None => (Arc::new(SystemClock) as _, Timers::system()),
-            Some(clock) => (Arc::clone(&clock), Timers::Runtime(clock)),
-        };
+        let timers = clock.map_or_else(Timers::system, Timers::Runtime);
+        let clock = timers.clock();
         let files = settings.wss.map(|_| WssFiles::of(&settings.state_dir));
         let certificate = files.map(|files| Certificate::load(&files, clock.wall())).transpose()?;
         keyfile::private_folder(&settings.state_dir)?;
@@ -228,7 +226,7 @@ impl Builder {
         let origins: HashMap<_, _> = settings.origins.iter().map(|o| (o.origin.clone(), o.clone())).collect();
         let consents = Consents::new(askers, in_windows, Arc::clone(&clock), Arc::clone(&audit));
         let census = Census::new(settings.limits);
-        let core = Arc::new(Core::new((clock, timers), census, consents, audit, browser, hubs, origins));
+        let core = Arc::new(Core::new(timers, census, consents, audit, browser, hubs, origins));
         let (stop, _) = watch::channel(Stop::No);
         let (port, wss_port) = (listener.port(), secure.as_ref().map(|(listener, _)| listener.port()));
         let handle = Handle { core, keys, settings: Arc::new(settings), port, wss_port, stop };

@@ -116,8 +116,9 @@ fn house_asking(limits: SocketLimits, grants: Grants, askers: Vec<Arc<dyn Asker>
     let hubs = HashMap::from([(issuer, Arc::new(hub))]);
     let gate = Gate::new(28970, [origin.origin.clone()].into_iter().collect());
     let origins = HashMap::from([(origin.origin.clone(), origin)]);
-    let time = (Arc::clone(&clock), Timers::Runtime(clock));
-    let core = Arc::new(Core::new(time, Census::new(limits), consents, audit, Arc::new(DefaultBrowser), hubs, origins));
+    let timers = Timers::Runtime(clock);
+    let core =
+        Arc::new(Core::new(timers, Census::new(limits), consents, audit, Arc::new(DefaultBrowser), hubs, origins));
     let (stop, stopped) = watch::channel(Stop::No);
     let doorman = Arc::new(Doorman { core, gate, peers: Arc::new(peer::Off), certificate: None, stop: stopped });
     House { doorman, clock: paused, _stop: stop, folder }

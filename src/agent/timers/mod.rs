@@ -10,7 +10,7 @@ mod system;
 
 use std::sync::Arc;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, SystemClock};
 use crate::protocol::time::Moment;
 
 /// Completes waits at their moment.
@@ -31,7 +31,16 @@ impl Timers {
             Ok(timer) => return Self::System(timer),
             Err(error) => tracing::warn!(%error, "the system gives no timer; the runtime's are used"),
         }
-        Self::Runtime(Arc::new(crate::clock::SystemClock))
+        Self::Runtime(Arc::new(SystemClock))
+    }
+
+    /// The clock that the moments are of.
+    pub(in crate::agent) fn clock(&self) -> Arc<dyn Clock> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::System(_) => Arc::new(SystemClock),
+            Self::Runtime(clock) => Arc::clone(clock),
+        }
     }
 
     /// Completes at the moment, or at once where it has passed. Safe to drop.

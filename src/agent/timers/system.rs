@@ -119,7 +119,12 @@ impl Wait<'_> {
         let mut queue = self.timer.lock();
         if let Some(place) = self.place {
             let Some(waker) = &mut queue.waiting[place].waker else { return Poll::Ready(()) };
-            waker.clone_from(cx.waker());
+            if !waker.will_wake(cx.waker()) {
+                let before = std::mem::replace(waker, cx.waker().clone());
+                // What goes with a waker may be another wait.
+                drop(queue);
+                drop(before);
+            }
             return Poll::Pending;
         }
         let waiting = Waiting { until: self.until, waker: Some(cx.waker().clone()) };
@@ -136,10 +141,13 @@ impl Drop for Wait<'_> {
     fn drop(&mut self) {
         if let Some(place) = self.place {
             let mut queue = self.timer.lock();
-            queue.waiting.remove(place);
+            let gone = queue.waiting.remove(place);
             if queue.waiting.is_empty() && queue.waiting.capacity() > ROOM_KEPT {
                 queue.waiting = Slab::new();
             }
+            // What goes with its waker may be another wait.
+            drop(queue);
+            drop(gone);
         }
     }
 }

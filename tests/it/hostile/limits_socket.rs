@@ -176,6 +176,9 @@ async fn the_script_is_asked_every_thirty_seconds_and_given_up_after_seventy_fiv
         socket.next_of("ping").await;
     }
     pass(&stage, &mut socket, PONG_TIMEOUT - 2 * PING_INTERVAL - A_MOMENT).await;
+    // Not a moment before: it is there, and gets nothing that is signed.
+    socket.say(&json!({ "type": "prove", "id": 4711, "challenge": stage.issuer.challenge() })).await;
+    assert_eq!(socket.answer(4711).await["type"], "refused");
     pass(&stage, &mut socket, A_MOMENT).await;
     assert_eq!((times, PING_INTERVAL.as_secs(), PONG_TIMEOUT.as_secs()), (3, 30, 75));
     assert_eq!(socket.closed().await, Some(4408));
