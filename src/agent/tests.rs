@@ -19,7 +19,8 @@ use tokio::time::Instant;
 
 use super::audit::Audit;
 use super::core::{Core, Stop};
-use super::settings::OriginSettings;
+use super::handle::Handle;
+use super::settings::{AgentSettings, OriginSettings};
 use super::timers::Timers;
 use crate::agent::door::census::Census;
 use crate::agent::door::certificate::{Certificate, WssFiles};
@@ -75,7 +76,7 @@ impl Clock for PausedClock {
 pub(super) struct House {
     pub(super) doorman: Arc<Doorman>,
     clock: Arc<PausedClock>,
-    _stop: watch::Sender<Stop>,
+    stop: watch::Sender<Stop>,
     pub(super) folder: tempfile::TempDir,
 }
 
@@ -121,7 +122,7 @@ fn house_asking(limits: SocketLimits, grants: Grants, askers: Vec<Arc<dyn Asker>
         Arc::new(Core::new(timers, Census::new(limits), consents, audit, Arc::new(DefaultBrowser), hubs, origins));
     let (stop, stopped) = watch::channel(Stop::No);
     let doorman = Arc::new(Doorman { core, gate, peers: Arc::new(peer::Off), certificate: None, stop: stopped });
-    House { doorman, clock: paused, _stop: stop, folder }
+    House { doorman, clock: paused, stop, folder }
 }
 
 /// A connection to its end.
@@ -152,6 +153,19 @@ impl House {
     /// The truth of its one issuer.
     fn hub(&self) -> &Arc<Hub> {
         self.doorman.core.hubs.values().next().expect("one issuer")
+    }
+
+    /// What its program tells it things with.
+    fn handle(&self) -> Handle {
+        let folder = self.folder.path();
+        Handle {
+            core: Arc::clone(&self.doorman.core),
+            keys: Arc::new(FileKeyStore::new(folder.join("keys"), Algorithm::Es256).expect("a key store")),
+            settings: Arc::new(AgentSettings::new(folder.to_owned(), folder.join("control.sock"))),
+            port: 28970,
+            wss_port: None,
+            stop: self.stop.clone(),
+        }
     }
 
     /// What the issuer would give to a page of the one origin.

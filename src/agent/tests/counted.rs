@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::*;
+use crate::agent::client::control;
 use crate::counted::{OPERATIONS, PAGES, counted};
 use crate::crypto::SoftwareKey;
 use crate::protocol::id::Subject;
@@ -153,6 +154,31 @@ fn resume() {
     let mut sockets = stage.greeted(OPERATIONS, resume);
     counted(|| sockets.iter_mut().for_each(Socket::step));
     assert!(sockets.iter().all(|socket| socket.memory.heard().contains("\"resumed\":true")));
+}
+
+/// From the client's `presence.set` to the answer, with no page to tell.
+#[test]
+fn call() {
+    let stage = Stage::new();
+    let memory = Memory::default();
+    let agent = Box::pin(control::attend(memory.clone(), stage.house.handle()));
+    let mut client = Socket { memory, agent };
+    let presences = ["away", "signed_in"].into_iter().cycle();
+    let calls = (1..=OPERATIONS).zip(presences).map(|(id, presence)| {
+        let account = &stage.subject;
+        format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"presence.set","params":{{"account":"{account}","presence":"{presence}"}}}}"#
+        )
+    });
+    let calls: Vec<_> = calls.map(|call| call + "\n").collect();
+    counted(|| {
+        for call in &calls {
+            client.memory.say(call.as_bytes());
+            client.step();
+        }
+    });
+    let heard = client.memory.heard();
+    assert_eq!(heard.lines().filter(|line| line.contains(r#""result":{"seq":"#)).count(), OPERATIONS, "{heard}");
 }
 
 #[test]

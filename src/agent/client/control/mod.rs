@@ -30,7 +30,7 @@ pub async fn connect(
     (rpc::Peer, tokio::sync::mpsc::Receiver<rpc::Incoming>, impl Future<Output = ()> + Send + use<>),
     ControlError,
 > {
-    Ok(rpc::open(endpoint::connect(path).await?))
+    Ok(rpc::listen(endpoint::connect(path).await?))
 }
 
 /// How long the agent may take for an answer. For each call of a login server it waits four seconds.
@@ -51,6 +51,15 @@ pub async fn call(path: &Path, method: &str, params: &Value, patience: Duration)
     };
     let silent = |_| ControlError::Silent { path: path.to_owned(), patience };
     tokio::time::timeout(patience, answer).await.map_err(silent)?
+}
+
+/// Serves one client of a running agent over a stream in memory.
+#[cfg(test)]
+pub(in crate::agent) fn attend(
+    stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite,
+    agent: crate::agent::handle::Handle,
+) -> impl Future<Output = ()> {
+    server::attend(stream, agent, clients::Clients::default())
 }
 
 #[cfg(all(test, unix))]

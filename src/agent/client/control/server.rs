@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
 use super::clients::Clients;
-use super::endpoint::{ControlError, Endpoint, Stream};
+use super::endpoint::{ControlError, Endpoint};
 use super::methods::Session;
 use super::rpc;
 use crate::agent::handle::Handle;
@@ -72,22 +73,18 @@ fn named(account: &AccountInfo) -> Value {
     json!({ "account": account.account, "issuer": account.issuer })
 }
 
-async fn attend(stream: Stream, agent: Handle, clients: Clients) {
-    let (peer, incoming, driver) = rpc::open(stream);
-    tokio::pin!(driver);
+/// Serves one client until it hangs up, or the agent stops.
+pub(super) async fn attend(stream: impl AsyncRead + AsyncWrite, agent: Handle, clients: Clients) {
+    let (peer, mut connection) = rpc::open(stream);
     {
-        let session = Session::new(agent.clone(), clients, peer.clone());
-        let serving = rpc::serve(&peer, incoming, |call| session.serve(call));
-        tokio::pin!(serving);
+        let session = Session::new(agent.clone(), clients, peer);
         tokio::select! {
-            // What has come is served in the same turn, and where a client says one thing and hangs up, still.
+            // What has come is served, also where a client says one thing and hangs up.
             biased;
-            () = &mut driver => return serving.await,
-            () = &mut serving => {}
+            () = connection.serve(|call| session.serve(call)) => {}
             () = agent.stopped() => {}
         }
     }
-    // What was answered already still goes out; with the last speaker gone the driver ends.
-    drop(peer);
-    let _ = tokio::time::timeout(GOODBYE_TIMEOUT, driver).await;
+    // What was answered already still goes out.
+    let _ = tokio::time::timeout(GOODBYE_TIMEOUT, connection.finish()).await;
 }

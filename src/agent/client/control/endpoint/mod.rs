@@ -53,6 +53,6 @@ pub enum ControlError {
 }
 
 #[cfg(unix)]
-pub(super) use unix::{Endpoint, Stream, connect};
+pub(super) use unix::{Endpoint, connect};
 #[cfg(windows)]
-pub(super) use windows::{Endpoint, Stream, connect};
+pub(super) use windows::{Endpoint, connect};

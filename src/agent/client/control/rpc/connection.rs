@@ -1,0 +1,181 @@
+//! Both directions of one connection. What the other side calls is served where it is read: most calls are answered without
+//! waiting for anything, and nothing is woken for them.
+
+use std::collections::VecDeque;
+use std::task::Poll;
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use serde_json::Value;
+use tokio::io::{
+    AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader, ReadHalf, WriteHalf,
+};
+use tokio::sync::mpsc;
+
+use super::error::RpcError;
+use super::line::{self, Incoming, LINE_MAX_LEN, Said};
+use super::peer::{Peer, Waiting};
+
+/// Messages that may wait in either direction; then whoever sends waits too.
+const QUEUE_LEN: usize = 32;
+/// Calls of one peer that are under way; the next is taken when one of them is answered.
+pub(super) const MAX_UNDER_WAY: usize = 32;
+/// The room for lines that is kept for the next ones.
+const KEPT_LEN: usize = 4 * 1024;
+
+/// A connection; nothing moves but in [`Connection::serve`] and [`Connection::finish`].
+pub struct Connection<S> {
+    reader: BufReader<ReadHalf<S>>,
+    writer: WriteHalf<S>,
+    /// What has come of the next line.
+    line: Vec<u8>,
+    to_send: mpsc::Receiver<String>,
+    /// What the system did not take yet.
+    outbox: VecDeque<u8>,
+    /// Nothing reaches whoever hangs up, but what they have said before is still read.
+    is_heard: bool,
+    waiting: Waiting,
+}
+
+/// Opens a connection over a stream, and what to speak to the other side with.
+pub fn open<S: AsyncRead + AsyncWrite>(stream: S) -> (Peer, Connection<S>) {
+    let (lines, to_send) = mpsc::channel(QUEUE_LEN);
+    let (reader, writer) = tokio::io::split(stream);
+    let waiting = Waiting::default();
+    let peer = Peer::new(lines, waiting.clone());
+    let connection = Connection {
+        reader: BufReader::new(reader),
+        writer,
+        line: Vec::new(),
+        to_send,
+        outbox: VecDeque::new(),
+        is_heard: true,
+        waiting,
+    };
+    (peer, connection)
+}
+
+/// Opens a connection whose calls and notifications are taken one after the other, and the future that drives it until
+/// either side closes.
+pub fn listen<S: AsyncRead + AsyncWrite + Send + 'static>(
+    stream: S,
+) -> (Peer, mpsc::Receiver<Incoming>, impl Future<Output = ()> + Send) {
+    let (peer, mut connection) = open(stream);
+    let (incoming, received) = mpsc::channel(QUEUE_LEN);
+    let driver = async move {
+        let hand_on = |call: Incoming| async {
+            match incoming.send(call).await {
+                Ok(()) => None,
+                // Nobody listens.
+                Err(mpsc::error::SendError(call)) => {
+                    call.id.map(|id| (id, Err(RpcError::method_not_found(&call.method))))
+                }
+            }
+        };
+        connection.serve(hand_on).await;
+        connection.finish().await;
+    };
+    (peer, received, driver)
+}
+
+impl<S: AsyncRead + AsyncWrite> Connection<S> {
+    /// Answers each call with `serve`, at most 32 at a time, until the other side hangs up or nobody speaks to it any more.
+    /// Of what came before the end each call is begun; one that has to wait for something then is given up.
+    ///
+    /// Where it is dropped, the calls are, and the connection can be finished.
+    pub async fn serve<F, Fut>(&mut self, serve: F)
+    where
+        F: Fn(Incoming) -> Fut,
+        Fut: Future<Output = Option<(Value, Result<Value, RpcError>)>>,
+    {
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            // From whoever does not read, nothing more is taken.
+            let is_read = self.outbox.is_empty();
+            let Self { reader, writer, line, to_send, outbox, .. } = self;
+            let mut reader = reader.take((LINE_MAX_LEN - line.len()) as u64);
+            tokio::select! {
+                biased;
+                written = writer.write_buf(outbox), if !is_read => self.written(written.is_ok_and(|len| len > 0)),
+                Some(answer) = under_way.next() => self.answer(answer),
+                line = to_send.recv(), if is_read => match line {
+                    Some(line) => self.send(&line),
+                    None => return,
+                },
+                read = reader.read_until(b'\n', line),
+                    if is_read && under_way.len() < MAX_UNDER_WAY =>
+                {
+                    if !read.is_ok_and(|len| len > 0) || !self.line.ends_with(b"\n") {
+                        return self.hang_up();
+                    }
+                    let said = line::read(&self.line);
+                    self.line.clear();
+                    self.line.shrink_to(KEPT_LEN);
+                    match said {
+                        Said::Call(call) => {
+                            let mut call = Box::pin(serve(call));
+                            match futures::poll!(&mut call) {
+                                Poll::Ready(answer) => self.answer(answer),
+                                Poll::Pending => under_way.push(call),
+                            }
+                        }
+                        Said::Answer(number, result) => self.waiting.answered(number, result),
+                        Said::Fault(id, error) => self.answer(Some((id, Err(error)))),
+                        Said::Nothing => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends what is left, until nobody speaks to the other side any more, and hangs up.
+    pub async fn finish(mut self) {
+        while self.is_heard {
+            if !self.outbox.is_empty() {
+                let written = self.writer.write_buf(&mut self.outbox).await;
+                self.written(written.is_ok_and(|len| len > 0));
+            } else if let Some(line) = self.to_send.recv().await {
+                self.send(&line);
+            } else {
+                break;
+            }
+        }
+        let _ = self.writer.shutdown().await;
+    }
+
+    fn answer(&mut self, answer: Option<(Value, Result<Value, RpcError>)>) {
+        if let Some((id, result)) = answer {
+            self.send(&line::answer(&id, result.as_ref()));
+        }
+    }
+
+    fn send(&mut self, line: &str) {
+        if self.is_heard {
+            self.outbox.extend(line.as_bytes());
+        }
+    }
+
+    fn written(&mut self, is_heard: bool) {
+        self.is_heard = is_heard;
+        if !is_heard {
+            self.outbox.clear();
+        }
+        if self.outbox.is_empty() {
+            self.outbox.shrink_to(KEPT_LEN);
+        }
+    }
+}
+
+impl<S> Connection<S> {
+    /// The other side says nothing more. Closed first: whoever calls from here on is told so, and not left to wait.
+    fn hang_up(&mut self) {
+        self.to_send.close();
+        self.waiting.clear();
+    }
+}
+
+impl<S> Drop for Connection<S> {
+    fn drop(&mut self) {
+        self.hang_up();
+    }
+}

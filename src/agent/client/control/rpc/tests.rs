@@ -1,0 +1,241 @@
+//! Both sides of a connection in memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
+use tokio::sync::mpsc;
+
+use super::connection::MAX_UNDER_WAY;
+use super::line::LINE_MAX_LEN;
+use super::*;
+
+fn call(id: u64, method: &str, params: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#) + "\n"
+}
+
+/// Answers with a text as long as the call says.
+async fn text(call: Incoming) -> Option<(Value, Result<Value, RpcError>)> {
+    let len = usize::try_from(call.params.as_u64().unwrap_or(0)).unwrap_or(0);
+    call.id.map(|id| (id, Ok(Value::from("x".repeat(len)))))
+}
+
+/// A served connection, and the stream of whoever calls.
+fn served() -> (DuplexStream, tokio::task::JoinHandle<()>) {
+    let (stream, served) = tokio::io::duplex(4096);
+    let serving = tokio::spawn(async move {
+        let (_peer, mut connection) = open(served);
+        connection.serve(text).await;
+        connection.finish().await;
+    });
+    (stream, serving)
+}
+
+#[tokio::test]
+async fn what_was_said_before_the_end_is_begun() {
+    let (mut stream, served) = tokio::io::duplex(4096);
+    stream.write_all(call(1, "note", "null").repeat(3).as_bytes()).await.expect("written");
+    drop(stream);
+    let (_peer, mut connection) = open(served);
+    let begun = AtomicU64::new(0);
+    connection
+        .serve(async |_| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            std::future::pending().await
+        })
+        .await;
+    assert_eq!(begun.into_inner(), 3);
+}
+
+/// As `nc -N` does: it says what it has to, and that this was all, and listens.
+#[tokio::test]
+async fn who_says_nothing_more_still_hears_what_was_answered() {
+    let (stream, serving) = served();
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    writer.write_all(call(1, "text", "1").repeat(2).as_bytes()).await.expect("written");
+    writer.shutdown().await.expect("said");
+    let mut heard = String::new();
+    reader.read_to_string(&mut heard).await.expect("to the end");
+    assert_eq!(heard, "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"x\"}\n".repeat(2));
+    serving.await.expect("it ends");
+}
+
+#[tokio::test]
+async fn both_sides_call_each_other() {
+    let (left, right) = tokio::io::duplex(4096);
+    let (a, mut a_in, a_driver) = listen(left);
+    tokio::spawn(a_driver);
+    tokio::spawn(async move {
+        let (b, mut connection) = open(right);
+        connection
+            .serve(|call| {
+                let b = b.clone();
+                async move {
+                    b.notify("note", &Value::Null);
+                    let result = if call.method == "double" {
+                        Ok(Value::from(call.params.as_u64().unwrap_or(0) * 2))
+                    } else {
+                        Err(RpcError::method_not_found(&call.method))
+                    };
+                    call.id.map(|id| (id, result))
+                }
+            })
+            .await;
+    });
+    assert_eq!(a.call("double", &Value::from(21)).await, Ok(Value::from(42)));
+    assert_eq!(a.call("other", &Value::Null).await.map_err(|e| e.code), Err(-32601));
+    assert_eq!(a_in.recv().await.map(|n| (n.id, n.method)), Some((None, "note".into())));
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_listens_to_is_answered_and_the_connection_goes_on() {
+    let (left, right) = tokio::io::duplex(4096);
+    let (a, incoming, driver) = listen(left);
+    drop(incoming);
+    tokio::spawn(driver);
+    let (b, _b_in, driver) = listen(right);
+    tokio::spawn(driver);
+    assert_eq!(b.call("m", &Value::Null).await.map_err(|e| e.code), Err(-32601));
+    assert!(!a.is_closed());
+}
+
+#[tokio::test]
+async fn faults_are_answered_and_a_lost_peer_is_noticed() {
+    let (left, right) = tokio::io::duplex(4096);
+    let (peer, _incoming, driver) = listen(left);
+    let driver = tokio::spawn(driver);
+    let (reader, mut writer) = tokio::io::split(right);
+    let mut lines = BufReader::new(reader).lines();
+    for (line, code) in [
+        ("{", -32700),
+        ("[]", -32600),
+        (r#"{"jsonrpc":"1.0","id":1,"method":"m"}"#, -32600),
+        (r#"{"jsonrpc":"2.0","id":{},"method":"m"}"#, -32600),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"m","extra":1}"#, -32600),
+        (r#"{"jsonrpc":"2.0","id":1}"#, -32600),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"a":1,"a":2}}"#, -32600),
+    ] {
+        writer.write_all(format!("{line}\n").as_bytes()).await.expect("written");
+        let answer = lines.next_line().await.expect("read").expect("a line");
+        assert!(answer.contains(&code.to_string()), "{line}: {answer}");
+    }
+    // Nothing that looks like an answer is answered.
+    writer
+        .write_all(b"{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":1,\"message\":\"m\"}}\n")
+        .await
+        .expect("written");
+    writer.write_all(b"{\"result\":1,\"error\":2}\n").await.expect("written");
+    let (_, call) = peer.call_numbered("m", &Value::Null);
+    let call = tokio::spawn(call);
+    assert!(lines.next_line().await.expect("read").expect("a line").contains(r#""method":"m""#));
+    drop((lines, writer));
+    assert_eq!(call.await.expect("joined").map_err(|e| e.data.map(|d| d.code)), Err(Some("disconnected".into())));
+    driver.await.expect("the driver ends");
+    assert!(peer.is_closed());
+}
+
+/// Whoever drives a connection may give it up; nobody is left to wait for an answer through it.
+#[tokio::test]
+async fn a_connection_that_is_given_up_ends_the_calls_over_it() {
+    let (left, _right) = tokio::io::duplex(4096);
+    let (peer, mut connection) = open(left);
+    let (_, call) = peer.call_numbered("m", &Value::Null);
+    let mut call = Box::pin(call);
+    assert!(futures::poll!(&mut call).is_pending());
+    let mut serving = Box::pin(connection.serve(text));
+    assert!(futures::poll!(&mut serving).is_pending());
+    drop(serving);
+    drop(connection);
+    assert_eq!(call.await, Err(RpcError::disconnected()));
+}
+
+#[tokio::test]
+async fn so_many_calls_are_under_way_and_the_next_waits_for_an_answer() {
+    let (mut stream, served) = tokio::io::duplex(64 * 1024);
+    for id in 0..2 * MAX_UNDER_WAY {
+        stream.write_all(call(id as u64, "wait", "null").as_bytes()).await.expect("room");
+    }
+    stream.shutdown().await.expect("said");
+    let (started, mut taken) = mpsc::unbounded_channel();
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let waits = Arc::clone(&gate);
+    let serving = tokio::spawn(async move {
+        let (_peer, mut connection) = open(served);
+        connection
+            .serve(|call| {
+                let _ = started.send(call.id);
+                let gate = Arc::clone(&waits);
+                async move {
+                    gate.acquire().await.expect("open").forget();
+                    None
+                }
+            })
+            .await;
+    });
+    for _ in 0..MAX_UNDER_WAY {
+        taken.recv().await.expect("taken");
+    }
+    // Whatever could run has run: one thread has them all.
+    tokio::task::yield_now().await;
+    assert_eq!(taken.try_recv().ok(), None, "one too many");
+    gate.add_permits(1);
+    assert_eq!(taken.recv().await, Some(Some(Value::from(MAX_UNDER_WAY))));
+    tokio::task::yield_now().await;
+    assert_eq!(taken.try_recv().ok(), None, "one too many");
+    gate.add_permits(2 * MAX_UNDER_WAY);
+    serving.await.expect("it ends with the calls");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_for_a_line_is_an_error_and_the_connection_goes_on() {
+    let (left, _serving) = served();
+    let (a, _a_in, a_driver) = listen(left);
+    tokio::spawn(a_driver);
+    let frame = r#"{"jsonrpc":"2.0","id":1,"result":""}"#.len() + 1;
+    let longest = LINE_MAX_LEN - frame;
+    assert_eq!(a.call("m", &Value::from(longest)).await.map(|x| x.as_str().map(str::len)), Ok(Some(longest)));
+    let error = a.call("m", &Value::from(longest + 1)).await.expect_err("too long");
+    assert_eq!(error.data.map(|data| data.code).as_deref(), Some("too_long"));
+    assert_eq!(a.call("m", &Value::from(1)).await, Ok(Value::from("x")));
+}
+
+#[tokio::test]
+async fn a_line_that_is_too_long_ends_the_connection() {
+    let (mut stream, serving) = served();
+    let longest = call(1, "m", "1");
+    let longest = " ".repeat(LINE_MAX_LEN - longest.len()) + &longest;
+    stream.write_all(longest.as_bytes()).await.expect("written");
+    let mut heard = [0; 10];
+    stream.read_exact(&mut heard).await.expect("an answer");
+    // One byte more, and the end of the line is not looked for any further.
+    stream.write_all(" ".repeat(LINE_MAX_LEN).as_bytes()).await.expect("written");
+    serving.await.expect("it ends");
+}
+
+/// It calls and calls and does not read: it is not read from either, and what it has said is answered once it reads.
+#[tokio::test]
+async fn from_whoever_does_not_read_nothing_more_is_taken() {
+    let (stream, _serving) = served();
+    let (reader, mut writer) = tokio::io::split(stream);
+    let calls = 4096;
+    let saying = async {
+        for id in 0..calls {
+            writer.write_all(call(id, "m", "1000").as_bytes()).await.expect("written");
+        }
+    };
+    tokio::pin!(saying);
+    // One thread has both: where they wait for each other, whatever could run has run.
+    for _ in 0..calls {
+        assert!(futures::poll!(&mut saying).is_pending(), "it may say all that it wants");
+        tokio::task::yield_now().await;
+    }
+    let mut lines = BufReader::new(reader).lines();
+    let reading = async {
+        for id in 0..calls {
+            let line = lines.next_line().await.expect("read").expect("a line");
+            assert!(line.starts_with(&format!(r#"{{"jsonrpc":"2.0","id":{id},"#)), "{line}");
+        }
+    };
+    tokio::join!(saying, reading);
+}
