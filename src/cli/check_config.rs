@@ -37,8 +37,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => Kind::of(&text),
     };
     let folder = config::folder_of(&arguments.file)?;
+    let mut lacking = "";
     let (name, checked) = match kind {
-        Kind::Agent => ("agent", config::agent(&text, &folder).map(drop)),
+        Kind::Agent => {
+            let checked = config::agent(&text, &folder).map(|settings| {
+                if settings.origins.is_empty() {
+                    lacking = ", but no page can speak to this agent: it lists no [[origin]]";
+                }
+            });
+            ("agent", checked)
+        }
         #[cfg(feature = "cli")]
         Kind::Server => ("server", config::server(&text, &folder).map(drop)),
         #[cfg(not(feature = "cli"))]
@@ -54,6 +62,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let file = arguments.file.display();
     checked
         .map_err(|error| Failure::misused(format!("{file} cannot stay as it is ({name} configuration):\n{error}")))?;
-    say(format_args!("{file}: a sound {name} configuration"));
+    say(format_args!("{file}: a sound {name} configuration{lacking}"));
     Ok(())
 }

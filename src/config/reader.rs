@@ -306,10 +306,17 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Whether two keys differ by little: case, hyphens for underscores, an `s` too many, one letter.
+/// Whether two keys differ by little: case, hyphens for underscores, an `s` too many; a letter that is another, missing or too
+/// many; two that changed places.
 fn looks_like(known: &str, name: &str) -> bool {
     let plain = |text: &str| text.to_ascii_lowercase().replace('-', "_").trim_end_matches('s').to_owned();
-    let (known, name) = (plain(known), plain(name));
-    let differing = known.bytes().zip(name.bytes()).filter(|(a, b)| a != b).count();
-    known == name || known.len() == name.len() && differing == 1
+    let (known, name) = (plain(known).into_bytes(), plain(name).into_bytes());
+    let same_start = known.iter().zip(&name).take_while(|(a, b)| a == b).count();
+    let (known, name) = (&known[same_start..], &name[same_start..]);
+    let same_end = known.iter().rev().zip(name.iter().rev()).take_while(|(a, b)| a == b).count();
+    match (&known[..known.len() - same_end], &name[..name.len() - same_end]) {
+        ([] | [_], [] | [_]) => true,
+        ([a, b], [c, d]) => a == d && b == c,
+        _ => false,
+    }
 }

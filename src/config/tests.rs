@@ -155,6 +155,9 @@ fn each_wrong_entry_of_an_agent_is_named_with_its_line() {
         ("peer_check = \"on\"", "peer_check = true", 6, "peer_check", "one of"),
         ("allow_root", "allow-root", 5, "allow-root", "did you mean allow_root"),
         ("proof = ", "proofs = ", 16, "origin[0].proofs", "did you mean proof"),
+        ("proof = ", "prof = ", 16, "origin[0].prof", "did you mean proof"),
+        ("proof = ", "porof = ", 16, "origin[0].porof", "did you mean proof"),
+        ("proof = ", "profits = ", 16, "origin[0].profits", "known here"),
         ("development = false", "developer = false", 4, "developer", "known here"),
         ("consent = \"prompt\"", "consent = \"never\"", 15, "origin[0].consent", "\"always\""),
         (

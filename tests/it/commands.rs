@@ -206,6 +206,9 @@ fn a_wrong_configuration_is_explained_and_nothing_starts() {
             assert!(reason.contains(line), "{line} is not in {reason}");
         }
     }
+    std::fs::write(folder.join("empty.toml"), "").expect("written");
+    let (code, said, _) = run(folder, &["check-config", "empty.toml"]);
+    assert!(code == 0 && said.contains("no page can speak to this agent"), "{said}");
     assert_eq!(run(folder, &["agent", "--config", "nowhere.toml"]).0, 2);
     assert_eq!(run(folder, &["no-such-command"]).0, 2);
     let (code, help, _) = run(folder, &["--help"]);

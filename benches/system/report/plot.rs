@@ -20,6 +20,11 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(120, 120, 120),
 ];
 
+/// In the picture's own points: what a curve's name takes, the names' frame, and all that is between the axes' ends.
+const NAME_HEIGHT: f64 = 17.0;
+const NAMES_MARGIN: f64 = 24.0;
+const PLOT_HEIGHT: f64 = 340.0;
+
 /// How something grows.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Curve {
@@ -53,6 +58,13 @@ impl Plot {
         let least = |of: fn(&(f64, f64)) -> f64| points().map(of).fold(f64::INFINITY, f64::min);
         let most = |of: fn(&(f64, f64)) -> f64| points().map(of).fold(0.0, f64::max);
         let (x, y) = (|point: &(f64, f64)| point.0, |point: &(f64, f64)| point.1);
+        let x_range = least(x)..most(x) * 1.1;
+        // The names are in the lower right corner, below every point that is there.
+        let height = (self.curves.len() as f64 * NAME_HEIGHT + NAMES_MARGIN) / PLOT_HEIGHT;
+        let beside = (x_range.start * x_range.end).sqrt();
+        let over_names = points().filter(|point| point.0 >= beside).map(y).fold(f64::INFINITY, f64::min);
+        let top = most(y) * 2.0;
+        let bottom = ((over_names.ln() - height * top.ln()) / (1.0 - height)).exp().min(least(y) / 1.5);
         let area = SVGBackend::new(path, (720, 440)).into_drawing_area();
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&area)
@@ -60,7 +72,7 @@ impl Plot {
             .margin(12)
             .x_label_area_size(42)
             .y_label_area_size(72)
-            .build_cartesian_2d((least(x)..most(x) * 1.1).log_scale(), (least(y) / 5.0..most(y) * 2.0).log_scale())?;
+            .build_cartesian_2d(x_range.log_scale(), (bottom..top).log_scale())?;
         chart
             .configure_mesh()
             .x_desc(self.x)
