@@ -11,6 +11,10 @@ pub(super) struct Arguments {
     /// Who signs out, where several accounts are enrolled (`loopkey status` lists them).
     #[arg(long)]
     account: Option<String>,
+
+    /// Also forgets the account: its device key, and what the person allowed for good. It can be enrolled again.
+    #[arg(long)]
+    forget: bool,
 }
 
 pub(super) async fn run(arguments: Arguments, global: &Global) -> Result<(), Failure> {
@@ -18,5 +22,6 @@ pub(super) async fn run(arguments: Arguments, global: &Global) -> Result<(), Fai
     if let Some(account) = arguments.account {
         params["account"] = account.into();
     }
-    call(global, "presence.signOut", &params).await.map(drop)
+    let method = if arguments.forget { "account.remove" } else { "presence.signOut" };
+    call(global, method, &params).await.map(drop)
 }

@@ -114,7 +114,8 @@ async fn a_server_an_agent_and_the_commands_between() {
     assert!(words.contains("Ada") && words.contains("locked"), "{words}");
     assert_eq!(run(folder, &["grants"]).0, 0);
     assert_eq!(run(folder, &["sign-out"]).0, 0);
-    assert!(run(folder, &["status"]).1.contains("nobody"));
+    let keys = || std::fs::read_dir(folder.join("state/keys")).expect("a folder").count();
+    assert!(run(folder, &["status"]).1.contains("nobody") && keys() == 1);
     // A ticket is good once, and the reason is one line.
     let (code, _, reason) =
         run(folder, &["enrol", "--issuer", &issuer, "--ticket", ticket["ticket"].as_str().expect("text")]);
@@ -124,6 +125,8 @@ async fn a_server_an_agent_and_the_commands_between() {
     assert_eq!((code, reason.contains("another agent is running")), (1, true), "{reason}");
 
     trace::note_keys(folder);
+    assert_eq!((run(folder, &["sign-out", "--forget"]).0, keys()), (0, 0), "its key is gone");
+    assert_eq!(run(folder, &["sign-out", "--forget"]).0, 1, "nobody is left to forget");
 
     assert_eq!(run(folder, &["stop"]).0, 0);
     let ended = tokio::task::spawn_blocking(move || {
