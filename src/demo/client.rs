@@ -225,7 +225,12 @@ impl Client {
             None => json!({ "allow": allow, "remember": remember }),
         };
         peer.answer(&call, Ok(answer)).await;
-        self.change(|view| view.prompt = None, if allow { Event::Allowed } else { Event::Denied });
+        let event = match (allow, remember) {
+            (true, true) => Event::AllowedForGood,
+            (true, false) => Event::Allowed,
+            (false, _) => Event::Denied,
+        };
+        self.change(|view| view.prompt = None, event);
         Ok(())
     }
 

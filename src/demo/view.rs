@@ -98,6 +98,7 @@ pub(super) enum Event {
         origin: String,
     },
     Allowed,
+    AllowedForGood,
     Denied,
     Withdrawn,
     Opened {

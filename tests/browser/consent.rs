@@ -56,6 +56,8 @@ async fn a_remembered_consent_is_not_asked_for_again() {
     desk.client.click("#consent-remember").await.expect("the check box");
     desk.answer("#consent-allow").await;
     desk.session(&desk.site, "in").await;
+    let told = "document.querySelector('#log').textContent.includes('from now on')";
+    desk.client.wait_for(told, SOON).await.expect("the person sees what they chose");
     desk.site.click("#logout").await.expect("the log-out button");
     desk.session(&desk.site, "out").await;
     desk.card(&desk.site, "person").await;
