@@ -1,7 +1,7 @@
 //! Both directions of one connection. What the other side calls is served where it is read: most calls are answered without
 //! waiting for anything, and nothing is woken for them.
 
-use std::collections::VecDeque;
+use std::io;
 use std::task::Poll;
 
 use futures::StreamExt as _;
@@ -20,6 +20,8 @@ use super::peer::{Peer, Waiting};
 const QUEUE_LEN: usize = 32;
 /// Calls of one peer that are under way; the next is taken when one of them is answered.
 pub(super) const MAX_UNDER_WAY: usize = 32;
+/// Bytes of answers that may wait for the other side to read.
+const OUTBOX_LEN: usize = 64 * 1024;
 /// The room for lines that is kept for the next ones.
 const KEPT_LEN: usize = 4 * 1024;
 
@@ -31,7 +33,7 @@ pub struct Connection<S> {
     line: Vec<u8>,
     to_send: mpsc::Receiver<String>,
     /// What the system did not take yet.
-    outbox: VecDeque<u8>,
+    outbox: Vec<u8>,
     /// Nothing reaches whoever hangs up, but what they have said before is still read.
     is_heard: bool,
     waiting: Waiting,
@@ -48,7 +50,7 @@ pub fn open<S: AsyncRead + AsyncWrite>(stream: S) -> (Peer, Connection<S>) {
         writer,
         line: Vec::new(),
         to_send,
-        outbox: VecDeque::new(),
+        outbox: Vec::new(),
         is_heard: true,
         waiting,
     };
@@ -90,20 +92,21 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     {
         let mut under_way = FuturesUnordered::new();
         loop {
-            // From whoever does not read, nothing more is taken.
-            let is_read = self.outbox.is_empty();
+            // What others say waits in its queue, whose length is a limit that clients know; answers wait here. From whoever
+            // does not read at all, nothing more is taken.
+            let (has_unsent, has_room) = (!self.outbox.is_empty(), self.outbox.len() < OUTBOX_LEN);
             let Self { reader, writer, line, to_send, outbox, .. } = self;
             let mut reader = reader.take((LINE_MAX_LEN - line.len()) as u64);
             tokio::select! {
                 biased;
-                written = writer.write_buf(outbox), if !is_read => self.written(written.is_ok_and(|len| len > 0)),
+                written = writer.write(outbox), if has_unsent => self.written(written),
                 Some(answer) = under_way.next() => self.answer(answer),
-                line = to_send.recv(), if is_read => match line {
+                line = to_send.recv(), if !has_unsent => match line {
                     Some(line) => self.send(&line),
                     None => return,
                 },
                 read = reader.read_until(b'\n', line),
-                    if is_read && under_way.len() < MAX_UNDER_WAY =>
+                    if has_room && under_way.len() < MAX_UNDER_WAY =>
                 {
                     if !read.is_ok_and(|len| len > 0) || !self.line.ends_with(b"\n") {
                         return self.hang_up();
@@ -132,8 +135,8 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     pub async fn finish(mut self) {
         while self.is_heard {
             if !self.outbox.is_empty() {
-                let written = self.writer.write_buf(&mut self.outbox).await;
-                self.written(written.is_ok_and(|len| len > 0));
+                let written = self.writer.write(&self.outbox).await;
+                self.written(written);
             } else if let Some(line) = self.to_send.recv().await {
                 self.send(&line);
             } else {
@@ -151,14 +154,17 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
 
     fn send(&mut self, line: &str) {
         if self.is_heard {
-            self.outbox.extend(line.as_bytes());
+            self.outbox.extend_from_slice(line.as_bytes());
         }
     }
 
-    fn written(&mut self, is_heard: bool) {
-        self.is_heard = is_heard;
-        if !is_heard {
-            self.outbox.clear();
+    fn written(&mut self, written: io::Result<usize>) {
+        match written {
+            Ok(len @ 1..) => drop(self.outbox.drain(..len)),
+            Ok(0) | Err(_) => {
+                self.is_heard = false;
+                self.outbox.clear();
+            }
         }
         if self.outbox.is_empty() {
             self.outbox.shrink_to(KEPT_LEN);

@@ -239,3 +239,28 @@ async fn from_whoever_does_not_read_nothing_more_is_taken() {
     };
     tokio::join!(saying, reading);
 }
+
+/// Whoever speaks to it without end, and faster than it reads, does not keep its own calls from being heard.
+#[tokio::test]
+async fn what_it_is_told_does_not_keep_a_peer_from_calling() {
+    let (stream, served) = tokio::io::duplex(16);
+    let (peer, mut connection) = open(served);
+    let serving = async { connection.serve(text).await };
+    let telling = async {
+        for _ in 0..10_000 {
+            peer.notify("note", &Value::Null);
+            tokio::task::yield_now().await;
+        }
+    };
+    let (reader, mut writer) = tokio::io::split(stream);
+    let calling = async {
+        writer.write_all(call(1, "m", "1").as_bytes()).await.expect("written");
+        let mut lines = BufReader::new(reader).lines();
+        while !lines.next_line().await.expect("read").expect("a line").contains("result") {}
+    };
+    tokio::select! {
+        () = serving => panic!("both are there"),
+        () = telling => panic!("its call was not heard"),
+        () = calling => {}
+    }
+}
