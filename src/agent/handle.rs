@@ -41,6 +41,9 @@ pub enum HandleError {
     /// The agent is stopping.
     #[error("the agent is stopping")]
     Stopped,
+    /// No account could be meant.
+    #[error("no account is enrolled on this computer: enrol one with a ticket of its login server (loopkey enrol)")]
+    NobodyEnrolled,
     /// More than one account could be meant.
     #[error("several accounts are enrolled: say which one ({0})")]
     Ambiguous(String),
@@ -218,7 +221,7 @@ impl Handle {
     /// The account that is meant where none is named: the only current one, else the only one.
     ///
     /// # Errors
-    /// [`HandleError::Ambiguous`], or [`HubError::NoSuchAccount`] where none is enrolled.
+    /// [`HandleError::Ambiguous`], or [`HandleError::NobodyEnrolled`].
     pub fn the_account(&self) -> Result<Subject, HandleError> {
         let mut current = self.core.hubs.values().filter_map(|hub| hub.current_subject());
         let current = (current.next(), current.next());
@@ -228,7 +231,7 @@ impl Handle {
         let accounts = self.accounts();
         match (current.0, accounts.as_slice()) {
             (None, [only]) => Ok(only.account.clone()),
-            (_, []) => Err(HubError::NoSuchAccount.into()),
+            (_, []) => Err(HandleError::NobodyEnrolled),
             _ => {
                 let names: Vec<_> = accounts.iter().map(|a| format!("{}: {}", a.account, a.name)).collect();
                 Err(HandleError::Ambiguous(names.join(", ")))
@@ -259,6 +262,10 @@ impl Handle {
                 Ok(some) => revoked = revoked.map(|before| before || some),
                 Err(error) => revoked = Err(error.into()),
             }
+        }
+        if matches!(revoked, Ok(false)) && !self.core.origins.contains_key(origin) {
+            // Nothing is known of it, so nothing is done.
+            return revoked;
         }
         // Whatever the disk says.
         self.core.consents.passes.forget(origin);

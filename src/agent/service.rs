@@ -65,7 +65,7 @@ pub enum StartError {
     #[error(transparent)]
     Tls(#[from] NoTls),
     /// The state folder.
-    #[error(transparent)]
+    #[error("the state folder cannot be used: {0}; configure another `state_dir`, or make this one yours alone")]
     Folder(#[from] KeyFileError),
     /// Another agent keeps its state there.
     #[error(

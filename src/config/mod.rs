@@ -100,7 +100,10 @@ pub fn load<T>(
         (Kind::Agent | Kind::Server, Kind::Policy) => {
             ConfigError::OtherKind(path.to_owned(), "a policy: see docs/operations-agent.md")
         }
-        (Kind::Server, Kind::Agent) => ConfigError::OtherKind(path.to_owned(), "an agent's: use `loopkey agent`"),
+        // An empty file is nobody's.
+        (Kind::Server, Kind::Agent) if !text.trim().is_empty() => {
+            ConfigError::OtherKind(path.to_owned(), "an agent's: use `loopkey agent`")
+        }
         _ => ConfigError::InFile(path.to_owned(), Box::new(error)),
     })
 }

@@ -7,7 +7,7 @@ pub(super) use without::Schema;
 
 #[cfg(feature = "actions")]
 mod with {
-    use boon::{Compiler, SchemaIndex, Schemas, SchemeUrlLoader};
+    use boon::{CompileError, Compiler, SchemaIndex, Schemas, SchemeUrlLoader};
     use serde_json::Value;
 
     /// Where a schema stands while it is compiled: nowhere, and nothing is fetched from there or from elsewhere.
@@ -19,6 +19,16 @@ mod with {
         root: SchemaIndex,
     }
 
+    /// In one line, with the place in the schema.
+    fn reason(error: &CompileError) -> String {
+        let told = match error {
+            CompileError::ValidationError { src, .. } => src.to_string(),
+            error => format!("{error:#}"),
+        };
+        let parts: Vec<_> = told.lines().map(|line| line.trim_start_matches([' ', '-'])).collect();
+        parts.join("; ").replace(NOWHERE, "the schema")
+    }
+
     impl Schema {
         /// Reads a schema; else says what is wrong with it.
         pub(in crate::agent::client) fn compile(schema: Value) -> Result<Self, String> {
@@ -26,7 +36,7 @@ mod with {
             // No scheme is known: a reference to anywhere outside the schema is a fault of the schema.
             compiler.use_loader(Box::new(SchemeUrlLoader::new()));
             compiler.add_resource(NOWHERE, schema).map_err(|error| error.to_string())?;
-            let root = compiler.compile(NOWHERE, &mut schemas).map_err(|error| error.to_string())?;
+            let root = compiler.compile(NOWHERE, &mut schemas).map_err(|error| reason(&error))?;
             Ok(Self { schemas, root })
         }
 

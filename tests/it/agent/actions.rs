@@ -140,6 +140,9 @@ async fn a_bad_registration_is_told_apart() {
         let params = json!({ "name": name, "schema": schema });
         assert_eq!(client.code("actions.register", params.clone()).await, code, "{params}");
     }
+    let wrong = json!({ "name": "open", "schema": { "properties": { "url": { "type": "strnig" } } } });
+    let error = client.peer.call("actions.register", &wrong).await.expect_err("a bad schema").message;
+    assert!(error.contains("/properties/url/type") && !error.contains("schema.invalid"), "{error}");
     for n in 0..64 {
         client.ok("actions.register", json!({ "name": format!("action-{n}"), "schema": true })).await;
     }

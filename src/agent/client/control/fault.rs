@@ -82,7 +82,7 @@ impl From<HandleError> for RpcError {
             HandleError::NotAPage(_) => FaultCode::NotAPage,
             HandleError::NotGranted(_) => FaultCode::NotGranted,
             HandleError::NoBrowser(_) => FaultCode::NoBrowser,
-            HandleError::Hub(HubError::NoSuchAccount) => FaultCode::NoSuchAccount,
+            HandleError::NobodyEnrolled | HandleError::Hub(HubError::NoSuchAccount) => FaultCode::NoSuchAccount,
             HandleError::Hub(HubError::NotAPresence) => FaultCode::NotAPresence,
             HandleError::Hub(HubError::NotAPicture) => FaultCode::NotAPicture,
             HandleError::Hub(HubError::SignedOut | HubError::Changed) => FaultCode::SignedOut,

@@ -197,7 +197,9 @@ impl Session {
     async fn enrol(&self, enrol: Enrol) -> Result<Value, RpcError> {
         let Enrol { issuer, ticket } = enrol;
         let issuer: Issuer = issuer.parse().map_err(RpcError::invalid_params)?;
-        let ticket: EnrolmentTicket = ticket.parse().map_err(RpcError::invalid_params)?;
+        let ticket: EnrolmentTicket = ticket.parse().map_err(|_| {
+            RpcError::invalid_params("ticket: it has 43 letters, digits, - and _, as the login server gave them")
+        })?;
         let account = self.agent.enrol(&issuer, ticket).await?;
         Ok(json!({ "account": account.account, "name": account.name }))
     }

@@ -38,7 +38,9 @@ impl RpcError {
     }
 
     pub(super) fn invalid_request() -> Self {
-        Self { code: -32600, message: "invalid request".into(), data: None }
+        let form = "a line is one object: \"jsonrpc\": \"2.0\", \"method\", and where they are wanted \"params\" and an \"id\" that is \
+                    a string or a whole number; nothing else, and nothing twice";
+        Self { code: -32600, message: format!("invalid request: {form}"), data: None }
     }
 
     pub(super) fn not_json() -> Self {

@@ -72,7 +72,7 @@ fn encode(message: &Outgoing<'_>) -> String {
 struct Line<'a> {
     #[serde(borrow)]
     jsonrpc: Cow<'a, str>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::present")]
     id: Option<Value>,
     method: String,
     #[serde(default, deserialize_with = "json::without_duplicates")]
@@ -90,20 +90,28 @@ pub(super) enum Said {
 }
 
 pub(super) fn read(line: &[u8]) -> Said {
-    let invalid = || Said::Fault(Value::Null, RpcError::invalid_request());
-    let Ok(call) = json::parse_object::<Line<'_>>(line) else {
-        // No call; an answer, at best.
-        return match serde_json::from_slice::<Value>(line) {
-            Ok(value) if value.get("result").is_some() || value.get("error").is_some() => read_answer(&value),
-            Ok(_) => invalid(),
-            Err(_) => Said::Fault(Value::Null, RpcError::not_json()),
-        };
+    let call = match json::parse_object::<Line<'_>>(line) {
+        Ok(call) if call.jsonrpc == "2.0" && call.id.as_ref().is_none_or(is_number) => call,
+        _ => return read_otherwise(line),
     };
-    let id_is_sound = call.id.as_ref().is_none_or(|id| id.is_string() || id.is_u64() || id.is_i64());
-    if call.jsonrpc != "2.0" || !id_is_sound {
-        return invalid();
-    }
     Said::Call(Incoming { id: call.id, method: call.method, params: call.params })
+}
+
+/// What numbers a call.
+fn is_number(id: &Value) -> bool {
+    id.is_string() || id.is_u64() || id.is_i64()
+}
+
+/// No call; an answer, at best. A fault goes to the number that it has, so that whoever called does not wait for ever.
+fn read_otherwise(line: &[u8]) -> Said {
+    let Ok(value) = serde_json::from_slice::<Value>(line) else {
+        return Said::Fault(Value::Null, RpcError::not_json());
+    };
+    if value.get("result").is_some() || value.get("error").is_some() {
+        return read_answer(&value);
+    }
+    let id = value.get("id").filter(|id| is_number(id)).cloned();
+    Said::Fault(id.unwrap_or(Value::Null), RpcError::invalid_request())
 }
 
 fn read_answer(value: &Value) -> Said {

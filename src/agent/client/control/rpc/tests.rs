@@ -107,18 +107,21 @@ async fn faults_are_answered_and_a_lost_peer_is_noticed() {
     let driver = tokio::spawn(driver);
     let (reader, mut writer) = tokio::io::split(right);
     let mut lines = BufReader::new(reader).lines();
-    for (line, code) in [
-        ("{", -32700),
-        ("[]", -32600),
-        (r#"{"jsonrpc":"1.0","id":1,"method":"m"}"#, -32600),
-        (r#"{"jsonrpc":"2.0","id":{},"method":"m"}"#, -32600),
-        (r#"{"jsonrpc":"2.0","id":1,"method":"m","extra":1}"#, -32600),
-        (r#"{"jsonrpc":"2.0","id":1}"#, -32600),
-        (r#"{"jsonrpc":"2.0","id":1,"method":"m","params":{"a":1,"a":2}}"#, -32600),
+    for (line, id, code) in [
+        ("{", Value::Null, -32700),
+        ("[]", Value::Null, -32600),
+        (r#"{"jsonrpc":"1.0","id":1,"method":"m"}"#, 1.into(), -32600),
+        (r#"{"jsonrpc":"2.0","id":{},"method":"m"}"#, Value::Null, -32600),
+        (r#"{"jsonrpc":"2.0","id":null,"method":"m"}"#, Value::Null, -32600),
+        (r#"{"jsonrpc":"2.0","id":1.5,"method":"m"}"#, Value::Null, -32600),
+        (r#"{"jsonrpc":"2.0","id":"a","method":"m","extra":1}"#, "a".into(), -32600),
+        (r#"{"jsonrpc":"2.0","id":2}"#, 2.into(), -32600),
+        (r#"{"jsonrpc":"2.0","id":3,"method":"m","params":{"a":1,"a":2}}"#, 3.into(), -32600),
     ] {
         writer.write_all(format!("{line}\n").as_bytes()).await.expect("written");
         let answer = lines.next_line().await.expect("read").expect("a line");
-        assert!(answer.contains(&code.to_string()), "{line}: {answer}");
+        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        assert_eq!((&answer["id"], &answer["error"]["code"]), (&id, &code.into()), "{line}: {answer}");
     }
     // Nothing that looks like an answer is answered.
     writer
