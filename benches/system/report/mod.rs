@@ -30,9 +30,25 @@ impl Rounds {
         median(self.0.clone())
     }
 
-    /// The median of the rounds' own ratios: what a slow minute of the machine does to both falls out.
-    pub(crate) fn over(&self, floor: &Self) -> f64 {
-        median(self.0.iter().zip(&floor.0).map(|(figure, floor)| figure / floor).collect())
+    /// The rounds' own ratios: what a slow minute of the machine does to both falls out.
+    pub(crate) fn over(&self, floor: &Self) -> Ratio {
+        let ratios: Vec<_> = self.0.iter().zip(&floor.0).map(|(figure, floor)| figure / floor).collect();
+        Ratio { median: median(ratios.clone()), half: (ratios.len() > 2).then(|| middle_half(ratios)) }
+    }
+}
+
+/// How one thing stands to another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ratio {
+    median: f64,
+    /// From where to where the middle half of the rounds lies.
+    half: Option<(f64, f64)>,
+}
+
+impl Ratio {
+    /// Of what was measured once.
+    pub(crate) const fn once(figure: f64, floor: f64) -> Self {
+        Self { median: figure / floor, half: None }
     }
 }
 
@@ -43,6 +59,12 @@ fn median(mut figures: Vec<f64>) -> f64 {
         len if len % 2 == 1 => figures[len / 2],
         len => f64::midpoint(figures[len / 2 - 1], figures[len / 2]),
     }
+}
+
+fn middle_half(mut figures: Vec<f64>) -> (f64, f64) {
+    figures.sort_by(f64::total_cmp);
+    let quarter = figures.len() / 4;
+    (figures[quarter], figures[figures.len() - 1 - quarter])
 }
 
 /// The value that this share of the times does not exceed, in microseconds.
@@ -81,6 +103,9 @@ pub(crate) struct Row {
     pub(crate) floor: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ratio: Option<f64>,
+    /// From where to where the middle half of the rounds' ratios lies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) half: Option<(f64, f64)>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) aim: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,8 +125,9 @@ impl Row {
         self
     }
 
-    pub(crate) fn against(mut self, name: &str, floor: f64, ratio: f64) -> Self {
-        (self.against, self.floor, self.ratio) = (Some(name.to_owned()), Some(floor), Some(ratio));
+    pub(crate) fn against(mut self, name: &str, floor: f64, ratio: Ratio) -> Self {
+        (self.against, self.floor) = (Some(name.to_owned()), Some(floor));
+        (self.ratio, self.half) = (Some(ratio.median), ratio.half);
         self
     }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::anyhow;
+use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::{
     BLACK, ChartBuilder, Circle, Color as _, IntoDrawingArea as _, IntoLogRange as _, LineSeries, PathElement,
     RGBColor, SVGBackend, SeriesLabelPosition, WHITE,
@@ -47,24 +48,44 @@ pub(crate) struct Plot {
 }
 
 impl Plot {
-    /// Draws it, both axes logarithmic: what grows in proportion is a straight line.
+    /// Draws it, the axis across logarithmic. So is the other one, where what grows in proportion is a straight line; figures
+    /// that are within a decade stand on one that begins at nothing.
     pub(crate) fn draw(&self, folder: &Path) -> anyhow::Result<()> {
         let path = folder.join(self.file).with_extension("svg");
         self.draw_to(&path).map_err(|error| anyhow!("cannot draw {}: {error}", path.display()))
     }
 
     fn draw_to(&self, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
-        let points = || self.curves.iter().flat_map(|curve| &curve.points);
-        let least = |of: fn(&(f64, f64)) -> f64| points().map(of).fold(f64::INFINITY, f64::min);
-        let most = |of: fn(&(f64, f64)) -> f64| points().map(of).fold(0.0, f64::max);
-        let (x, y) = (|point: &(f64, f64)| point.0, |point: &(f64, f64)| point.1);
-        let x_range = least(x)..most(x) * 1.1;
+        let ys = |from: f64| {
+            let points = self.curves.iter().flat_map(|curve| &curve.points);
+            points.filter(move |point| point.0 >= from).map(|point| point.1)
+        };
+        let (least, most) = (ys(0.0).fold(f64::INFINITY, f64::min), ys(0.0).fold(0.0, f64::max));
         // The names are in the lower right corner, below every point that is there.
         let height = (self.curves.len() as f64 * NAME_HEIGHT + NAMES_MARGIN) / PLOT_HEIGHT;
-        let beside = (x_range.start * x_range.end).sqrt();
-        let over_names = points().filter(|point| point.0 >= beside).map(y).fold(f64::INFINITY, f64::min);
-        let top = most(y) * 2.0;
-        let bottom = ((over_names.ln() - height * top.ln()) / (1.0 - height)).exp().min(least(y) / 1.5);
+        let across = self.across();
+        let over_names = ys((across.start * across.end).sqrt()).fold(f64::INFINITY, f64::min);
+        if most < 10.0 * least {
+            let top = most * 1.1;
+            // Where the names would cover a point, they stand below nothing.
+            let bottom = ((over_names - height * top) / (1.0 - height)).min(0.0);
+            self.draw_on(path, bottom..top)
+        } else {
+            let top = most * 2.0;
+            let bottom = ((over_names.ln() - height * top.ln()) / (1.0 - height)).exp().min(least / 1.5);
+            self.draw_on(path, (bottom..top).log_scale())
+        }
+    }
+
+    fn across(&self) -> std::ops::Range<f64> {
+        let points = || self.curves.iter().flat_map(|curve| &curve.points).map(|point| point.0);
+        points().fold(f64::INFINITY, f64::min)..points().fold(0.0, f64::max) * 1.1
+    }
+
+    fn draw_on<Up>(&self, path: &Path, up: Up) -> Result<(), Box<dyn std::error::Error>>
+    where
+        Up: AsRangedCoord<Value = f64, CoordDescType: ValueFormatter<f64>>,
+    {
         let area = SVGBackend::new(path, (720, 440)).into_drawing_area();
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&area)
@@ -72,7 +93,7 @@ impl Plot {
             .margin(12)
             .x_label_area_size(42)
             .y_label_area_size(72)
-            .build_cartesian_2d(x_range.log_scale(), (bottom..top).log_scale())?;
+            .build_cartesian_2d(self.across().log_scale(), up)?;
         chart
             .configure_mesh()
             .x_desc(self.x)
@@ -105,7 +126,9 @@ impl Plot {
 fn short(value: f64) -> String {
     match value {
         1_000_000.0.. => format!("{} M", value / 1e6),
-        1_000.0..1_000_000.0 => format!("{},000", value / 1e3),
+        // Grouped by thousands.
+        1_000.0..1_000_000.0 => format!("{},{:03}", (value / 1e3).floor(), (value % 1e3).round()),
+        ..0.0 => String::new(),
         _ => format!("{value}"),
     }
 }

@@ -15,18 +15,20 @@ pub(crate) fn print(report: &Report, json: &Path) {
     println!("The machine is {}", report.noise.says);
     let few = if report.quick { "one of memory and growth" } else { "three of memory and growth" };
     println!(
-        "Medians of {} rounds, {few}, servers turn by turn; rests once. A ratio is the median of the rounds' own.\n",
+        "Medians of {} rounds, {few}, servers turn by turn; rests once. A ratio is the median of the rounds' own, and half of \
+         them are within what stands beside it.\n",
         report.rounds
     );
     let rows: Vec<_> = report.rows.iter().map(cells).collect();
-    let head = ["ratio", "aim", "met", "what", "N", "server", "figure", "against", "its figure"].map(str::to_owned);
+    let head = ["ratio", "half of them", "aim", "met", "what", "N", "server", "figure", "against", "its figure"]
+        .map(str::to_owned);
     let width = |at: usize| rows.iter().chain([&head]).map(|row| row[at].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 9] = std::array::from_fn(width);
-    let line = |cells: &[String; 9]| {
+    let widths: [usize; 10] = std::array::from_fn(width);
+    let line = |cells: &[String; 10]| {
         let padded = cells.iter().zip(widths).enumerate().map(|(at, (cell, width))| {
             let space = " ".repeat(width - cell.chars().count());
             // Numbers stand at the right.
-            if matches!(at, 0 | 4 | 6 | 8) { format!("{space}{cell}") } else { format!("{cell}{space}") }
+            if matches!(at, 0 | 5 | 7 | 9) { format!("{space}{cell}") } else { format!("{cell}{space}") }
         });
         println!("{}", padded.collect::<Vec<_>>().join("  ").trim_end());
     };
@@ -45,7 +47,7 @@ pub(crate) fn print(report: &Report, json: &Path) {
     println!("\n{}", json.display());
 }
 
-fn cells(row: &Row) -> [String; 9] {
+fn cells(row: &Row) -> [String; 10] {
     let figure = |figure: f64| {
         let digits = match figure.abs() {
             0.0..10.0 => 2,
@@ -57,6 +59,7 @@ fn cells(row: &Row) -> [String; 9] {
     let met = row.met.map_or("", |met| if met { "yes" } else { "NO" });
     [
         row.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")),
+        row.half.map_or_else(String::new, |(from, to)| format!("{from:.2}–{to:.2}")),
         row.aim.clone().unwrap_or_default(),
         met.to_owned(),
         row.what.clone(),

@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use super::{Bench, OPENING_BUFFER, Server, progress, sequential, turns};
 use crate::peers::until_it_listens;
 use crate::process::Process;
-use crate::report::{Aim, Rounds, Row};
+use crate::report::{Aim, Ratio, Rounds, Row};
 use crate::spec::{Exchange, Rest, Serving, Work};
 use agent::Installed;
 use node::NodeAgent;
@@ -48,7 +48,7 @@ fn size(agent: &Installed, node: Option<&NodeAgent>) -> anyhow::Result<Vec<Row>>
     let mut row = Row::new(SECTION, "program, stripped", agent::NAME, ours, "MB");
     if let Some(node) = node {
         let theirs = megabytes(&node.runtime)?;
-        row = row.against("Node itself", theirs, ours / theirs);
+        row = row.against("Node itself", theirs, Ratio::once(ours, theirs));
     }
     Ok(vec![row.aim(Aim::FigureAtMost(4.0))])
 }
@@ -103,7 +103,7 @@ fn rests(bench: &mut Bench, agent: &Installed, node: Option<&NodeAgent>) -> anyh
     let row = |what: &str, of: fn(&Rested) -> f64, unit: &'static str| {
         let row = Row::new(SECTION, what, agent::NAME, of(&ours), unit);
         match &theirs {
-            Some(theirs) => row.against(node::NAME, of(theirs), of(&ours) / of(theirs)),
+            Some(theirs) => row.against(node::NAME, of(theirs), Ratio::once(of(&ours), of(theirs))),
             None => row,
         }
     };

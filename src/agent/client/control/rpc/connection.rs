@@ -99,7 +99,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             let mut reader = reader.take((LINE_MAX_LEN - line.len()) as u64);
             tokio::select! {
                 biased;
-                written = writer.write(outbox), if has_unsent => self.written(written),
+                written = writer.write(outbox), if has_unsent => self.written(&written),
                 Some(answer) = under_way.next() => self.answer(answer),
                 line = to_send.recv(), if !has_unsent => match line {
                     Some(line) => self.send(&line),
@@ -136,7 +136,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         while self.is_heard {
             if !self.outbox.is_empty() {
                 let written = self.writer.write(&self.outbox).await;
-                self.written(written);
+                self.written(&written);
             } else if let Some(line) = self.to_send.recv().await {
                 self.send(&line);
             } else {
@@ -158,8 +158,8 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         }
     }
 
-    fn written(&mut self, written: io::Result<usize>) {
-        match written {
+    fn written(&mut self, written: &io::Result<usize>) {
+        match *written {
             Ok(len @ 1..) => drop(self.outbox.drain(..len)),
             Ok(0) | Err(_) => {
                 self.is_heard = false;
