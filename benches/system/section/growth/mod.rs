@@ -5,6 +5,7 @@ mod stores;
 
 use super::push::{Pushes, work as pushes_to};
 use super::{Bench, DRIVER_CORE, OPENING_BUFFER, SERVER_CORE, Server, progress, turns};
+use crate::peers::Peer;
 use crate::report::{Curve, Plot, Rounds, Row};
 use crate::section::memory::Held;
 use crate::spec::Work;
@@ -33,25 +34,27 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The agent on one core and on two, and a floor.
-fn servers(bench: &mut Bench, floor: Server) -> anyhow::Result<Vec<(&'static str, Server)>> {
-    Ok(vec![
+/// The agent on one core and on two, a floor, and peers where they are asked for.
+fn servers(bench: &mut Bench, floor: Server) -> anyhow::Result<Vec<(String, Server)>> {
+    let ours = [
         ("agent, 1 core", bench.agent(false)?),
         ("agent, 2 cores", bench.agent_on(false, &[SERVER_CORE, DRIVER_CORE])?),
         ("floor, 1 core", floor),
-    ])
+    ];
+    let peers = bench.peers(SECTION, &[Peer::NodeWs, Peer::Bun])?;
+    let ours = ours.map(|(name, server)| (name.to_owned(), server));
+    Ok(ours.into_iter().chain(peers.into_iter().map(|peer| (peer.name.clone(), peer))).collect())
 }
 
 /// One measurement of every server at every N, in turns; the medians are the curves.
 fn curves(
     bench: &mut Bench,
     what: &str,
-    servers: &[(&'static str, Server)],
+    servers: &[(String, Server)],
     at: &[usize],
     mut measure: impl FnMut(&mut Bench, &Server, usize) -> anyhow::Result<f64>,
 ) -> anyhow::Result<Vec<Curve>> {
-    let mut curves: Vec<_> =
-        servers.iter().map(|(name, _)| Curve { name: (*name).to_owned(), points: Vec::new() }).collect();
+    let mut curves: Vec<_> = servers.iter().map(|(name, _)| Curve { name: name.clone(), points: Vec::new() }).collect();
     let rounds = bench.args.few(1, 3);
     for n in at {
         progress(&format!("growth: {what} at {n}"));
