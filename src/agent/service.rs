@@ -224,7 +224,8 @@ impl Builder {
             _ => None,
         };
         let origins: HashMap<_, _> = settings.origins.iter().map(|o| (o.origin.clone(), o.clone())).collect();
-        let consents = Consents::new(askers, in_windows, Arc::clone(&clock), Arc::clone(&audit));
+        let consents = Consents::new(askers, in_windows, Arc::clone(&clock), Arc::clone(&audit))
+            .with_prompts(settings.prompts_per_window);
         let census = Census::new(settings.limits);
         let core = Arc::new(Core::new(timers, census, consents, audit, browser, hubs, origins));
         let (stop, _) = watch::channel(Stop::No);

@@ -8,7 +8,9 @@ use crate::agent::person::policy::Policy;
 use crate::crypto::Algorithm;
 use crate::protocol::grant::{ConsentMode, Grants, OpenProof};
 use crate::protocol::issuer::Issuer;
-use crate::protocol::limits::{DEFAULT_PORTS, DEFAULT_WSS_PORT, MAX_PORTS, PORT_RANGE, SocketLimits};
+use crate::protocol::limits::{
+    DEFAULT_PORTS, DEFAULT_WSS_PORT, MAX_PORTS, PORT_RANGE, PROMPTS_PER_WINDOW, SocketLimits,
+};
 use crate::protocol::origin::Origin;
 
 /// A login server that the agent works with.
@@ -73,6 +75,9 @@ pub struct AgentSettings {
     pub policy: Policy,
     /// Limits on sockets.
     pub limits: SocketLimits,
+    /// Prompts for one origin in ten minutes, of logins and of approvals each. The embedding application may raise it; no
+    /// configuration file can.
+    pub prompts_per_window: usize,
     /// What the person sees in the list of devices.
     pub device_name: String,
     /// The algorithm of new device keys.
@@ -114,6 +119,7 @@ impl AgentSettings {
             origins: Vec::new(),
             policy: Policy::default(),
             limits: SocketLimits::default(),
+            prompts_per_window: PROMPTS_PER_WINDOW,
             device_name: device_name(),
             algorithm: Algorithm::default(),
             ask: Ask::default(),

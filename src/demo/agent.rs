@@ -10,6 +10,9 @@ use crate::agent::{Agent, AgentSettings, Browser, Handle, IssuerSettings, Origin
 use crate::protocol::grant::{ConsentMode, Grant, OpenProof};
 use crate::protocol::issuer::Issuer;
 
+/// Who plays with the demo signs in again and again, and is asked each time.
+const PROMPTS_PER_WINDOW: usize = 30;
+
 /// A place for one agent.
 pub(super) struct AgentSlot {
     settings: AgentSettings,
@@ -29,6 +32,7 @@ impl AgentSlot {
         settings.ports.clone_from(&places.agent);
         settings.development = true;
         settings.allow_root = true;
+        settings.prompts_per_window = PROMPTS_PER_WINDOW;
         if cfg!(not(target_os = "linux")) {
             // The start says so. The checks of other systems were never run, and a demo should start there.
             settings.peer_check = false;

@@ -63,7 +63,7 @@ pub const MAX_BRIDGE_KEYS: usize = 16;
 pub const PROMPT_DEAD_TIME: Duration = Duration::from_millis(500);
 /// From the prompt to the person's answer (section 4.3).
 pub const CONSENT_TIMEOUT: Duration = Duration::from_secs(60);
-/// Prompts for one origin within [`PROMPT_WINDOW`].
+/// Prompts for one origin within [`PROMPT_WINDOW`], unless the embedding application raises them.
 pub const PROMPTS_PER_WINDOW: usize = 3;
 /// See [`PROMPTS_PER_WINDOW`].
 pub const PROMPT_WINDOW: Duration = Duration::from_secs(600);

@@ -1,5 +1,5 @@
-//! Asking the person (protocol section 4.3): one prompt at a time in all, three in ten minutes for an origin, a minute to
-//! answer. Who can ask outside the browser comes first, a bridge's window last. What an answer is good for is [`crate::protocol::consent`]'s to say.
+//! Asking the person (protocol section 4.3): one prompt at a time in all, three in ten minutes for an origin (or what the
+//! embedding program says), a minute to answer. Who can ask outside the browser comes first, a bridge's window last. What an answer is good for is [`crate::protocol::consent`]'s to say.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -98,6 +98,8 @@ pub(in crate::agent) struct Consents {
     pub(super) audit: Arc<Audit>,
     /// Pages that the person opened from the client.
     pub(in crate::agent) passes: Passes,
+    /// How many an origin may have of each matter within [`PROMPT_WINDOW`].
+    prompts_per_window: usize,
     prompting: AtomicBool,
     recent: Mutex<HashMap<(Matter, Origin), Vec<Moment>>>,
 }
@@ -117,9 +119,16 @@ impl Consents {
             clock,
             audit,
             passes: Passes::default(),
+            prompts_per_window: PROMPTS_PER_WINDOW,
             prompting: AtomicBool::new(false),
             recent: Mutex::default(),
         }
+    }
+
+    /// As many prompts for an origin within [`PROMPT_WINDOW`].
+    pub(in crate::agent) const fn with_prompts(mut self, per_window: usize) -> Self {
+        self.prompts_per_window = per_window;
+        self
     }
 
     /// Gets the consent for signing the account of the epoch in; `opened` is told the digits once a prompt is open.
@@ -189,7 +198,7 @@ impl Consents {
     fn note(&self, request: &ConsentRequest, outcome: Outcome, remembered: bool) {
         let line = consent_line(request, outcome, remembered);
         match outcome {
-            // The person was asked, three times in ten minutes at most.
+            // The person was asked, so often in ten minutes at most.
             Outcome::Allowed | Outcome::Window | Outcome::Denied | Outcome::Timeout | Outcome::Opened => {
                 self.audit.note(line);
             }
@@ -222,8 +231,9 @@ impl Consents {
             !times.is_empty()
         });
         let times = recent.entry((matter, origin.clone())).or_default();
-        if times.len() >= PROMPTS_PER_WINDOW {
-            tracing::warn!(%origin, "asked too often: this origin has had its three prompts in ten minutes");
+        if times.len() >= self.prompts_per_window {
+            let prompts = self.prompts_per_window;
+            tracing::warn!(%origin, prompts, "asked too often: this origin has had its prompts of ten minutes");
             return Err(RefusalCode::Busy);
         }
         times.push(now);
@@ -399,6 +409,25 @@ mod tests {
             assert!(consents.take_turn(Matter::Login, &origin).is_ok(), "it is the next prompt's turn");
         }
         assert_eq!(CONSENT_TIMEOUT.as_secs(), 60);
+    }
+
+    #[test]
+    fn an_origin_has_as_many_prompts_in_ten_minutes_as_the_program_says_and_three_where_it_says_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let manual = Arc::new(ManualClock::at(UnixMillis(0)));
+        let clock: Arc<dyn Clock> = manual.clone();
+        let audit = Arc::new(Audit::open(folder.path(), Arc::clone(&clock)).expect("an audit log"));
+        let [origin, other] =
+            ["https://app.example", "https://other.example"].map(|origin| origin.parse::<Origin>().expect("an origin"));
+        let consents = || Consents::new(Vec::new(), false, Arc::clone(&clock), Arc::clone(&audit));
+        for (consents, prompts) in [(consents(), 3), (consents().with_prompts(30), 30)] {
+            let has_turn = |matter, origin| consents.take_turn(matter, origin).is_ok();
+            assert!((0..prompts).all(|_| has_turn(Matter::Login, &origin)), "{prompts} prompts");
+            assert!(!has_turn(Matter::Login, &origin), "one more than {prompts}");
+            assert!(has_turn(Matter::Approval, &origin) && has_turn(Matter::Login, &other), "each counts by itself");
+            manual.advance(PROMPT_WINDOW);
+            assert!(has_turn(Matter::Login, &origin), "ten minutes later");
+        }
     }
 
     /// Somebody who says "always", and takes it all back before that is heard.
