@@ -223,6 +223,8 @@ export function approve(place, { issuer, lang, app, account, done, closed, envir
     if (!["approved", "done"].includes(phase)) pieces.push(button("close", words.close, leave, "plain"));
     box.replaceChildren(...pieces);
     if (told !== phase && told) /** @type {HTMLElement} */ (box.firstElementChild).focus({ preventScroll: true });
+    // The code is what was asked for: it must not stand below the edge of the window.
+    if (phase === "scan" && told !== phase) box.scrollIntoView({ block: "nearest" });
     told = phase;
     if (phase === "done") done();
   }

@@ -165,7 +165,7 @@ ol li::before {
 }
 
 .actions { display: flex; flex-direction: column; gap: 0.5rem; width: 100%; margin-top: 1.5rem; }
-.actions > * {
+.actions > *, :where(#approval) {
   display: block;
   width: 100%;
   padding: 0.75rem 1rem;
@@ -197,8 +197,10 @@ ol li::before {
   cursor: pointer;
 }
 .quiet:hover { color: var(--ink); background: var(--tint); }
-.other { padding: 0.5rem 1.5rem 1.25rem; text-align: start; }
-.other[hidden], .foot[hidden] { display: none; }
+.other { display: grid; gap: 0.5rem; padding: 0.5rem 1.5rem 1.25rem; text-align: start; }
+.other .actions { margin-top: 0; }
+.other .notice { margin: 0 0 0.75rem; max-width: none; }
+.other[hidden], .foot[hidden], #approval[hidden] { display: none; }
 .frame { display: grid; place-items: center; margin: 0.75rem 0 0.25rem; }
 iframe { max-width: 100%; border: 1px solid var(--line); border-radius: 12px; background: #fff; }
 /* For a link alone; the page's own rules go before it. */

@@ -33,7 +33,7 @@ export class LoopkeyCard extends HTMLElement {
   #status = element("p", { class: "status", role: "status", "aria-live": "polite" });
   #waysButton = element("button", { id: "ways", type: "button", class: "quiet", "aria-expanded": "false", "aria-controls": "other" });
   #other = element("div", { id: "other", class: "other", hidden: "" });
-  #approval = element("button", { id: "approval", type: "button", class: "quiet", hidden: "" });
+  #approval = element("button", { id: "approval", type: "button", class: "second", hidden: "" });
   #approving = null;
   #slot = /** @type {HTMLSlotElement} */ (element("slot", { name: "ways" }));
 

@@ -12,6 +12,7 @@ const WORDS = {
     sampleText: "Whoever is signed in to Harbor, our desktop app, is already known. The browser only has to ask.",
     sampleNote: "Agreed. No more passwords on this page. — Lin",
     waysText: "Is Harbor not running? Open its window and start it there. A real site puts its own other sign-in methods here.",
+    waysDevice: "Without another device: open this page in a private window, choose the phone, then “the app on your other computer”, and type ada, lin or sam, whoever is signed in to Harbor. Harbor asks for the number. No phone reaches localhost; the code’s address opens in another browser of this computer in which the same person is signed in.",
     wayClient: "Open Harbor’s window",
     recent: "Recent documents", coverTitle: "Harbor is locked", coverText: "Your documents come back when you unlock it.",
     device: "Device", method: "Signed in with", since: "Since", until: "Until",
@@ -23,7 +24,7 @@ const WORDS = {
     openInHarbor: "Open in Harbor", openedInHarbor: "“{title}” is open in Harbor.",
     greeting: "Hello, {name}", documentMeta: "{who} · {when}",
     documents: [["One sign-in for every tool", "Lin", "today"], ["Minutes, product circle", "Sam", "yesterday"], ["Handbook: the first week", "Ada", "Monday"], ["What we learned in spring", "Sam", "last week"]],
-    methods: { loopkey: "Harbor on this computer", agent: "Harbor on this computer", approval: "Approval on another device" },
+    methods: { loopkey: "Harbor on this computer", agent: "Harbor on this computer", approval: "Approval on another device", "connector:dingtalk": "DingTalk" },
     presence: { signed_in: "Active in Harbor", away: "Away", locked: "Harbor is locked", signed_out: "Signed out of Harbor", unknown: "Harbor isn’t connected" },
     reasons: {
       logged_in: "You are signed in.", logged_out: "You have signed out.",
@@ -42,6 +43,7 @@ const WORDS = {
     sampleText: "只要登录了桌面客户端 Harbor，您的身份就已确认，浏览器只需问一声。",
     sampleNote: "同意，这里不再需要密码。——小雨",
     waysText: "Harbor 没有运行？打开它的窗口并在那里启动。真实的网站会在这里提供自己的其他登录方式。",
+    waysDevice: "没有其他设备也能试：在隐私窗口中打开本页，选择手机方式，再选择“另一台电脑上的应用”，输入已登录 Harbor 的账号名：ada、lin 或 sam，Harbor 便会询问数字。手机无法访问 localhost；二维码中的地址可在本机另一个已由同一人登录的浏览器中打开。",
     wayClient: "打开 Harbor 窗口",
     recent: "最近的文档", coverTitle: "Harbor 已锁定", coverText: "解锁后即可继续查看文档。",
     device: "设备", method: "登录方式", since: "登录时间", until: "有效期至",
@@ -53,7 +55,7 @@ const WORDS = {
     openInHarbor: "在 Harbor 中打开", openedInHarbor: "已在 Harbor 中打开“{title}”。",
     greeting: "{name}，您好", documentMeta: "{who} · {when}",
     documents: [["一次登录，处处可用", "小雨", "今天"], ["产品小组会议纪要", "Sam", "昨天"], ["手册：入职第一周", "Ada", "周一"], ["春季复盘", "Sam", "上周"]],
-    methods: { loopkey: "本机的 Harbor", agent: "本机的 Harbor", approval: "在其他设备上确认" },
+    methods: { loopkey: "本机的 Harbor", agent: "本机的 Harbor", approval: "在其他设备上确认", "connector:dingtalk": "钉钉" },
     presence: { signed_in: "Harbor 在线", away: "离开", locked: "Harbor 已锁定", signed_out: "Harbor 已退出登录", unknown: "未连接 Harbor" },
     reasons: {
       logged_in: "您已登录。", logged_out: "您已退出登录。",
@@ -80,11 +82,18 @@ const loopkey = createLoopkey({ issuer: location.origin, ports, local, ipv6: fal
 let lang = remembered() ?? (/^zh\b/i.test(navigator.language) ? "zh" : "en");
 /** Why the last session ended, as long as the page should say so. */
 let reason = null;
+/** Whom the card may show beside it: whose session it was and, where Harbor changed hands, who came. */
+let concerned = [];
+/** Whose session was the last one. */
+let last = null;
 /** What Harbor plays, as it last said. */
 let player = null;
 
 loopkey.addEventListener("session", ({ detail }) => {
   reason = detail.reason === "checked" ? null : detail.reason;
+  concerned = [last];
+  last = detail.session?.subject ?? null;
+  shown(loopkey.person);
   draw();
   announce(WORDS[lang].reasons[reason]);
 });
@@ -93,9 +102,20 @@ loopkey.addEventListener("news", ({ detail }) => {
   player = detail.value;
   drawPlayer();
 });
+loopkey.addEventListener("person", ({ detail }) => {
+  shown(detail);
+  drawPresence();
+});
+// A new attempt makes an old ending stale, whichever way the person takes.
+loopkey.addEventListener("consent", forget);
+$("card").addEventListener("loopkey-error", forget);
+$("card").addEventListener("click", (event) => {
+  const pressed = event.composedPath().find((part) => ["a", "button"].includes(part.localName));
+  if (pressed && pressed.id !== "ways") forget();
+});
 loopkey.addEventListener("presence", () => {
   drawPresence();
-  if (loopkey.session) announce($("presence-text").textContent);
+  if (loopkey.session && isTheirs()) announce($("presence-text").textContent);
 });
 
 $("card").setAttribute("app", "Harbor");
@@ -161,6 +181,26 @@ function remembered() {
   }
 }
 
+/** Somebody else on the card: why the session ended is no news of theirs. */
+function shown(person) {
+  if (!reason || !person || concerned.includes(person.subject)) return;
+  if (reason === "switched" && concerned.length < 2) concerned.push(person.subject);
+  else forget();
+}
+
+function forget() {
+  if (!reason || loopkey.session) return;
+  reason = null;
+  draw();
+}
+
+/** Whether Harbor on this computer is of whoever is signed in here: its verified person says so, or how the session began. */
+function isTheirs() {
+  const { session, person } = loopkey;
+  if (!session) return true;
+  return person ? person.subject === session.subject : session.method === "agent";
+}
+
 function draw() {
   const { session } = loopkey;
   const words = WORDS[lang];
@@ -191,8 +231,9 @@ function drawApp(session, words) {
   if (picture) $("person-avatar").src = picture;
   else $("person-avatar").removeAttribute("src");
   $("greeting").textContent = fill(words.greeting, { name: session.name });
-  $("device").textContent = session.device_name ?? "–";
-  $("method").textContent = words.methods[session.method] ?? session.method;
+  $("device").textContent = session.device_name ?? "";
+  $("device-row").hidden = !session.device_name;
+  $("method").textContent = words.methods[session.method] ?? session.method.replace(/^connector:/, "");
   $("signed-in-at").textContent = time(session.signed_in_at);
   $("expires-at").textContent = time(session.expires_at);
   $("documents").replaceChildren(...words.documents.map(([title, who, when]) => {
@@ -203,7 +244,7 @@ function drawApp(session, words) {
     meta.textContent = fill(words.documentMeta, { who, when });
     const button = document.createElement("button");
     button.type = "button";
-    button.className = "button small";
+    button.className = "button small open";
     button.textContent = words.openInHarbor;
     button.addEventListener("click", () => open(title));
     item.append(name, meta, button);
@@ -213,7 +254,7 @@ function drawApp(session, words) {
 
 function drawPlayer() {
   // What Harbor plays is known while it is there, and shown to whom it belongs.
-  $("player").hidden = !player || !loopkey.presence;
+  $("player").hidden = !player || !loopkey.presence || !isTheirs();
   if (!player) return;
   document.body.dataset.playing = String(player.playing);
   $("player-title").textContent = player.title;
@@ -222,9 +263,12 @@ function drawPlayer() {
 
 function drawPresence() {
   const presence = loopkey.presence?.presence ?? "unknown";
-  const locked = Boolean(loopkey.session) && presence === "locked";
+  const theirs = isTheirs();
+  const locked = Boolean(loopkey.session) && theirs && presence === "locked";
   document.body.dataset.presence = presence;
   $("presence").dataset.presence = presence;
+  $("presence").hidden = !theirs;
+  for (const button of document.querySelectorAll(".open")) button.hidden = !theirs;
   $("presence-text").textContent = WORDS[lang].presence[presence];
   $("cover").hidden = !locked;
   $("work").inert = locked;
