@@ -198,9 +198,8 @@ ol li::before {
 }
 .quiet:hover { color: var(--ink); background: var(--tint); }
 .other { display: grid; gap: 0.5rem; padding: 0.5rem 1.5rem 1.25rem; text-align: start; }
-.other .actions { margin-top: 0; }
-.other .notice { margin: 0 0 0.75rem; max-width: none; }
-.other[hidden], .foot[hidden], #approval[hidden] { display: none; }
+.other .actions { margin-top: 0.5rem; }
+[hidden] { display: none !important; }
 .frame { display: grid; place-items: center; margin: 0.75rem 0 0.25rem; }
 iframe { max-width: 100%; border: 1px solid var(--line); border-radius: 12px; background: #fff; }
 /* For a link alone; the page's own rules go before it. */

@@ -114,6 +114,41 @@ async fn who_says_no_in_the_frame_reads_one_sentence() {
     desk.demo.stop().await;
 }
 
+/// Harbor is Ada's: the page of somebody who came by DingTalk says nothing of it, and has nothing to open there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_harbor_is_shown_to_whom_it_belongs() {
+    let places = free_places();
+    let options = options(&places, Engine::Chromium, Site::Local);
+    let beside = Beside { dingtalk: true, ..Beside::default() };
+    let desk = Desk::beside(places, Engine::Chromium, Site::Local, options, beside).await;
+    desk.open(Site::Local).await;
+    desk.card(&desk.site, "person").await;
+    desk.sign_in().await;
+    shown(&desk.site, "#player").await;
+    desk.site.click("#logout").await.expect("the button");
+    desk.session(&desk.site, "out").await;
+    shown(&desk.site, "#notice").await;
+    press(&desk.site, "loopkey-card >>> #ways").await;
+    shown(&desk.site, "#notice").await;
+    shown(&desk.site, DING).await;
+    press(&desk.site, DING).await;
+    desk.site.wait_for("$('#notice').hidden", SOON).await.expect("a new attempt, and no old ending");
+    shown(&desk.site, "loopkey-card >>> .frame + a").await;
+    press(&desk.site, "loopkey-card >>> .frame + a").await;
+    shown(&desk.site, "a[data-person=sam]").await;
+    desk.site.click("a[data-person=sam]").await.expect("a choice");
+    signed_in_as(&desk, "Sam Okafor", "connector:dingtalk").await;
+    assert_eq!(desk.site.text("#method").await.expect("a way"), "DingTalk");
+    desk.site.wait_for("document.body.dataset.presence === 'signed_in'", SOON).await.expect("Harbor is there");
+    let of_harbor: Vec<String> = desk
+        .site
+        .eval("[...document.querySelectorAll('#presence, #player, #device-row, .open')].filter((e) => e.checkVisibility()).map((e) => e.outerHTML)")
+        .await
+        .expect("the elements");
+    assert_eq!(of_harbor, Vec::<String>::new());
+    desk.demo.stop().await;
+}
+
 /// Whoever signed in with the desktop program links an account elsewhere, and is the same person with it from then on.
 #[tokio::test(flavor = "multi_thread")]
 async fn d10_d11_a_person_links_an_account_elsewhere_and_takes_it_away_again() {
