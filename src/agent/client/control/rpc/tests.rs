@@ -267,3 +267,57 @@ async fn what_it_is_told_does_not_keep_a_peer_from_calling() {
         () = calling => {}
     }
 }
+
+/// Serving may end before everything was said: what was said by then still goes out, and the connection ends with the last
+/// who speaks.
+#[tokio::test]
+async fn what_was_said_goes_out_after_serving_has_ended_and_then_the_connection_ends() {
+    let (mut stream, served) = tokio::io::duplex(64);
+    let (peer, mut connection) = open(served);
+    let other = peer.clone();
+    peer.notify("first", &Value::Null);
+    let mut serving = Box::pin(connection.serve(text));
+    assert!(futures::poll!(&mut serving).is_pending());
+    drop(serving);
+    other.notify("second", &Value::Null);
+    drop(peer);
+    let finishing = tokio::spawn(connection.finish());
+    let mut heard = String::new();
+    while !heard.contains("second") {
+        let mut bytes = [0; 64];
+        let len = stream.read(&mut bytes).await.expect("readable");
+        heard += std::str::from_utf8(&bytes[..len]).expect("ASCII");
+    }
+    assert_eq!(heard.lines().count(), 2, "{heard}");
+    assert!(!finishing.is_finished(), "somebody still speaks");
+    drop(other);
+    assert_eq!(stream.read(&mut [0]).await.expect("the end"), 0);
+    finishing.await.expect("it ends");
+}
+
+/// It says what it has to and reads no answer, on purpose.
+#[cfg(unix)]
+#[tokio::test]
+async fn who_does_not_listen_is_heard_to_the_end() {
+    let (client, served) = std::os::unix::net::UnixStream::pair().expect("a pair");
+    client.shutdown(std::net::Shutdown::Read).expect("not listening");
+    served.set_nonblocking(true).expect("not blocking");
+    let (_peer, mut connection) = open(tokio::net::UnixStream::from_std(served).expect("a stream"));
+    let heard = AtomicU64::new(0);
+    let talk = std::thread::spawn(move || {
+        use std::io::Write as _;
+        let mut client = client;
+        for id in 0..100 {
+            client.write_all(call(id, "m", "1").as_bytes()).expect("written");
+        }
+    });
+    connection
+        .serve(|call| {
+            heard.fetch_add(1, Ordering::Relaxed);
+            text(call)
+        })
+        .await;
+    talk.join().expect("it says everything");
+    connection.finish().await;
+    assert_eq!(heard.into_inner(), 100);
+}
