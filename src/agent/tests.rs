@@ -3,6 +3,7 @@
 #[cfg(feature = "actions")]
 mod actions;
 mod bridge;
+mod client;
 mod counted;
 mod door;
 mod push;

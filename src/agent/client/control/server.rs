@@ -79,10 +79,10 @@ pub(super) async fn attend(stream: impl AsyncRead + AsyncWrite, agent: Handle, c
     {
         let session = Session::new(agent.clone(), clients, peer);
         tokio::select! {
-            // What has come is served, also where a client says one thing and hangs up.
+            // First, or whoever says something without end keeps the agent.
             biased;
-            () = connection.serve(|call| session.serve(call)) => {}
             () = agent.stopped() => {}
+            () = connection.serve(|call| session.serve(call)) => {}
         }
     }
     // What was answered already still goes out.

@@ -17,11 +17,9 @@ use super::line::{self, Incoming, LINE_MAX_LEN, Said};
 use super::peer::{Peer, Waiting};
 
 /// Messages that may wait in either direction; then whoever sends waits too.
-const QUEUE_LEN: usize = 32;
-/// Calls of one peer that are under way; the next is taken when one of them is answered.
+pub(super) const QUEUE_LEN: usize = 32;
+/// Calls of one peer that are under way, or whose answers it has not read; the next is taken when there are fewer.
 pub(super) const MAX_UNDER_WAY: usize = 32;
-/// Bytes of answers that may wait for the other side to read.
-const OUTBOX_LEN: usize = 64 * 1024;
 /// The room for lines that is kept for the next ones.
 const KEPT_LEN: usize = 4 * 1024;
 
@@ -34,6 +32,8 @@ pub struct Connection<S> {
     to_send: mpsc::Receiver<String>,
     /// What the system did not take yet.
     outbox: Vec<u8>,
+    /// Answers in it.
+    unread: usize,
     /// Nothing reaches whoever hangs up, but what they have said before is still read.
     is_heard: bool,
     waiting: Waiting,
@@ -51,6 +51,7 @@ pub fn open<S: AsyncRead + AsyncWrite>(stream: S) -> (Peer, Connection<S>) {
         line: Vec::new(),
         to_send,
         outbox: Vec::new(),
+        unread: 0,
         is_heard: true,
         waiting,
     };
@@ -58,7 +59,7 @@ pub fn open<S: AsyncRead + AsyncWrite>(stream: S) -> (Peer, Connection<S>) {
 }
 
 /// Opens a connection whose calls and notifications are taken one after the other, and the future that drives it until
-/// either side closes.
+/// either side closes. Of what is not taken by then, the last 32 are kept.
 pub fn listen<S: AsyncRead + AsyncWrite + Send + 'static>(
     stream: S,
 ) -> (Peer, mpsc::Receiver<Incoming>, impl Future<Output = ()> + Send) {
@@ -92,23 +93,23 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     {
         let mut under_way = FuturesUnordered::new();
         loop {
-            // What others say waits in its queue, whose length is a limit that clients know; answers wait here. From whoever
-            // does not read at all, nothing more is taken.
-            let (has_unsent, has_room) = (!self.outbox.is_empty(), self.outbox.len() < OUTBOX_LEN);
-            let Self { reader, writer, line, to_send, outbox, .. } = self;
+            let has_unsent = !self.outbox.is_empty();
+            // It is read from also while it does not read: where both sides are like this one, each would wait for the other.
+            let may_call = under_way.len() + self.unread < MAX_UNDER_WAY;
+            let Self { reader, writer, line, to_send, outbox, is_heard, .. } = self;
             let mut reader = reader.take((LINE_MAX_LEN - line.len()) as u64);
             tokio::select! {
                 biased;
                 written = writer.write(outbox), if has_unsent => self.written(&written),
                 Some(answer) = under_way.next() => self.answer(answer),
-                line = to_send.recv(), if !has_unsent => match line {
+                // What others say waits in its queue, whose length is a limit that clients know.
+                line = to_send.recv(), if *is_heard && !has_unsent => match line {
                     Some(line) => self.send(&line),
                     None => return,
                 },
-                read = reader.read_until(b'\n', line),
-                    if has_room && under_way.len() < MAX_UNDER_WAY =>
-                {
-                    if !read.is_ok_and(|len| len > 0) || !self.line.ends_with(b"\n") {
+                _ = reader.read_until(b'\n', line), if may_call => {
+                    // A fault, the end, or a line without one.
+                    if !self.line.ends_with(b"\n") {
                         return self.hang_up();
                     }
                     let said = line::read(&self.line);
@@ -126,6 +127,8 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                         Said::Fault(id, error) => self.answer(Some((id, Err(error)))),
                         Said::Nothing => {}
                     }
+                    // Many lines come with one read: others have their turn between them.
+                    tokio::task::coop::consume_budget().await;
                 }
             }
         }
@@ -147,15 +150,20 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     }
 
     fn answer(&mut self, answer: Option<(Value, Result<Value, RpcError>)>) {
-        if let Some((id, result)) = answer {
+        // What was told on the way to an answer goes before it.
+        while let Ok(line) = self.to_send.try_recv() {
+            self.send(&line);
+        }
+        if let Some((id, result)) = answer
+            && self.is_heard
+        {
             self.send(&line::answer(&id, result.as_ref()));
+            self.unread += 1;
         }
     }
 
     fn send(&mut self, line: &str) {
-        if self.is_heard {
-            self.outbox.extend_from_slice(line.as_bytes());
-        }
+        self.outbox.extend_from_slice(line.as_bytes());
     }
 
     fn written(&mut self, written: &io::Result<usize>) {
@@ -164,16 +172,19 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
             Ok(0) | Err(_) => {
                 self.is_heard = false;
                 self.outbox.clear();
+                // No call reaches it any more; what it has said before is still read.
+                self.hang_up();
             }
         }
         if self.outbox.is_empty() {
             self.outbox.shrink_to(KEPT_LEN);
+            self.unread = 0;
         }
     }
 }
 
 impl<S> Connection<S> {
-    /// The other side says nothing more. Closed first: whoever calls from here on is told so, and not left to wait.
+    /// There will be no answers from the other side. Closed first: whoever calls from here on is told so, and not left to wait.
     fn hang_up(&mut self) {
         self.to_send.close();
         self.waiting.clear();

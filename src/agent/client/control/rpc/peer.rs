@@ -109,3 +109,19 @@ impl Drop for Forget<'_> {
         self.peer.waiting.lock().remove(&self.number);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_is_given_up_is_forgotten() {
+        let (lines, _to_send) = mpsc::channel(1);
+        let waiting = Waiting::default();
+        let peer = Peer::new(lines, waiting.clone());
+        let mut call = Box::pin(peer.call("m", &Value::Null));
+        assert!(futures::poll!(&mut call).is_pending() && !waiting.lock().is_empty());
+        drop(call);
+        assert!(waiting.lock().is_empty());
+    }
+}

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 use tokio::sync::mpsc;
 
-use super::connection::MAX_UNDER_WAY;
+use super::connection::{MAX_UNDER_WAY, QUEUE_LEN};
 use super::line::LINE_MAX_LEN;
 use super::*;
 
@@ -21,9 +21,14 @@ async fn text(call: Incoming) -> Option<(Value, Result<Value, RpcError>)> {
     call.id.map(|id| (id, Ok(Value::from("x".repeat(len)))))
 }
 
-/// A served connection, and the stream of whoever calls.
-fn served() -> (DuplexStream, tokio::task::JoinHandle<()>) {
-    let (stream, served) = tokio::io::duplex(4096);
+/// In paused time: at once, or where everybody waits for somebody else, never.
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(std::time::Duration::from_secs(1), what).await.expect("it comes, or nobody moves any more")
+}
+
+/// A served connection, and the stream of whoever calls, which holds so many bytes.
+fn served(held: usize) -> (DuplexStream, tokio::task::JoinHandle<()>) {
+    let (stream, served) = tokio::io::duplex(held);
     let serving = tokio::spawn(async move {
         let (_peer, mut connection) = open(served);
         connection.serve(text).await;
@@ -32,7 +37,7 @@ fn served() -> (DuplexStream, tokio::task::JoinHandle<()>) {
     (stream, serving)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_was_said_before_the_end_is_begun() {
     let (mut stream, served) = tokio::io::duplex(4096);
     stream.write_all(call(1, "note", "null").repeat(3).as_bytes()).await.expect("written");
@@ -49,19 +54,20 @@ async fn what_was_said_before_the_end_is_begun() {
 }
 
 /// As `nc -N` does: it says what it has to, and that this was all, and listens.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_says_nothing_more_still_hears_what_was_answered() {
-    let (stream, serving) = served();
+    let (stream, serving) = served(128);
     let (mut reader, mut writer) = tokio::io::split(stream);
-    writer.write_all(call(1, "text", "1").repeat(2).as_bytes()).await.expect("written");
+    writer.write_all(call(1, "text", "1000").repeat(2).as_bytes()).await.expect("written");
     writer.shutdown().await.expect("said");
     let mut heard = String::new();
-    reader.read_to_string(&mut heard).await.expect("to the end");
-    assert_eq!(heard, "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"x\"}\n".repeat(2));
-    serving.await.expect("it ends");
+    soon(reader.read_to_string(&mut heard)).await.expect("to the end");
+    let answer = format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"{}\"}}\n", "x".repeat(1000));
+    assert_eq!(heard, answer.repeat(2));
+    soon(serving).await.expect("it ends");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn both_sides_call_each_other() {
     let (left, right) = tokio::io::duplex(4096);
     let (a, mut a_in, a_driver) = listen(left);
@@ -88,7 +94,7 @@ async fn both_sides_call_each_other() {
     assert_eq!(a_in.recv().await.map(|n| (n.id, n.method)), Some((None, "note".into())));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_call_that_nobody_listens_to_is_answered_and_the_connection_goes_on() {
     let (left, right) = tokio::io::duplex(4096);
     let (a, incoming, driver) = listen(left);
@@ -100,7 +106,7 @@ async fn a_call_that_nobody_listens_to_is_answered_and_the_connection_goes_on() 
     assert!(!a.is_closed());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn faults_are_answered_and_a_lost_peer_is_noticed() {
     let (left, right) = tokio::io::duplex(4096);
     let (peer, _incoming, driver) = listen(left);
@@ -133,13 +139,13 @@ async fn faults_are_answered_and_a_lost_peer_is_noticed() {
     let call = tokio::spawn(call);
     assert!(lines.next_line().await.expect("read").expect("a line").contains(r#""method":"m""#));
     drop((lines, writer));
-    assert_eq!(call.await.expect("joined").map_err(|e| e.data.map(|d| d.code)), Err(Some("disconnected".into())));
-    driver.await.expect("the driver ends");
+    assert_eq!(soon(call).await.expect("joined").map_err(|e| e.data.map(|d| d.code)), Err(Some("disconnected".into())));
+    soon(driver).await.expect("the driver ends");
     assert!(peer.is_closed());
 }
 
 /// Whoever drives a connection may give it up; nobody is left to wait for an answer through it.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_is_given_up_ends_the_calls_over_it() {
     let (left, _right) = tokio::io::duplex(4096);
     let (peer, mut connection) = open(left);
@@ -150,10 +156,10 @@ async fn a_connection_that_is_given_up_ends_the_calls_over_it() {
     assert!(futures::poll!(&mut serving).is_pending());
     drop(serving);
     drop(connection);
-    assert_eq!(call.await, Err(RpcError::disconnected()));
+    assert_eq!(soon(call).await, Err(RpcError::disconnected()));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn so_many_calls_are_under_way_and_the_next_waits_for_an_answer() {
     let (mut stream, served) = tokio::io::duplex(64 * 1024);
     for id in 0..2 * MAX_UNDER_WAY {
@@ -187,12 +193,12 @@ async fn so_many_calls_are_under_way_and_the_next_waits_for_an_answer() {
     tokio::task::yield_now().await;
     assert_eq!(taken.try_recv().ok(), None, "one too many");
     gate.add_permits(2 * MAX_UNDER_WAY);
-    serving.await.expect("it ends with the calls");
+    soon(serving).await.expect("it ends with the calls");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_is_too_long_for_a_line_is_an_error_and_the_connection_goes_on() {
-    let (left, _serving) = served();
+    let (left, _serving) = served(4096);
     let (a, _a_in, a_driver) = listen(left);
     tokio::spawn(a_driver);
     let frame = r#"{"jsonrpc":"2.0","id":1,"result":""}"#.len() + 1;
@@ -203,9 +209,9 @@ async fn an_answer_that_is_too_long_for_a_line_is_an_error_and_the_connection_go
     assert_eq!(a.call("m", &Value::from(1)).await, Ok(Value::from("x")));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_line_that_is_too_long_ends_the_connection() {
-    let (mut stream, serving) = served();
+    let (mut stream, serving) = served(4096);
     let longest = call(1, "m", "1");
     let longest = " ".repeat(LINE_MAX_LEN - longest.len()) + &longest;
     stream.write_all(longest.as_bytes()).await.expect("written");
@@ -213,13 +219,13 @@ async fn a_line_that_is_too_long_ends_the_connection() {
     stream.read_exact(&mut heard).await.expect("an answer");
     // One byte more, and the end of the line is not looked for any further.
     stream.write_all(" ".repeat(LINE_MAX_LEN).as_bytes()).await.expect("written");
-    serving.await.expect("it ends");
+    soon(serving).await.expect("it ends");
 }
 
 /// It calls and calls and does not read: it is not read from either, and what it has said is answered once it reads.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn from_whoever_does_not_read_nothing_more_is_taken() {
-    let (stream, _serving) = served();
+    let (stream, _serving) = served(4096);
     let (reader, mut writer) = tokio::io::split(stream);
     let calls = 4096;
     let saying = async {
@@ -240,11 +246,11 @@ async fn from_whoever_does_not_read_nothing_more_is_taken() {
             assert!(line.starts_with(&format!(r#"{{"jsonrpc":"2.0","id":{id},"#)), "{line}");
         }
     };
-    tokio::join!(saying, reading);
+    soon(async { tokio::join!(saying, reading) }).await;
 }
 
 /// Whoever speaks to it without end, and faster than it reads, does not keep its own calls from being heard.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_it_is_told_does_not_keep_a_peer_from_calling() {
     let (stream, served) = tokio::io::duplex(16);
     let (peer, mut connection) = open(served);
@@ -270,7 +276,7 @@ async fn what_it_is_told_does_not_keep_a_peer_from_calling() {
 
 /// Serving may end before everything was said: what was said by then still goes out, and the connection ends with the last
 /// who speaks.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_was_said_goes_out_after_serving_has_ended_and_then_the_connection_ends() {
     let (mut stream, served) = tokio::io::duplex(64);
     let (peer, mut connection) = open(served);
@@ -292,7 +298,7 @@ async fn what_was_said_goes_out_after_serving_has_ended_and_then_the_connection_
     assert!(!finishing.is_finished(), "somebody still speaks");
     drop(other);
     assert_eq!(stream.read(&mut [0]).await.expect("the end"), 0);
-    finishing.await.expect("it ends");
+    soon(finishing).await.expect("it ends");
 }
 
 /// It says what it has to and reads no answer, on purpose.
@@ -320,4 +326,69 @@ async fn who_does_not_listen_is_heard_to_the_end() {
     talk.join().expect("it says everything");
     connection.finish().await;
     assert_eq!(heard.into_inner(), 100);
+}
+
+/// Both sides are like this one, and more is on its way than the streams between them hold.
+#[tokio::test(start_paused = true)]
+async fn long_answers_to_many_calls_at_once_all_come() {
+    let (stream, _serving) = served(4096);
+    let (peer, _incoming, driver) = listen(stream);
+    tokio::spawn(driver);
+    let params = Value::from(90_000);
+    let calls = (0..2 * MAX_UNDER_WAY).map(|_| peer.call("m", &params));
+    for answer in soon(futures::future::join_all(calls)).await {
+        assert_eq!(answer.map(|text| text.as_str().map(str::len)), Ok(Some(90_000)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_many_messages_wait_for_whoever_does_not_read_and_no_more() {
+    let (mut stream, served) = tokio::io::duplex(16);
+    let (peer, mut connection) = open(served);
+    let tell = || (0..100).for_each(|_| peer.notify("note", &Value::Null));
+    tell();
+    let mut serving = Box::pin(connection.serve(text));
+    for _ in 0..10 {
+        assert!(futures::poll!(&mut serving).is_pending());
+        tell();
+    }
+    drop(serving);
+    drop(peer);
+    tokio::spawn(connection.finish());
+    let mut heard = String::new();
+    soon(stream.read_to_string(&mut heard)).await.expect("to the end");
+    assert_eq!(heard.lines().count(), QUEUE_LEN + 1, "those that waited, and the one that was on its way");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_told_on_the_way_to_an_answer_comes_before_it() {
+    let (mut stream, served) = tokio::io::duplex(4096);
+    let (peer, mut connection) = open(served);
+    stream.write_all(call(1, "m", "null").as_bytes()).await.expect("written");
+    let mut serving = Box::pin(connection.serve(|call| {
+        peer.notify("note", &Value::Null);
+        text(call)
+    }));
+    assert!(futures::poll!(&mut serving).is_pending());
+    let mut heard = [0; 4096];
+    let len = stream.read(&mut heard).await.expect("readable");
+    let heard = std::str::from_utf8(&heard[..len]).expect("ASCII");
+    assert!(heard.lines().next().is_some_and(|line| line.contains("note")) && heard.contains("result"), "{heard}");
+}
+
+/// It comes piece by piece, and between the pieces something else happens.
+#[tokio::test(start_paused = true)]
+async fn a_line_that_comes_in_pieces_is_no_longer_than_another() {
+    let (stream, served) = tokio::io::duplex(2 * LINE_MAX_LEN);
+    let (peer, mut connection) = open(served);
+    let serving = tokio::spawn(async move { connection.serve(text).await });
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    tokio::spawn(async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await });
+    for _ in 0..LINE_MAX_LEN / 1024 {
+        assert!(!serving.is_finished());
+        peer.notify("note", &Value::Null);
+        writer.write_all(&[b' '; 1024]).await.expect("written");
+        tokio::task::yield_now().await;
+    }
+    soon(serving).await.expect("it ends");
 }
