@@ -114,9 +114,8 @@ async fn who_says_no_in_the_frame_reads_one_sentence() {
     desk.demo.stop().await;
 }
 
-/// Harbor is Ada's: the page of somebody who came by DingTalk says nothing of it, and has nothing to open there.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_in_harbor_is_shown_to_whom_it_belongs() {
+/// Whoever is signed in to Harbor is signed in to the site, which offers DingTalk too.
+async fn signed_in_beside_dingtalk() -> Desk {
     let places = free_places();
     let options = options(&places, Engine::Chromium, Site::Local);
     let beside = Beside { dingtalk: true, ..Beside::default() };
@@ -124,6 +123,13 @@ async fn what_is_in_harbor_is_shown_to_whom_it_belongs() {
     desk.open(Site::Local).await;
     desk.card(&desk.site, "person").await;
     desk.sign_in().await;
+    desk
+}
+
+/// Harbor is Ada's: the page of somebody who came by DingTalk says nothing of it, and has nothing to open there.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_harbor_is_shown_to_whom_it_belongs() {
+    let desk = signed_in_beside_dingtalk().await;
     shown(&desk.site, "#player").await;
     desk.site.click("#logout").await.expect("the button");
     desk.session(&desk.site, "out").await;
@@ -152,13 +158,7 @@ async fn what_is_in_harbor_is_shown_to_whom_it_belongs() {
 /// Whoever signed in with the desktop program links an account elsewhere, and is the same person with it from then on.
 #[tokio::test(flavor = "multi_thread")]
 async fn d10_d11_a_person_links_an_account_elsewhere_and_takes_it_away_again() {
-    let places = free_places();
-    let options = options(&places, Engine::Chromium, Site::Local);
-    let beside = Beside { dingtalk: true, ..Beside::default() };
-    let desk = Desk::beside(places, Engine::Chromium, Site::Local, options, beside).await;
-    desk.open(Site::Local).await;
-    desk.card(&desk.site, "person").await;
-    desk.sign_in().await;
+    let desk = signed_in_beside_dingtalk().await;
 
     let page = desk.context.new_page().await.expect("a tab");
     page.set_viewport(360, 740).await.expect("a size");
