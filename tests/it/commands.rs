@@ -126,7 +126,12 @@ async fn a_server_an_agent_and_the_commands_between() {
 
     trace::note_keys(folder);
     assert_eq!((run(folder, &["sign-out", "--forget"]).0, keys()), (0, 0), "its key is gone");
-    assert_eq!(run(folder, &["sign-out", "--forget"]).0, 1, "nobody is left to forget");
+    let (code, _, reason) = run(folder, &["sign-out", "--forget"]);
+    assert!(code == 1 && reason.contains("no account is enrolled on this computer"), "{reason}");
+    // Of an origin that nobody knows nothing is done, and nothing is written down.
+    assert_eq!(run(folder, &["grants", "revoke", "https://x.example"]).0, 1);
+    let (_, lines, _) = run(folder, &["log"]);
+    assert!(lines.contains("enrolled") && !lines.contains("x.example"), "{lines}");
 
     assert_eq!(run(folder, &["stop"]).0, 0);
     let ended = tokio::task::spawn_blocking(move || {
@@ -212,6 +217,12 @@ fn a_wrong_configuration_is_explained_and_nothing_starts() {
     std::fs::write(folder.join("empty.toml"), "").expect("written");
     let (code, said, _) = run(folder, &["check-config", "empty.toml"]);
     assert!(code == 0 && said.contains("no page can speak to this agent"), "{said}");
+    let (code, _, reason) = run(folder, &["serve", "--config", "empty.toml"]);
+    assert!(code == 2 && reason.contains("issuer: is missing"), "{reason}");
+    std::fs::write(folder.join("elsewhere.toml"), "allow_root = true\nstate_dir = \"empty.toml/state\"\n")
+        .expect("written");
+    let (code, _, reason) = run(folder, &["agent", "--config", "elsewhere.toml"]);
+    assert!(code == 1 && reason.contains("`state_dir`") && reason.contains("empty.toml/state"), "{reason}");
     assert_eq!(run(folder, &["agent", "--config", "nowhere.toml"]).0, 2);
     assert_eq!(run(folder, &["no-such-command"]).0, 2);
     let (code, help, _) = run(folder, &["--help"]);

@@ -130,6 +130,7 @@ async fn mistakes_get_their_own_code_and_change_nothing() {
     ] {
         let error = peer.call(method, &params).await.expect_err(method);
         assert_eq!(error.data.as_ref().map(|data| data.code.as_str()), code, "{method} {params}: {error:?}");
+        assert_eq!(error.message.contains("ticket: it has 43 letters"), params["ticket"] == "short", "{error:?}");
     }
     assert_eq!(peer.call("account.list", &json!({})).await.expect("a list"), before);
     assert_eq!(world.agent.handle.accounts().len(), 1);

@@ -82,7 +82,7 @@ pub(super) async fn attend(stream: impl AsyncRead + AsyncWrite, agent: Handle, c
             // First, or whoever says something without end keeps the agent.
             biased;
             () = agent.stopped() => {}
-            () = connection.serve(|call| session.serve(call)) => {}
+            _given_up = connection.serve(|call| session.serve(call)) => {}
         }
     }
     // What was answered already still goes out.

@@ -2,6 +2,7 @@
 //! waiting for anything, and nothing is woken for them.
 
 use std::io;
+use std::pin::Pin;
 use std::task::Poll;
 
 use futures::StreamExt as _;
@@ -59,7 +60,7 @@ pub fn open<S: AsyncRead + AsyncWrite>(stream: S) -> (Peer, Connection<S>) {
 }
 
 /// Opens a connection whose calls and notifications are taken one after the other, and the future that drives it until
-/// either side closes. Of what is not taken by then, the last 32 are kept.
+/// either side closes, and everything that was said before is taken.
 pub fn listen<S: AsyncRead + AsyncWrite + Send + 'static>(
     stream: S,
 ) -> (Peer, mpsc::Receiver<Incoming>, impl Future<Output = ()> + Send) {
@@ -75,18 +76,19 @@ pub fn listen<S: AsyncRead + AsyncWrite + Send + 'static>(
                 }
             }
         };
-        connection.serve(hand_on).await;
+        let mut to_hand_on = connection.serve(hand_on).await;
         connection.finish().await;
+        while to_hand_on.next().await.is_some() {}
     };
     (peer, received, driver)
 }
 
 impl<S: AsyncRead + AsyncWrite> Connection<S> {
     /// Answers each call with `serve`, at most 32 at a time, until the other side hangs up or nobody speaks to it any more.
-    /// Of what came before the end each call is begun; one that has to wait for something then is given up.
+    /// Of what came before the end each call is begun; those that wait for something then are the result, and given up with it.
     ///
     /// Where it is dropped, the calls are, and the connection can be finished.
-    pub async fn serve<F, Fut>(&mut self, serve: F)
+    pub async fn serve<F, Fut>(&mut self, serve: F) -> FuturesUnordered<Pin<Box<Fut>>>
     where
         F: Fn(Incoming) -> Fut,
         Fut: Future<Output = Option<(Value, Result<Value, RpcError>)>>,
@@ -105,12 +107,13 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                 // What others say waits in its queue, whose length is a limit that clients know.
                 line = to_send.recv(), if *is_heard && !has_unsent => match line {
                     Some(line) => self.send(&line),
-                    None => return,
+                    None => return under_way,
                 },
                 _ = reader.read_until(b'\n', line), if may_call => {
                     // A fault, the end, or a line without one.
                     if !self.line.ends_with(b"\n") {
-                        return self.hang_up();
+                        self.hang_up();
+                        return under_way;
                     }
                     let said = line::read(&self.line);
                     self.line.clear();

@@ -31,7 +31,7 @@ fn served(held: usize) -> (DuplexStream, tokio::task::JoinHandle<()>) {
     let (stream, served) = tokio::io::duplex(held);
     let serving = tokio::spawn(async move {
         let (_peer, mut connection) = open(served);
-        connection.serve(text).await;
+        drop(connection.serve(text).await);
         connection.finish().await;
     });
     (stream, serving)
@@ -44,12 +44,13 @@ async fn what_was_said_before_the_end_is_begun() {
     drop(stream);
     let (_peer, mut connection) = open(served);
     let begun = AtomicU64::new(0);
-    connection
+    let given_up = connection
         .serve(async |_| {
             begun.fetch_add(1, Ordering::Relaxed);
             std::future::pending().await
         })
         .await;
+    drop(given_up);
     assert_eq!(begun.into_inner(), 3);
 }
 
@@ -74,7 +75,7 @@ async fn both_sides_call_each_other() {
     tokio::spawn(a_driver);
     tokio::spawn(async move {
         let (b, mut connection) = open(right);
-        connection
+        let given_up = connection
             .serve(|call| {
                 let b = b.clone();
                 async move {
@@ -88,6 +89,7 @@ async fn both_sides_call_each_other() {
                 }
             })
             .await;
+        drop(given_up);
     });
     assert_eq!(a.call("double", &Value::from(21)).await, Ok(Value::from(42)));
     assert_eq!(a.call("other", &Value::Null).await.map_err(|e| e.code), Err(-32601));
@@ -171,7 +173,7 @@ async fn so_many_calls_are_under_way_and_the_next_waits_for_an_answer() {
     let waits = Arc::clone(&gate);
     let serving = tokio::spawn(async move {
         let (_peer, mut connection) = open(served);
-        connection
+        let given_up = connection
             .serve(|call| {
                 let _ = started.send(call.id);
                 let gate = Arc::clone(&waits);
@@ -181,6 +183,7 @@ async fn so_many_calls_are_under_way_and_the_next_waits_for_an_answer() {
                 }
             })
             .await;
+        drop(given_up);
     });
     for _ in 0..MAX_UNDER_WAY {
         taken.recv().await.expect("taken");
@@ -254,7 +257,7 @@ async fn from_whoever_does_not_read_nothing_more_is_taken() {
 async fn what_it_is_told_does_not_keep_a_peer_from_calling() {
     let (stream, served) = tokio::io::duplex(16);
     let (peer, mut connection) = open(served);
-    let serving = async { connection.serve(text).await };
+    let serving = async { drop(connection.serve(text).await) };
     let telling = async {
         for _ in 0..10_000 {
             peer.notify("note", &Value::Null);
@@ -317,12 +320,13 @@ async fn who_does_not_listen_is_heard_to_the_end() {
             client.write_all(call(id, "m", "1").as_bytes()).expect("written");
         }
     });
-    connection
+    let given_up = connection
         .serve(|call| {
             heard.fetch_add(1, Ordering::Relaxed);
             text(call)
         })
         .await;
+    drop(given_up);
     talk.join().expect("it says everything");
     connection.finish().await;
     assert_eq!(heard.into_inner(), 100);
@@ -381,7 +385,7 @@ async fn what_is_told_on_the_way_to_an_answer_comes_before_it() {
 async fn a_line_that_comes_in_pieces_is_no_longer_than_another() {
     let (stream, served) = tokio::io::duplex(2 * LINE_MAX_LEN);
     let (peer, mut connection) = open(served);
-    let serving = tokio::spawn(async move { connection.serve(text).await });
+    let serving = tokio::spawn(async move { drop(connection.serve(text).await) });
     let (mut reader, mut writer) = tokio::io::split(stream);
     tokio::spawn(async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await });
     for _ in 0..LINE_MAX_LEN / 1024 {
@@ -391,4 +395,22 @@ async fn a_line_that_comes_in_pieces_is_no_longer_than_another() {
         tokio::task::yield_now().await;
     }
     soon(serving).await.expect("it ends");
+}
+
+/// More than the queue holds, and then the end, before anybody listens.
+#[tokio::test(start_paused = true)]
+async fn who_listens_late_hears_everything_that_was_said_before_the_end() {
+    let (mut stream, served) = tokio::io::duplex(64 * 1024);
+    let said = 3 * u64::try_from(QUEUE_LEN).expect("few");
+    for id in 0..said {
+        stream.write_all(call(id, "m", "null").as_bytes()).await.expect("room");
+    }
+    drop(stream);
+    let (_peer, mut incoming, driver) = listen(served);
+    let driver = tokio::spawn(driver);
+    tokio::task::yield_now().await;
+    for id in 0..said {
+        assert_eq!(soon(incoming.recv()).await.and_then(|call| call.id), Some(id.into()));
+    }
+    soon(driver).await.expect("it ends");
 }
