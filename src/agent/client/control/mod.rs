@@ -44,9 +44,13 @@ pub const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 /// [`ControlError`]: none is there, it has not answered within `patience`, or it refuses.
 pub async fn call(path: &Path, method: &str, params: &Value, patience: Duration) -> Result<Value, ControlError> {
     let answer = async {
-        let (peer, _incoming, driver) = connect(path).await?;
+        let (peer, mut connection) = rpc::open(endpoint::connect(path).await?);
         // In a task of its own: an answer that comes together with the end of the connection still counts.
-        tokio::spawn(driver);
+        tokio::spawn(async move {
+            // Whoever calls once is not called.
+            drop(connection.serve(|_| std::future::ready(None)).await);
+            connection.finish().await;
+        });
         peer.call(method, params).await.map_err(ControlError::Refused)
     };
     let silent = |_| ControlError::Silent { path: path.to_owned(), patience };
