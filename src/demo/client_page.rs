@@ -173,7 +173,7 @@ async fn open_site(State(client): Shared, body: Bytes) -> Response {
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, json::BadJson> {
-    json::parse_object(body)
+    json::parse_object_of_bytes(body)
 }
 
 fn done(result: anyhow::Result<()>) -> Response {

@@ -27,7 +27,7 @@ impl<T: DeserializeOwned, const MAX: usize> FromRequest<Shared> for JsonBody<T, 
 
     async fn from_request(request: Request, _: &Shared) -> Result<Self, Refusal> {
         let bytes = read(request, "application/json", MAX).await?;
-        json::parse_object(&bytes).map(Self).map_err(|_| Refusal::BadRequest)
+        json::parse_object_of_bytes(&bytes).map(Self).map_err(|_| Refusal::BadRequest)
     }
 }
 

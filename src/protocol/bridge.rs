@@ -56,7 +56,7 @@ impl BridgeMessage {
     /// # Errors
     /// [`json::BadJson`] for anything that is no message of a bridge.
     pub fn parse(text: &str) -> Result<Self, json::BadJson> {
-        json::parse_object(text.as_bytes())
+        json::parse_object(text)
     }
 }
 

@@ -25,13 +25,21 @@ pub struct BadJson;
 ///
 /// # Errors
 /// [`BadJson`] for anything else.
-pub fn parse_object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, BadJson> {
+pub fn parse_object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, BadJson> {
     // A derived struct would also accept its members as an array, in order.
-    let first = text.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
-    if first != Some(&b'{') {
+    let first = text.bytes().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+    if first != Some(b'{') {
         return Err(BadJson);
     }
-    serde_json::from_slice(text).map_err(|_| BadJson)
+    serde_json::from_str(text).map_err(|_| BadJson)
+}
+
+/// As [`parse_object`], of bytes that may be no text.
+///
+/// # Errors
+/// [`BadJson`] for anything else.
+pub fn parse_object_of_bytes<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, BadJson> {
+    parse_object(std::str::from_utf8(bytes).map_err(|_| BadJson)?)
 }
 
 /// Adds a member to an object that has one already. What is written at length has nothing to escape as a rule, which is seen
@@ -249,7 +257,7 @@ mod tests {
 
     #[test]
     fn an_array_takes_no_objects_place_at_any_depth() {
-        let read = |text: &str| parse_object::<Outer>(text.as_bytes());
+        let read = |text: &str| parse_object::<Outer>(text);
         assert_eq!(read(r#"{"inner":{"b":2,"a":1}}"#), Ok(Outer { inner: Inner { a: 1, b: 2 } }));
         for text in [
             r#"[{"a":1,"b":2}]"#,
@@ -261,6 +269,16 @@ mod tests {
         ] {
             assert_eq!(read(text), Err(BadJson), "{text}");
         }
+    }
+
+    #[test]
+    fn bytes_are_text_also_where_nobody_reads_them() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Open {
+            a: u32,
+        }
+        assert_eq!(parse_object_of_bytes(br#"{"a":1,"other":"x"}"#), Ok(Open { a: 1 }));
+        assert_eq!(parse_object_of_bytes::<Open>(b"{\"a\":1,\"other\":\"\xff\"}"), Err(BadJson));
     }
 
     proptest! {

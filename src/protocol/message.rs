@@ -79,7 +79,7 @@ impl PageMessage {
     /// # Errors
     /// [`json::BadJson`] for anything that is no message of a page.
     pub fn parse(text: &str) -> Result<Self, json::BadJson> {
-        json::parse_object(text.as_bytes())
+        json::parse_object(text)
     }
 
     /// The text frame.
@@ -193,7 +193,7 @@ impl AgentMessage {
     /// # Errors
     /// [`json::BadJson`] for anything that is no known message of an agent.
     pub fn parse(text: &str) -> Result<Self, json::BadJson> {
-        json::parse_object(text.as_bytes())
+        json::parse_object(text)
     }
 
     /// The text frame.

@@ -41,7 +41,8 @@ impl Pushes {
 /// Pushes that are enough for a median at so many pages.
 pub(crate) fn work(bench: &Bench, pages: usize) -> Work {
     let pushes = match pages {
-        0..=10 => bench.args.few(200, 800),
+        // Each costs as much as waking the server does, which differs from one to the next.
+        0..=10 => bench.args.few(400, 3000),
         11..=200 => bench.args.few(100, 300),
         201..=2000 => bench.args.few(30, 60),
         _ => bench.args.few(6, 12),

@@ -72,7 +72,7 @@ impl<'a> Presented<'a> {
             return Err(wrong("it is too long"));
         }
         let decode = |text: &str| base64url::decode(text).map_err(|_| form());
-        let header: Header = json::parse_object(&decode(header)?).map_err(|_| form())?;
+        let header: Header = json::parse_object_of_bytes(&decode(header)?).map_err(|_| form())?;
         let algorithm = ForeignAlgorithm::named(&header.alg).ok_or_else(|| wrong("alg is none that is accepted"))?;
         if header.crit.is_some() || !kind.allows(header.typ.as_deref()) {
             return Err(wrong("it is of another kind (typ, crit)"));
@@ -92,7 +92,7 @@ impl<'a> Presented<'a> {
     pub(super) fn open<T: DeserializeOwned>(&self, key: &ForeignKey) -> Result<T, ConnectFault> {
         let verified = key.verify(self.algorithm, self.signed.as_bytes(), &self.signature);
         verified.map_err(|_| wrong("the signature does not verify"))?;
-        json::parse_object(&self.payload).map_err(|_| wrong("its claims are not what they should be"))
+        json::parse_object_of_bytes(&self.payload).map_err(|_| wrong("its claims are not what they should be"))
     }
 }
 

@@ -118,7 +118,7 @@ impl ToAgent {
     /// # Errors
     /// [`json::BadJson`] for what is no frame at all, or lacks what belongs into it.
     pub fn parse(text: &str) -> Result<Self, json::BadJson> {
-        json::parse_object(text.as_bytes())
+        json::parse_object(text)
     }
 
     /// The text frame.
@@ -182,7 +182,7 @@ impl ToServer {
     /// # Errors
     /// [`json::BadJson`] for anything that is no frame of an agent.
     pub fn parse(text: &str) -> Result<Self, json::BadJson> {
-        json::parse_object(text.as_bytes())
+        json::parse_object(text)
     }
 
     /// The text frame.

@@ -58,13 +58,13 @@ fn as_written(header: &[u8], typ: &str) -> Option<(Algorithm, KeyId)> {
 /// Any other spelling of the same: order, blanks and escapes are JSON's.
 fn parse(header: &[u8], typ: &str, may_grow: bool) -> Result<(Algorithm, KeyId), BadStatement> {
     let (algorithm, of, key_id) = if may_grow {
-        let open: OpenHeader<'_> = json::parse_object(header).map_err(|_| BadStatement::Header)?;
+        let open: OpenHeader<'_> = json::parse_object_of_bytes(header).map_err(|_| BadStatement::Header)?;
         if open.crit.is_some() {
             return Err(BadStatement::Header);
         }
         (open.alg, open.typ, open.kid)
     } else {
-        let closed: Header<'_> = json::parse_object(header).map_err(|_| BadStatement::Header)?;
+        let closed: Header<'_> = json::parse_object_of_bytes(header).map_err(|_| BadStatement::Header)?;
         (closed.alg, closed.typ, closed.kid)
     };
     if of == typ { Ok((algorithm, key_id)) } else { Err(BadStatement::Type) }

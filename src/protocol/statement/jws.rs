@@ -108,7 +108,7 @@ impl<'a, S: Statement> Unverified<'a, S> {
 
     /// The claims before anything is verified: for a statement that carries the key it is signed with.
     pub(super) fn claims(&self) -> Result<S, BadStatement> {
-        let claims: S = json::parse_object(&self.payload).map_err(|_| BadStatement::Claims)?;
+        let claims: S = json::parse_object_of_bytes(&self.payload).map_err(|_| BadStatement::Claims)?;
         if claims.is_consistent() { Ok(claims) } else { Err(BadStatement::Claims) }
     }
 }

@@ -8,7 +8,7 @@ use loopkey::protocol::code::RefusalCode;
 use loopkey::protocol::message::AgentMessage;
 use loopkey::protocol::state::PresenceState;
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::sync::mpsc;
 
 use crate::commands::until;
@@ -148,6 +148,27 @@ async fn what_a_client_says_before_it_hangs_up_is_done() {
     stream.write_all(format!("{call}\n").as_bytes()).await.expect("written");
     drop(stream);
     until("the lock", || async { world.agent.handle.status().issuers[0].presence == PresenceState::Locked }).await;
+    world.agent.stop().await;
+}
+
+/// Whoever reads it takes the first member or the last, and pages and the person are not told the same.
+#[tokio::test]
+async fn what_a_client_says_twice_is_refused() {
+    let world = World::new().await;
+    let stream = tokio::net::UnixStream::connect(&world.settings.control).await.expect("connected");
+    let mut stream = BufReader::new(stream);
+    for (method, params) in [
+        ("actions.register", r#"{"name":"open","schema":{"type":"object","type":"object"}}"#),
+        ("actions.publish", r#"{"name":"open","value":[{"a":{"b":1,"b":2}}]}"#),
+        ("presence.set", r#"{"presence":"away","presence":"away"}"#),
+        ("presence.set", r#"{"presence":"away","profile":{"name":"a","name":"a"}}"#),
+    ] {
+        let call = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}"#) + "\n";
+        stream.write_all(call.as_bytes()).await.expect("written");
+        let mut answer = String::new();
+        stream.read_line(&mut answer).await.expect("an answer");
+        assert!(answer.contains(r#""code":-32602"#), "{method}: {answer}");
+    }
     world.agent.stop().await;
 }
 

@@ -6,6 +6,7 @@ mod endpoint;
 mod fault;
 mod methods;
 mod params;
+mod request;
 pub mod rpc;
 mod server;
 mod words;
@@ -17,7 +18,7 @@ use serde_json::Value;
 
 pub use endpoint::ControlError;
 pub use fault::FaultCode;
-pub use methods::Method;
+pub use request::Method;
 pub(in crate::agent) use server::ControlServer;
 
 /// Connects to a running agent.
@@ -48,7 +49,7 @@ pub async fn call(path: &Path, method: &str, params: &Value, patience: Duration)
         // In a task of its own: an answer that comes together with the end of the connection still counts.
         tokio::spawn(async move {
             // Whoever calls once is not called.
-            drop(connection.serve(|_| std::future::ready(None)).await);
+            drop(connection.serve(|_| rpc::Served::Now(None)).await);
             connection.finish().await;
         });
         peer.call(method, params).await.map_err(ControlError::Refused)

@@ -1,19 +1,17 @@
 //! What the methods of the control socket take. Unknown members are errors: a client that misspells one learns it.
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::rpc::RpcError;
 use crate::protocol::grant::Choice;
+use crate::protocol::id::Subject;
 use crate::protocol::json;
 use crate::protocol::state::PresenceState;
 
-/// Reads a method's parameters; none are the same as an empty object.
-pub(super) fn read<T: DeserializeOwned>(params: Value) -> Result<T, RpcError> {
-    let params = if params.is_null() { Map::new().into() } else { params };
-    json::object(params).map_err(RpcError::invalid_params)
-}
+/// An object, and not the array of its members that a derived reader would also take.
+#[derive(Deserialize)]
+#[serde(transparent, bound = "T: Deserialize<'de>")]
+pub(super) struct Object<T>(#[serde(deserialize_with = "json::object")] pub(super) T);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,23 +43,18 @@ pub(super) struct Enrol {
 pub(super) struct Account {
     /// Left out: the one that is signed in, or the only one.
     #[serde(default)]
-    pub(super) account: Option<String>,
+    pub(super) account: Option<Subject>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SetPresence {
     #[serde(default)]
-    pub(super) account: Option<String>,
+    pub(super) account: Option<Subject>,
     pub(super) presence: PresenceState,
     #[serde(default)]
-    pub(super) profile: Option<ProfileObject>,
+    pub(super) profile: Option<Object<Profile>>,
 }
-
-/// A profile, and not the array of its members that a derived reader would also take.
-#[derive(Deserialize)]
-#[serde(transparent)]
-pub(super) struct ProfileObject(#[serde(deserialize_with = "json::object")] pub(super) Profile);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -113,6 +106,7 @@ impl From<ChoiceWord> for Option<Choice> {
 #[serde(deny_unknown_fields)]
 pub(super) struct Register {
     pub(super) name: String,
+    #[serde(deserialize_with = "json::without_duplicates")]
     pub(super) schema: Value,
 }
 
@@ -126,6 +120,7 @@ pub(super) struct ActionName {
 #[serde(deny_unknown_fields)]
 pub(super) struct Publish {
     pub(super) name: String,
+    #[serde(deserialize_with = "json::without_duplicates")]
     pub(super) value: Value,
 }
 

@@ -2,10 +2,10 @@
 //! waiting for anything, and nothing is woken for them.
 
 use std::io;
-use std::pin::Pin;
 use std::task::Poll;
 
 use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use serde_json::Value;
 use tokio::io::{
@@ -13,8 +13,9 @@ use tokio::io::{
 };
 use tokio::sync::mpsc;
 
+use super::call::{Call, Incoming};
 use super::error::RpcError;
-use super::line::{self, Incoming, LINE_MAX_LEN, Said};
+use super::line::{self, Json, LINE_MAX_LEN, Said};
 use super::peer::{Peer, Waiting};
 
 /// Messages that may wait in either direction; then whoever sends waits too.
@@ -23,6 +24,17 @@ pub(super) const QUEUE_LEN: usize = 32;
 pub(super) const MAX_UNDER_WAY: usize = 32;
 /// The room for lines that is kept for the next ones.
 const KEPT_LEN: usize = 4 * 1024;
+
+/// The number of a call, and what is answered; `None` where nothing is, as to a notification.
+pub type Answered = Option<(Value, Result<Json, RpcError>)>;
+
+/// What a call comes to.
+pub enum Served<'s> {
+    /// It is answered.
+    Now(Answered),
+    /// It waits for something.
+    Later(BoxFuture<'s, Answered>),
+}
 
 /// A connection; nothing moves but in [`Connection::serve`] and [`Connection::finish`].
 pub struct Connection<S> {
@@ -67,14 +79,17 @@ pub fn listen<S: AsyncRead + AsyncWrite + Send + 'static>(
     let (peer, mut connection) = open(stream);
     let (incoming, received) = mpsc::channel(QUEUE_LEN);
     let driver = async move {
-        let hand_on = |call: Incoming| async {
-            match incoming.send(call).await {
-                Ok(()) => None,
-                // Nobody listens.
-                Err(mpsc::error::SendError(call)) => {
-                    call.id.map(|id| (id, Err(RpcError::method_not_found(&call.method))))
+        let hand_on = |call: Call<'_>| match call.into_owned() {
+            Ok(call) => Served::Later(Box::pin(async {
+                match incoming.send(call).await {
+                    Ok(()) => None,
+                    // Nobody listens.
+                    Err(mpsc::error::SendError(call)) => {
+                        call.id.map(|id| (id, Err(RpcError::method_not_found(&call.method))))
+                    }
                 }
-            }
+            })),
+            Err((id, error)) => Served::Now(id.map(|id| (id, Err(error)))),
         };
         let mut to_hand_on = connection.serve(hand_on).await;
         connection.finish().await;
@@ -88,11 +103,10 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     /// Of what came before the end each call is begun; those that wait for something then are the result, and given up with it.
     ///
     /// Where it is dropped, the calls are, and the connection can be finished.
-    pub async fn serve<F, Fut>(&mut self, serve: F) -> FuturesUnordered<Pin<Box<Fut>>>
-    where
-        F: Fn(Incoming) -> Fut,
-        Fut: Future<Output = Option<(Value, Result<Value, RpcError>)>>,
-    {
+    pub async fn serve<'s>(
+        &mut self,
+        serve: impl Fn(Call<'_>) -> Served<'s>,
+    ) -> FuturesUnordered<BoxFuture<'s, Answered>> {
         let mut under_way = FuturesUnordered::new();
         loop {
             let has_unsent = !self.outbox.is_empty();
@@ -115,20 +129,23 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
                         self.hang_up();
                         return under_way;
                     }
-                    let said = line::read(&self.line);
+                    let served = match line::read(&self.line) {
+                        Said::Call(call) => serve(call),
+                        Said::Answer(number, result) => {
+                            self.waiting.answered(number, result);
+                            Served::Now(None)
+                        }
+                        Said::Fault(id, error) => Served::Now(Some((id, Err(error)))),
+                        Said::Nothing => Served::Now(None),
+                    };
                     self.line.clear();
                     self.line.shrink_to(KEPT_LEN);
-                    match said {
-                        Said::Call(call) => {
-                            let mut call = Box::pin(serve(call));
-                            match futures::poll!(&mut call) {
-                                Poll::Ready(answer) => self.answer(answer),
-                                Poll::Pending => under_way.push(call),
-                            }
-                        }
-                        Said::Answer(number, result) => self.waiting.answered(number, result),
-                        Said::Fault(id, error) => self.answer(Some((id, Err(error)))),
-                        Said::Nothing => {}
+                    match served {
+                        Served::Now(answer) => self.answer(answer),
+                        Served::Later(mut call) => match futures::poll!(&mut call) {
+                            Poll::Ready(answer) => self.answer(answer),
+                            Poll::Pending => under_way.push(call),
+                        },
                     }
                     // Many lines come with one read: others have their turn between them.
                     tokio::task::coop::consume_budget().await;
@@ -152,14 +169,13 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
         let _ = self.writer.shutdown().await;
     }
 
-    fn answer(&mut self, answer: Option<(Value, Result<Value, RpcError>)>) {
+    fn answer(&mut self, answer: Answered) {
+        let Some((id, result)) = answer else { return };
         // What was told on the way to an answer goes before it.
         while let Ok(line) = self.to_send.try_recv() {
             self.send(&line);
         }
-        if let Some((id, result)) = answer
-            && self.is_heard
-        {
+        if self.is_heard {
             self.send(&line::answer(&id, result.as_ref()));
             self.unread += 1;
         }

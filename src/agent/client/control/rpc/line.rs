@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::call::Call;
 use super::error::RpcError;
 use crate::agent::client::control::fault::FaultCode;
 use crate::protocol::json;
@@ -12,46 +14,47 @@ use crate::protocol::json;
 /// Longest line in bytes, in either direction: a profile with a picture of 64 KiB, in base64, and some room.
 pub(super) const LINE_MAX_LEN: usize = 256 * 1024;
 
-/// A call or notification of the other side.
-#[derive(Debug)]
-pub struct Incoming {
-    /// Its number; `None` for a notification, which has no answer.
-    pub id: Option<Value>,
-    /// The method.
-    pub method: String,
-    /// Its parameters; `null` where there are none.
-    pub params: Value,
+/// A result as it travels.
+pub struct Json(String);
+
+impl Json {
+    /// `{}`
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self("{}".to_owned())
+    }
+
+    /// Writes a value.
+    ///
+    /// # Errors
+    /// It has keys that are no strings.
+    pub fn of(value: &impl Serialize) -> Result<Self, RpcError> {
+        serde_json::to_string(value).map(Self).map_err(|error| FaultCode::Internal.because(error))
+    }
 }
 
 #[derive(Serialize)]
-struct Outgoing<'a> {
+struct Calling<'a> {
     jsonrpc: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    method: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    params: Option<&'a Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<&'a Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a RpcError>,
+    id: Option<u64>,
+    method: &'a str,
+    params: &'a Value,
 }
-
-const EMPTY: Outgoing<'static> =
-    Outgoing { jsonrpc: "2.0", id: None, method: None, params: None, result: None, error: None };
 
 /// A call with a number, or a notification without one.
 pub(super) fn call(id: Option<u64>, method: &str, params: &Value) -> String {
-    let id = id.map(Value::from);
-    encode(&Outgoing { id: id.as_ref(), method: Some(method), params: Some(params), ..EMPTY })
+    let mut line = encode(&Calling { jsonrpc: "2.0", id, method, params });
+    line.push('\n');
+    line
 }
 
 /// An answer. A result that goes into no line is an error: the other side would hang up on it.
-pub(super) fn answer(id: &Value, result: Result<&Value, &RpcError>) -> String {
-    let refuse = |error: &RpcError| encode(&Outgoing { id: Some(id), error: Some(error), ..EMPTY });
+pub(super) fn answer(id: &Value, result: Result<&Json, &RpcError>) -> String {
+    let id = encode(id);
+    let refuse = |error: &RpcError| put_together(&id, "error", &encode(error));
     let line = match result {
-        Ok(value) => encode(&Outgoing { id: Some(id), result: Some(value), ..EMPTY }),
+        Ok(Json(text)) => put_together(&id, "result", text),
         Err(error) => refuse(error),
     };
     if line.len() <= LINE_MAX_LEN {
@@ -61,10 +64,13 @@ pub(super) fn answer(id: &Value, result: Result<&Value, &RpcError>) -> String {
     }
 }
 
-fn encode(message: &Outgoing<'_>) -> String {
-    let mut line = serde_json::to_string(message).expect("messages have string keys and finite numbers only");
-    line.push('\n');
-    line
+/// What is encoded already is not encoded once more.
+fn put_together(id: &str, member: &str, text: &str) -> String {
+    ["{\"jsonrpc\":\"2.0\",\"id\":", id, ",\"", member, "\":", text, "}\n"].concat()
+}
+
+fn encode(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("messages have string keys and finite numbers only")
 }
 
 #[derive(Deserialize)]
@@ -74,14 +80,16 @@ struct Line<'a> {
     jsonrpc: Cow<'a, str>,
     #[serde(default, deserialize_with = "json::present")]
     id: Option<Value>,
-    method: String,
-    #[serde(default, deserialize_with = "json::without_duplicates")]
-    params: Value,
+    #[serde(borrow)]
+    method: Cow<'a, str>,
+    /// Read by whoever knows the method.
+    #[serde(default, rename = "params")]
+    _params: IgnoredAny,
 }
 
 /// What a line says.
-pub(super) enum Said {
-    Call(Incoming),
+pub(super) enum Said<'a> {
+    Call(Call<'a>),
     Answer(u64, Result<Value, RpcError>),
     /// Nothing that can be understood; the answer.
     Fault(Value, RpcError),
@@ -89,12 +97,16 @@ pub(super) enum Said {
     Nothing,
 }
 
-pub(super) fn read(line: &[u8]) -> Said {
-    let call = match json::parse_object::<Line<'_>>(line) {
-        Ok(call) if call.jsonrpc == "2.0" && call.id.as_ref().is_none_or(is_number) => call,
-        _ => return read_otherwise(line),
+pub(super) fn read(line: &[u8]) -> Said<'_> {
+    let Ok(line) = std::str::from_utf8(line) else {
+        return Said::Fault(Value::Null, RpcError::not_json());
     };
-    Said::Call(Incoming { id: call.id, method: call.method, params: call.params })
+    match json::parse_object::<Line<'_>>(line) {
+        Ok(call) if call.jsonrpc == "2.0" && call.id.as_ref().is_none_or(is_number) => {
+            Said::Call(Call { id: call.id, method: call.method, line })
+        }
+        _ => read_otherwise(line),
+    }
 }
 
 /// What numbers a call.
@@ -103,8 +115,8 @@ fn is_number(id: &Value) -> bool {
 }
 
 /// No call; an answer, at best. A fault goes to the number that it has, so that whoever called does not wait for ever.
-fn read_otherwise(line: &[u8]) -> Said {
-    let Ok(value) = serde_json::from_slice::<Value>(line) else {
+fn read_otherwise(line: &str) -> Said<'_> {
+    let Ok(value) = serde_json::from_str::<Value>(line) else {
         return Said::Fault(Value::Null, RpcError::not_json());
     };
     if value.get("result").is_some() || value.get("error").is_some() {
@@ -114,12 +126,23 @@ fn read_otherwise(line: &[u8]) -> Said {
     Said::Fault(id.unwrap_or(Value::Null), RpcError::invalid_request())
 }
 
-fn read_answer(value: &Value) -> Said {
+fn read_answer(value: &Value) -> Said<'static> {
     let number = value.get("id").and_then(Value::as_u64);
     let error = value.get("error").map(|error| serde_json::from_value::<RpcError>(error.clone()));
     match (number, value.get("result"), error) {
         (Some(number), Some(result), None) => Said::Answer(number, Ok(result.clone())),
         (Some(number), None, Some(Ok(error))) => Said::Answer(number, Err(error)),
         _ => Said::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_no_text_are_no_json() {
+        let line = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"m\",\"params\":\"\xff\"}";
+        assert!(matches!(read(line), Said::Fault(Value::Null, RpcError { code: -32700, .. })));
     }
 }

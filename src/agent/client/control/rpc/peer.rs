@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::RpcError;
-use super::line;
+use super::line::{self, Json};
 
 /// The calls that wait for an answer, by number.
 #[derive(Clone, Default)]
@@ -89,6 +89,7 @@ impl Peer {
 
     /// Answers a call. A result that goes into no line is an error.
     pub async fn answer(&self, id: &Value, result: Result<Value, RpcError>) {
+        let result = result.and_then(|value| Json::of(&value));
         let _ = self.lines.send(line::answer(id, result.as_ref())).await;
     }
 
