@@ -6,6 +6,7 @@ use serde_json::json;
 use super::control::{call, say};
 use super::{Failure, Global};
 use crate::agent::{ConsentInfo, OriginStatus};
+use crate::protocol::origin::Origin;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -18,13 +19,13 @@ enum Command {
     /// Takes back what the person allowed an origin for good, and closes its open pages' connections.
     Revoke {
         /// The origin, as `loopkey grants` lists it.
-        origin: String,
+        origin: Origin,
     },
     /// Chooses how an origin is treated from now on. A choice can be stricter than the configuration and an administrator's
     /// policy, never looser.
     Set {
         /// The origin, as `loopkey grants` lists it.
-        origin: String,
+        origin: Origin,
         /// What is chosen.
         consent: Choice,
     },

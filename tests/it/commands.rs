@@ -130,6 +130,8 @@ async fn a_server_an_agent_and_the_commands_between() {
     assert!(code == 1 && reason.contains("no account is enrolled on this computer"), "{reason}");
     // Of an origin that nobody knows nothing is done, and nothing is written down.
     assert_eq!(run(folder, &["grants", "revoke", "https://x.example"]).0, 1);
+    let (code, _, said) = run(folder, &["grants", "revoke", "x.example"]);
+    assert!(code == 2 && said.contains("'x.example'"), "it is no origin: {said}");
     let (_, lines, _) = run(folder, &["log"]);
     assert!(lines.contains("enrolled") && !lines.contains("x.example"), "{lines}");
 
