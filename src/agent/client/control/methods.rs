@@ -32,9 +32,9 @@ enum Reply<'s> {
     Later(BoxFuture<'s, Result<Json, RpcError>>),
 }
 
-/// The answer that is given most.
+/// What `presence.set` gives. It is called most, and no map is made for its answer.
 #[derive(Serialize)]
-struct Published {
+struct PresenceSet {
     seq: Seq,
 }
 
@@ -77,7 +77,7 @@ impl Session {
                 self.agent.remove(&self.named(account)?)?;
                 Json::nothing()
             }
-            Request::SetPresence(set) => Json::of(&Published { seq: self.set_presence(set)? })?,
+            Request::SetPresence(set) => Json::of(&PresenceSet { seq: self.set_presence(set)? })?,
             Request::SignOut(Account { account }) => {
                 Json::of(&json!({ "epoch": self.agent.sign_out(&self.named(account)?)? }))?
             }
