@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::begun::Begun;
 use super::census;
 use super::certificate::Certificate;
+use super::direct::Direct;
 use super::listener::Accepted;
 use super::peer::{Line, PeerCheck, PeerFault};
 use crate::agent::core::{Core, Stop};
@@ -84,7 +85,8 @@ impl Doorman {
     }
 
     fn way_in(&self, stream: TcpStream, line: Line) -> BoxFuture<'_, Option<OpenSocket>> {
-        match (line.look_up(), &self.certificate) {
+        let (peer, stream) = (line.look_up(), Direct(stream));
+        match (peer, &self.certificate) {
             (Ok(peer), None) => Box::pin(self.let_in(stream, peer, line)),
             (Ok(peer), Some(certificate)) => Box::pin(self.let_in_secured(stream, certificate, peer, line)),
             (Err(fault), None) => Box::pin(refuse(stream, &self.core, reason_of(fault), None).map(|()| None)),

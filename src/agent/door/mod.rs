@@ -4,6 +4,7 @@
 mod begun;
 pub(super) mod census;
 pub(super) mod certificate;
+mod direct;
 pub(super) mod doorman;
 pub(super) mod listener;
 pub(super) mod peer;
