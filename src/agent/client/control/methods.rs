@@ -55,10 +55,9 @@ impl Session {
     }
 
     /// Answers a call, or goes about it.
-    pub(super) fn serve(&self, call: Call<'_>) -> Served<'_> {
-        let reply = Request::read(&call).and_then(|request| self.reply(request));
-        let Call { id, method, .. } = call;
-        match reply {
+    pub(super) fn serve(&self, call: Call<'_, Request>) -> Served<'_> {
+        let Call { id, method, params } = call;
+        match params.and_then(|request| self.reply(request)) {
             Ok(Reply::Now(json)) => Served::Now(done(id, &method, Ok(json))),
             Err(error) => Served::Now(done(id, &method, Err(error))),
             Ok(Reply::Later(reply)) => {

@@ -14,6 +14,7 @@ mod words;
 use std::path::Path;
 use std::time::Duration;
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 pub use endpoint::ControlError;
@@ -49,7 +50,7 @@ pub async fn call(path: &Path, method: &str, params: &Value, patience: Duration)
         // In a task of its own: an answer that comes together with the end of the connection still counts.
         tokio::spawn(async move {
             // Whoever calls once is not called.
-            drop(connection.serve(|_| rpc::Served::Now(None)).await);
+            drop(connection.serve(|_: rpc::Call<'_, IgnoredAny>| rpc::Served::Now(None)).await);
             connection.finish().await;
         });
         peer.call(method, params).await.map_err(ControlError::Refused)

@@ -2,12 +2,12 @@
 //! `docs/control.schema.json` have them all).
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer};
+use serde::de::{Deserializer, Error as _};
 
 use super::params::{
     Account, ActionName, Enrol, Hello, Nothing, Object, Open, Publish, Register, Revoke, SetGrant, SetPresence, Tail,
 };
-use super::rpc::{self, Call, RpcError};
+use super::rpc::Params;
 use super::words::words;
 
 words! {
@@ -77,48 +77,48 @@ pub(super) enum Request {
     Stop,
 }
 
-impl Request {
-    /// Reads a call; no parameters, or `null`, are the same as an empty object.
-    pub(super) fn read(call: &Call<'_>) -> Result<Self, RpcError> {
-        let method = Method::parse(&call.method).ok_or_else(|| RpcError::method_not_found(&call.method))?;
-        match call.params(Of(method))?.flatten() {
+impl Params for Request {
+    type Method = Method;
+
+    fn method(name: &str) -> Option<Method> {
+        Method::parse(name)
+    }
+
+    /// No parameters, or `null`, are the same as an empty object.
+    fn read<'de, D: Deserializer<'de>>(method: Method, params: D) -> Result<Self, D::Error> {
+        match read(method, params)? {
             Some(request) => Ok(request),
-            None => rpc::read_text("{}", Of(method)).map(|request| request.expect("an object")),
+            None => read(method, &mut serde_json::Deserializer::from_str("{}"))
+                .map(|request| request.expect("an object"))
+                .map_err(D::Error::custom),
         }
     }
 }
 
-/// The request of this method; `None` where its parameters are `null`.
-struct Of(Method);
-
-impl<'de> DeserializeSeed<'de> for Of {
-    type Value = Option<Request>;
-
-    fn deserialize<D: Deserializer<'de>>(self, params: D) -> Result<Option<Request>, D::Error> {
-        let Self(method) = self;
-        match method {
-            Method::Hello => read(params, Request::Hello),
-            Method::Enrol => read(params, Request::Enrol),
-            Method::Accounts => read(params, |Nothing {}| Request::Accounts),
-            Method::Remove => read(params, Request::Remove),
-            Method::SetPresence => read(params, Request::SetPresence),
-            Method::SignOut => read(params, Request::SignOut),
-            Method::Grants => read(params, |Nothing {}| Request::Grants),
-            Method::Revoke => read(params, Request::Revoke),
-            Method::SetGrant => read(params, Request::SetGrant),
-            Method::Register => read(params, Request::Register),
-            Method::Unregister => read(params, Request::Unregister),
-            Method::Publish => read(params, Request::Publish),
-            Method::Open => read(params, Request::Open),
-            Method::Tail => read(params, Request::Tail),
-            Method::Status => read(params, |Nothing {}| Request::Status),
-            Method::Doctor => read(params, |Nothing {}| Request::Doctor),
-            Method::Stop => read(params, |Nothing {}| Request::Stop),
-        }
+/// `None` where the parameters are `null`.
+fn read<'de, D: Deserializer<'de>>(method: Method, params: D) -> Result<Option<Request>, D::Error> {
+    match method {
+        Method::Hello => read_object(params, Request::Hello),
+        Method::Enrol => read_object(params, Request::Enrol),
+        Method::Accounts => read_object(params, |Nothing {}| Request::Accounts),
+        Method::Remove => read_object(params, Request::Remove),
+        Method::SetPresence => read_object(params, Request::SetPresence),
+        Method::SignOut => read_object(params, Request::SignOut),
+        Method::Grants => read_object(params, |Nothing {}| Request::Grants),
+        Method::Revoke => read_object(params, Request::Revoke),
+        Method::SetGrant => read_object(params, Request::SetGrant),
+        Method::Register => read_object(params, Request::Register),
+        Method::Unregister => read_object(params, Request::Unregister),
+        Method::Publish => read_object(params, Request::Publish),
+        Method::Open => read_object(params, Request::Open),
+        Method::Tail => read_object(params, Request::Tail),
+        Method::Status => read_object(params, |Nothing {}| Request::Status),
+        Method::Doctor => read_object(params, |Nothing {}| Request::Doctor),
+        Method::Stop => read_object(params, |Nothing {}| Request::Stop),
     }
 }
 
-fn read<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+fn read_object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     params: D,
     request: impl FnOnce(T) -> Request,
 ) -> Result<Option<Request>, D::Error> {

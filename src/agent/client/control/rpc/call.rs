@@ -1,107 +1,185 @@
-//! A call of the other side: its parameters are read by whoever knows the method, and straight into what they are.
+//! A call of the other side, whose parameters are read straight into what its method takes.
 
 use std::borrow::Cow;
-use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::error::RpcError;
 use crate::protocol::json;
 
-/// A call or notification of the other side, as it stands in its line.
-pub struct Call<'a> {
+/// What the methods of one side take.
+pub trait Params: Sized {
+    /// A method that there is.
+    type Method: Copy;
+
+    /// The method of that name.
+    fn method(name: &str) -> Option<Self::Method>;
+
+    /// Reads the parameters of a method; `null` where there are none.
+    ///
+    /// # Errors
+    /// They are not what it takes.
+    fn read<'de, D: Deserializer<'de>>(method: Self::Method, params: D) -> Result<Self, D::Error>;
+}
+
+/// A call or notification of the other side.
+pub struct Call<'a, P> {
     /// Its number; `None` for a notification, which has no answer.
     pub id: Option<Value>,
     /// The method.
     pub method: Cow<'a, str>,
-    /// The line, which was read once as an object.
-    pub(super) line: &'a str,
+    /// What it is called with, or why that cannot be.
+    pub params: Result<P, RpcError>,
 }
 
-impl<'a> Call<'a> {
-    /// Reads the parameters; `None` where the call has none.
-    ///
-    /// # Errors
-    /// They are not what is expected.
-    pub fn params<S: DeserializeSeed<'a>>(&self, expected: S) -> Result<Option<S::Value>, RpcError> {
-        read_text(self.line, ParamsOf(expected))
-    }
-
-    /// The same with whatever the parameters are, and nothing that stays in the line.
-    ///
-    /// # Errors
-    /// An object in the parameters names a member twice, or there is what no value can hold: too many arrays in each other,
-    /// too high a number, half a surrogate. The number of the call, and the answer.
-    pub fn into_owned(self) -> Result<Incoming, (Option<Value>, RpcError)> {
-        match self.params(PhantomData) {
-            Ok(params) => Ok(Incoming {
-                id: self.id,
-                method: self.method.into_owned(),
-                params: params.map_or(Value::Null, |Anything(params)| params),
-            }),
-            Err(error) => Err((self.id, error)),
-        }
+/// Reads a line; `None` where it is no call.
+pub(super) fn read<P: Params>(line: &str) -> Option<Call<'_, P>> {
+    match look(line, None) {
+        Ok(Seen { id, method, params: Some(params) }) => Some(Call { id, method, params: Ok(params) }),
+        _ => read_again(line),
     }
 }
 
-/// Reads what is expected. An error does not say where in the line it was, so that its words do not depend on the rest.
-pub(in crate::agent::client::control) fn read_text<'a, S: DeserializeSeed<'a>>(
-    text: &'a str,
-    expected: S,
-) -> Result<S::Value, RpcError> {
-    expected.deserialize(&mut serde_json::Deserializer::from_str(text)).map_err(|error| {
-        let reason = error.to_string();
-        let place = format!(" at line {} column {}", error.line(), error.column());
-        RpcError::invalid_params(reason.strip_suffix(&place).unwrap_or(&reason))
-    })
+/// Where the parameters come before the method, are left out, or are not what it takes.
+fn read_again<P: Params>(line: &str) -> Option<Call<'_, P>> {
+    let Seen { id, method, .. } = look::<IgnoredAny>(line, Some(())).ok()?;
+    let params = match P::method(&method) {
+        None => Err(RpcError::method_not_found(&method)),
+        Some(known) => look(line, Some(known))
+            .and_then(|seen| {
+                seen.params.map_or_else(|| P::read(known, &mut serde_json::Deserializer::from_str("null")), Ok)
+            })
+            .map_err(|error| RpcError::invalid_params(reason(&error))),
+    };
+    Some(Call { id, method, params })
 }
 
-/// Of a line that was read once as a call, what is left to read. By hand, since it is one reader for every method: derived ones
-/// make the program larger.
-struct ParamsOf<S>(S);
+/// Without where in the line it was, so that the words do not depend on the rest.
+fn reason(error: &serde_json::Error) -> String {
+    let (mut reason, place) = (error.to_string(), format!(" at line {} column {}", error.line(), error.column()));
+    reason.truncate(reason.strip_suffix(&place).unwrap_or(&reason).len());
+    reason
+}
+
+/// Looks at a line once. The method is known, or has to stand before its parameters.
+fn look<P: Params>(line: &str, method: Option<P::Method>) -> serde_json::Result<Seen<'_, P>> {
+    let mut json = serde_json::Deserializer::from_str(line);
+    let seen = Look(method).deserialize(&mut json)?;
+    json.end()?;
+    Ok(seen)
+}
+
+/// A call, with its parameters where it has any.
+struct Seen<'a, P> {
+    id: Option<Value>,
+    method: Cow<'a, str>,
+    params: Option<P>,
+}
+
+struct Look<P: Params>(Option<P::Method>);
 
 #[derive(Deserialize)]
 #[serde(field_identifier, rename_all = "lowercase")]
 enum Member {
+    Jsonrpc,
+    Id,
+    Method,
     Params,
-    #[serde(other)]
-    Other,
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for ParamsOf<S> {
-    type Value = Option<S::Value>;
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de, P: Params> DeserializeSeed<'de> for Look<P> {
+    type Value = Seen<'de, P>;
 
     fn deserialize<D: Deserializer<'de>>(self, line: D) -> Result<Self::Value, D::Error> {
         line.deserialize_map(self)
     }
 }
 
-impl<'de, S: DeserializeSeed<'de>> Visitor<'de> for ParamsOf<S> {
-    type Value = Option<S::Value>;
+impl<'de, P: Params> Visitor<'de> for Look<P> {
+    type Value = Seen<'de, P>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a call")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-        let (mut expected, mut params) = (Some(self.0), None);
+        let Self(mut known) = self;
+        let (mut version, mut id, mut method, mut params) = (None, None, None, None);
         while let Some(member) = members.next_key()? {
-            match expected.take_if(|_| matches!(member, Member::Params)) {
-                Some(expected) => params = Some(members.next_value_seed(expected)?),
-                None => drop(members.next_value::<IgnoredAny>()?),
+            match member {
+                Member::Jsonrpc if version.is_none() => version = Some(members.next_value::<Text<'_>>()?.0),
+                Member::Id if id.is_none() => id = Some(members.next_value::<Value>()?),
+                Member::Method if method.is_none() => {
+                    let Text(name) = members.next_value()?;
+                    known = known.or_else(|| P::method(&name));
+                    method = Some(name);
+                }
+                Member::Params if params.is_none() => {
+                    let known = known.ok_or_else(|| A::Error::custom("of a method that is not known"))?;
+                    params = Some(members.next_value_seed(Of::<P>(known))?);
+                }
+                _ => return Err(A::Error::custom("a member twice")),
             }
         }
-        Ok(params)
+        match method {
+            Some(method) if version.as_deref() == Some("2.0") && id.as_ref().is_none_or(is_number) => {
+                Ok(Seen { id, method, params })
+            }
+            _ => Err(A::Error::custom("no call")),
+        }
     }
 }
 
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Anything(#[serde(deserialize_with = "json::without_duplicates")] Value);
+/// The parameters of this method.
+struct Of<P: Params>(P::Method);
 
-/// A call or notification of the other side.
+impl<'de, P: Params> DeserializeSeed<'de> for Of<P> {
+    type Value = P;
+
+    fn deserialize<D: Deserializer<'de>>(self, params: D) -> Result<P, D::Error> {
+        P::read(self.0, params)
+    }
+}
+
+/// What numbers a call.
+pub(super) fn is_number(id: &Value) -> bool {
+    id.is_string() || id.is_u64() || id.is_i64()
+}
+
+/// Passed over, whatever they are.
+impl Params for IgnoredAny {
+    type Method = ();
+
+    fn method(_: &str) -> Option<()> {
+        Some(())
+    }
+
+    fn read<'de, D: Deserializer<'de>>((): (), params: D) -> Result<Self, D::Error> {
+        Self::deserialize(params)
+    }
+}
+
+/// Whatever they are. No object in them names a member twice, and there is nothing that no value can hold: too many arrays in
+/// each other, too high a number, half a surrogate.
+impl Params for Value {
+    type Method = ();
+
+    fn method(_: &str) -> Option<()> {
+        Some(())
+    }
+
+    fn read<'de, D: Deserializer<'de>>((): (), params: D) -> Result<Self, D::Error> {
+        json::without_duplicates(params)
+    }
+}
+
+/// A call or notification of the other side that is taken later.
 #[derive(Debug)]
 pub struct Incoming {
     /// Its number; `None` for a notification, which has no answer.
@@ -114,37 +192,94 @@ pub struct Incoming {
 
 #[cfg(test)]
 mod tests {
-    use super::super::line::{self, Said};
     use super::*;
 
-    fn call(members: &str) -> String {
-        format!(r#"{{"jsonrpc":"2.0"{members},"method":"m"}}"#)
+    /// What the only method takes.
+    #[derive(Debug, PartialEq)]
+    struct Half(Option<u64>);
+
+    impl Params for Half {
+        type Method = ();
+
+        fn method(name: &str) -> Option<()> {
+            (name == "half").then_some(())
+        }
+
+        fn read<'de, D: Deserializer<'de>>((): (), params: D) -> Result<Self, D::Error> {
+            let whole = Option::<u64>::deserialize(params)?;
+            Ok(Self(whole.map(|whole| whole / 2)))
+        }
     }
 
-    fn params(members: &str) -> Result<Option<u64>, String> {
-        let line = call(members);
-        let Said::Call(call) = line::read(line.as_bytes()) else { panic!("{line} is a call") };
-        call.params(PhantomData).map_err(|error| error.message)
+    fn params(line: &str) -> Option<Result<Half, String>> {
+        read(line).map(|call| call.params.map_err(|error| format!("{}: {}", error.code, error.message)))
     }
 
     #[test]
-    fn parameters_are_read_by_whoever_knows_what_they_are() {
-        assert_eq!(params(r#","params":7"#), Ok(Some(7)));
-        assert_eq!(params(r#","\u0070arams":7,"id":1"#), Ok(Some(7)), "the same name");
-        assert_eq!(params(""), Ok(None));
-        let reason = "invalid params: invalid type: string \"seven\", expected u64";
-        assert_eq!(params(r#","params":"seven""#), Err(reason.to_owned()), "and not where in the line");
+    fn parameters_are_read_wherever_they_stand() {
+        let head = r#""jsonrpc":"2.0","method":"half""#;
+        for line in [
+            format!(r#"{{{head},"params":14}}"#),
+            format!(r#"{{"params":14,{head},"id":1}}"#),
+            format!(r#" {{{head},"\u0070arams":14 }} "#),
+        ] {
+            assert_eq!(params(&line), Some(Ok(Half(Some(7)))), "{line}");
+        }
+        for line in [format!("{{{head}}}"), format!(r#"{{{head},"params":null}}"#)] {
+            assert_eq!(params(&line), Some(Ok(Half(None))), "{line}");
+        }
     }
 
-    /// The first look at a line passes over its parameters, however deep they are.
+    /// Wherever the number stands, so that whoever called learns what is wrong.
+    #[test]
+    fn what_cannot_be_read_is_said_under_the_number_of_its_call() {
+        let wrong = r#"-32602: invalid params: invalid type: string "x", expected u64"#;
+        let unknown = r#"-32601: there is no method "whole""#;
+        for (line, said) in [
+            (r#"{"jsonrpc":"2.0","id":5,"method":"half","params":"x"}"#, wrong),
+            (r#"{"jsonrpc":"2.0","method":"half","params":"x","id":5}"#, wrong),
+            (r#"{"params":"x","method":"half","id":5,"jsonrpc":"2.0"}"#, wrong),
+            (r#"{"jsonrpc":"2.0","id":5,"method":"whole","params":"x"}"#, unknown),
+            (r#"{"params":[[],{}],"id":5,"jsonrpc":"2.0","method":"whole"}"#, unknown),
+        ] {
+            assert_eq!(params(line), Some(Err(said.to_owned())), "{line}");
+            assert_eq!(read::<Half>(line).and_then(|call| call.id), Some(5.into()), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_call_is_none_whatever_its_parameters_are() {
+        for line in [
+            r#"{"jsonrpc":"2.0","method":"half","params":14,"params":14}"#,
+            r#"{"jsonrpc":"2.0","method":"half","method":"half","params":14}"#,
+            r#"{"jsonrpc":"2.0","jsonrpc":"2.0","method":"half","params":14}"#,
+            r#"{"jsonrpc":"2.0","id":1,"id":1,"method":"half","params":14}"#,
+            r#"{"jsonrpc":"2.0","method":"half","params":14,"more":1}"#,
+            r#"{"jsonrpc":"2.0","method":"half","params":14} {}"#,
+            r#"{"jsonrpc":"2.0","method":"half","params":14"#,
+            r#"{"jsonrpc":"2.0","method":7,"params":14}"#,
+            r#"{"jsonrpc":"2.0","params":14}"#,
+            r#"{"jsonrpc":"1.0","method":"half","params":14}"#,
+            r#"{"method":"half","params":14}"#,
+            r#"{"jsonrpc":"2.0","id":null,"method":"half","params":14}"#,
+            r#"{"jsonrpc":"2.0","id":1.5,"method":"half","params":14}"#,
+            r#"["2.0",1,"half",14]"#,
+            "14",
+            "",
+        ] {
+            assert_eq!(params(line), None, "{line}");
+        }
+    }
+
+    /// That it is a call is seen without its parameters, however deep they are.
     #[test]
     fn what_no_value_can_hold_is_refused_under_the_number_of_its_call() {
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         for given in [deep.as_str(), "1e999", r#""\ud800""#, r#"{"a":[{"b":1,"b":2}]}"#] {
-            let line = call(&format!(r#","id":5,"params":{given}"#));
-            let Said::Call(call) = line::read(line.as_bytes()) else { panic!("it is a call") };
-            let (id, error) = call.into_owned().expect_err("no value");
-            assert_eq!((id, error.code), (Some(5.into()), -32602), "{}", error.message);
+            let line = format!(r#"{{"jsonrpc":"2.0","method":"m","params":{given},"id":5}}"#);
+            let call = read::<Value>(&line).expect("a call");
+            let error = call.params.expect_err("no value");
+            assert_eq!((call.id, error.code), (Some(5.into()), -32602), "{}", error.message);
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::io::{
 };
 use tokio::sync::mpsc;
 
-use super::call::{Call, Incoming};
+use super::call::{Call, Incoming, Params};
 use super::error::RpcError;
 use super::line::{self, Json, LINE_MAX_LEN, Said};
 use super::peer::{Peer, Waiting};
@@ -79,17 +79,20 @@ pub fn listen<S: AsyncRead + AsyncWrite + Send + 'static>(
     let (peer, mut connection) = open(stream);
     let (incoming, received) = mpsc::channel(QUEUE_LEN);
     let driver = async move {
-        let hand_on = |call: Call<'_>| match call.into_owned() {
-            Ok(call) => Served::Later(Box::pin(async {
-                match incoming.send(call).await {
-                    Ok(()) => None,
-                    // Nobody listens.
-                    Err(mpsc::error::SendError(call)) => {
-                        call.id.map(|id| (id, Err(RpcError::method_not_found(&call.method))))
+        let hand_on = |Call { id, method, params }: Call<'_, Value>| match params {
+            Ok(params) => {
+                let call = Incoming { id, method: method.into_owned(), params };
+                Served::Later(Box::pin(async {
+                    match incoming.send(call).await {
+                        Ok(()) => None,
+                        // Nobody listens.
+                        Err(mpsc::error::SendError(call)) => {
+                            call.id.map(|id| (id, Err(RpcError::method_not_found(&call.method))))
+                        }
                     }
-                }
-            })),
-            Err((id, error)) => Served::Now(id.map(|id| (id, Err(error)))),
+                }))
+            }
+            Err(error) => Served::Now(id.map(|id| (id, Err(error)))),
         };
         let mut to_hand_on = connection.serve(hand_on).await;
         connection.finish().await;
@@ -103,9 +106,9 @@ impl<S: AsyncRead + AsyncWrite> Connection<S> {
     /// Of what came before the end each call is begun; those that wait for something then are the result, and given up with it.
     ///
     /// Where it is dropped, the calls are, and the connection can be finished.
-    pub async fn serve<'s>(
+    pub async fn serve<'s, P: Params>(
         &mut self,
-        serve: impl Fn(Call<'_>) -> Served<'s>,
+        serve: impl Fn(Call<'_, P>) -> Served<'s>,
     ) -> FuturesUnordered<BoxFuture<'s, Answered>> {
         let mut under_way = FuturesUnordered::new();
         loop {

@@ -1,15 +1,11 @@
 //! One line: an object that calls, tells or answers.
 
-use std::borrow::Cow;
-
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
-use super::call::Call;
+use super::call::{self, Call, Params};
 use super::error::RpcError;
 use crate::agent::client::control::fault::FaultCode;
-use crate::protocol::json;
 
 /// Longest line in bytes, in either direction: a profile with a picture of 64 KiB, in base64, and some room.
 pub(super) const LINE_MAX_LEN: usize = 256 * 1024;
@@ -73,23 +69,9 @@ fn encode(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("messages have string keys and finite numbers only")
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line<'a> {
-    #[serde(borrow)]
-    jsonrpc: Cow<'a, str>,
-    #[serde(default, deserialize_with = "json::present")]
-    id: Option<Value>,
-    #[serde(borrow)]
-    method: Cow<'a, str>,
-    /// Read by whoever knows the method.
-    #[serde(default, rename = "params")]
-    _params: IgnoredAny,
-}
-
 /// What a line says.
-pub(super) enum Said<'a> {
-    Call(Call<'a>),
+pub(super) enum Said<'a, P> {
+    Call(Call<'a, P>),
     Answer(u64, Result<Value, RpcError>),
     /// Nothing that can be understood; the answer.
     Fault(Value, RpcError),
@@ -97,36 +79,26 @@ pub(super) enum Said<'a> {
     Nothing,
 }
 
-pub(super) fn read(line: &[u8]) -> Said<'_> {
+pub(super) fn read<P: Params>(line: &[u8]) -> Said<'_, P> {
     let Ok(line) = std::str::from_utf8(line) else {
         return Said::Fault(Value::Null, RpcError::not_json());
     };
-    match json::parse_object::<Line<'_>>(line) {
-        Ok(call) if call.jsonrpc == "2.0" && call.id.as_ref().is_none_or(is_number) => {
-            Said::Call(Call { id: call.id, method: call.method, line })
-        }
-        _ => read_otherwise(line),
-    }
-}
-
-/// What numbers a call.
-fn is_number(id: &Value) -> bool {
-    id.is_string() || id.is_u64() || id.is_i64()
+    call::read(line).map_or_else(|| read_otherwise(line), Said::Call)
 }
 
 /// No call; an answer, at best. A fault goes to the number that it has, so that whoever called does not wait for ever.
-fn read_otherwise(line: &str) -> Said<'_> {
+fn read_otherwise<P>(line: &str) -> Said<'static, P> {
     let Ok(value) = serde_json::from_str::<Value>(line) else {
         return Said::Fault(Value::Null, RpcError::not_json());
     };
     if value.get("result").is_some() || value.get("error").is_some() {
         return read_answer(&value);
     }
-    let id = value.get("id").filter(|id| is_number(id)).cloned();
+    let id = value.get("id").filter(|id| call::is_number(id)).cloned();
     Said::Fault(id.unwrap_or(Value::Null), RpcError::invalid_request())
 }
 
-fn read_answer(value: &Value) -> Said<'static> {
+fn read_answer<P>(value: &Value) -> Said<'static, P> {
     let number = value.get("id").and_then(Value::as_u64);
     let error = value.get("error").map(|error| serde_json::from_value::<RpcError>(error.clone()));
     match (number, value.get("result"), error) {
@@ -143,6 +115,6 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_are_no_json() {
         let line = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"m\",\"params\":\"\xff\"}";
-        assert!(matches!(read(line), Said::Fault(Value::Null, RpcError { code: -32700, .. })));
+        assert!(matches!(read::<Value>(line), Said::Fault(Value::Null, RpcError { code: -32700, .. })));
     }
 }

@@ -6,8 +6,7 @@ mod error;
 mod line;
 mod peer;
 
-pub(super) use call::read_text;
-pub use call::{Call, Incoming};
+pub use call::{Call, Incoming, Params};
 pub use connection::{Answered, Connection, Served, listen, open};
 pub use error::{ErrorData, RpcError};
 pub use line::Json;

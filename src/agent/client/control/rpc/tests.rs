@@ -17,9 +17,9 @@ fn call(id: u64, method: &str, params: &str) -> String {
 }
 
 /// Answers with a text as long as the call says.
-fn text(call: Call<'_>) -> Served<'static> {
-    let call = call.into_owned().expect("readable");
-    let len = usize::try_from(call.params.as_u64().unwrap_or(0)).expect("short");
+fn text(call: Call<'_, Value>) -> Served<'static> {
+    let params = call.params.expect("readable");
+    let len = usize::try_from(params.as_u64().unwrap_or(0)).expect("short");
     Served::Now(call.id.map(|id| (id, Json::of(&"x".repeat(len)))))
 }
 
@@ -47,7 +47,7 @@ async fn what_was_said_before_the_end_is_begun() {
     let (_peer, mut connection) = open(served);
     let begun = AtomicU64::new(0);
     let given_up = connection
-        .serve(|_| {
+        .serve(|_: Call<'_, Value>| {
             begun.fetch_add(1, Ordering::Relaxed);
             Served::Later(Box::pin(std::future::pending()))
         })
@@ -78,11 +78,11 @@ async fn both_sides_call_each_other() {
     tokio::spawn(async move {
         let (b, mut connection) = open(right);
         let given_up = connection
-            .serve(|call| {
+            .serve(|call: Call<'_, Value>| {
                 b.notify("note", &Value::Null);
-                let call = call.into_owned().expect("readable");
+                let params = call.params.expect("readable");
                 let result = if call.method == "double" {
-                    Json::of(&(call.params.as_u64().unwrap_or(0) * 2))
+                    Json::of(&(params.as_u64().unwrap_or(0) * 2))
                 } else {
                     Err(RpcError::method_not_found(&call.method))
                 };
@@ -175,7 +175,7 @@ async fn so_many_calls_are_under_way_and_the_next_waits_for_an_answer() {
     let serving = tokio::spawn(async move {
         let (_peer, mut connection) = open(served);
         let given_up = connection
-            .serve(|call| {
+            .serve(|call: Call<'_, Value>| {
                 let _ = started.send(call.id);
                 let gate = Arc::clone(&waits);
                 Served::Later(Box::pin(async move {
@@ -322,7 +322,7 @@ async fn who_does_not_listen_is_heard_to_the_end() {
         }
     });
     let given_up = connection
-        .serve(|call| {
+        .serve(|call: Call<'_, Value>| {
             heard.fetch_add(1, Ordering::Relaxed);
             text(call)
         })
@@ -376,7 +376,7 @@ async fn what_is_told_on_the_way_to_an_answer_comes_before_it() {
     let (mut stream, served) = tokio::io::duplex(4096);
     let (peer, mut connection) = open(served);
     stream.write_all(call(1, "m", "null").as_bytes()).await.expect("written");
-    let mut serving = Box::pin(connection.serve(|call| {
+    let mut serving = Box::pin(connection.serve(|call: Call<'_, Value>| {
         peer.notify("note", &Value::Null);
         text(call)
     }));
