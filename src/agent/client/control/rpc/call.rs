@@ -192,6 +192,9 @@ pub struct Incoming {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::subsequence;
+
     use super::*;
 
     /// What the only method takes.
@@ -268,6 +271,20 @@ mod tests {
             "",
         ] {
             assert_eq!(params(line), None, "{line}");
+        }
+    }
+
+    proptest! {
+        /// One look or three: the order of its members does not change what a line says.
+        #[test]
+        fn members_stand_in_any_order(
+            (line, other) in subsequence(vec![
+                r#""jsonrpc":"2.0""#, r#""id":5"#, r#""method":"half""#, r#""method":"whole""#, r#""params":14"#, r#""params":"x""#,
+                r#""params":null"#, r#""more":1"#,
+            ], 0..=5).prop_flat_map(|members| (Just(members.clone()).prop_shuffle(), Just(members).prop_shuffle()))
+        ) {
+            let [line, other] = [line, other].map(|members| format!("{{{}}}", members.join(",")));
+            prop_assert_eq!(params(&line), params(&other), "{} and {}", line, other);
         }
     }
 
