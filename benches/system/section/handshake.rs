@@ -142,7 +142,7 @@ pub(crate) fn run(bench: &mut Bench) -> anyhow::Result<()> {
         full.row_over("open to ready, p50", |way| &way.open, "µs", bare),
         full.row_over("open to ready, slower than by ticket", |way| &way.open, "µs", ticket),
         full.row_over("p50, slower than by ticket", |way| &way.p50, "µs", ticket).aim(Aim::AtLeast(3.0)),
-        // No ticket can be faster than this.
+        // About what a ticket could gain at most.
         full.row_over("open to ready, slower than without cryptography", |way| &way.open, "µs", raw),
         ticket.row_over("p50", |way| &way.p50, "µs", raw),
         ticket.row_over("p99", |way| &way.p99, "µs", raw),

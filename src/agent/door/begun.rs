@@ -39,6 +39,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Begun<S> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
+    // Else TLS would send each of its records apart.
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -47,7 +48,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Begun<S> {
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
-    // Else TLS would send each of its records apart.
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }

@@ -85,8 +85,8 @@ impl Doorman {
     }
 
     fn way_in(&self, stream: TcpStream, line: Line) -> BoxFuture<'_, Option<OpenSocket>> {
-        let (peer, stream) = (line.look_up(), Direct(stream));
-        match (peer, &self.certificate) {
+        let stream = Direct(stream);
+        match (line.look_up(), &self.certificate) {
             (Ok(peer), None) => Box::pin(self.let_in(stream, peer, line)),
             (Ok(peer), Some(certificate)) => Box::pin(self.let_in_secured(stream, certificate, peer, line)),
             (Err(fault), None) => Box::pin(refuse(stream, &self.core, reason_of(fault), None).map(|()| None)),

@@ -42,7 +42,7 @@ pub(super) fn read<P: Params>(line: &str) -> Option<Call<'_, P>> {
     }
 }
 
-/// Where the parameters come before the method, are left out, or are not what it takes.
+/// Where the method is not known, its parameters come before it, are left out, or are not what it takes; or it is no call.
 fn read_again<P: Params>(line: &str) -> Option<Call<'_, P>> {
     let Seen { id, method, .. } = look::<IgnoredAny>(line, Some(())).ok()?;
     let params = match P::method(&method) {
@@ -122,7 +122,7 @@ impl<'de, P: Params> Visitor<'de> for Look<P> {
                 }
                 Member::Params if params.is_none() => {
                     let known = known.ok_or_else(|| A::Error::custom("of a method that is not known"))?;
-                    params = Some(members.next_value_seed(Of::<P>(known))?);
+                    params = Some(members.next_value_seed(ParamsOf::<P>(known))?);
                 }
                 _ => return Err(A::Error::custom("a member twice")),
             }
@@ -137,9 +137,9 @@ impl<'de, P: Params> Visitor<'de> for Look<P> {
 }
 
 /// The parameters of this method.
-struct Of<P: Params>(P::Method);
+struct ParamsOf<P: Params>(P::Method);
 
-impl<'de, P: Params> DeserializeSeed<'de> for Of<P> {
+impl<'de, P: Params> DeserializeSeed<'de> for ParamsOf<P> {
     type Value = P;
 
     fn deserialize<D: Deserializer<'de>>(self, params: D) -> Result<P, D::Error> {
@@ -165,8 +165,8 @@ impl Params for IgnoredAny {
     }
 }
 
-/// Whatever they are. No object in them names a member twice, and there is nothing that no value can hold: too many arrays in
-/// each other, too high a number, half a surrogate.
+/// Whatever they are, where no object in them names a member twice. What no value can hold is refused: too many arrays in each
+/// other, too high a number, half a surrogate.
 impl Params for Value {
     type Method = ();
 
@@ -193,9 +193,10 @@ pub struct Incoming {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use proptest::sample::subsequence;
+    use proptest::sample::{select, subsequence};
 
     use super::*;
+    use crate::agent::client::control::request::Request;
 
     /// What the only method takes.
     #[derive(Debug, PartialEq)]
@@ -225,6 +226,7 @@ mod tests {
             format!(r#"{{{head},"params":14}}"#),
             format!(r#"{{"params":14,{head},"id":1}}"#),
             format!(r#" {{{head},"\u0070arams":14 }} "#),
+            r#"{"id":-5,"jsonrpc":"2.0","method":"\u0068alf","params":14}"#.to_owned(),
         ] {
             assert_eq!(params(&line), Some(Ok(Half(Some(7)))), "{line}");
         }
@@ -247,6 +249,19 @@ mod tests {
         ] {
             assert_eq!(params(line), Some(Err(said.to_owned())), "{line}");
             assert_eq!(read::<Half>(line).and_then(|call| call.id), Some(5.into()), "{line}");
+        }
+    }
+
+    #[test]
+    fn no_parameters_lack_what_an_empty_object_lacks() {
+        for params in ["", r#","params":null"#, r#","params":{}"#] {
+            let line = format!(r#"{{"jsonrpc":"2.0","method":"presence.set"{params}}}"#);
+            let error = read::<Request>(&line).expect("a call").params.err().expect("a presence is missing");
+            assert_eq!(
+                (error.code, error.message.as_str()),
+                (-32602, "invalid params: missing field `presence`"),
+                "{line}"
+            );
         }
     }
 
@@ -278,13 +293,19 @@ mod tests {
         /// One look or three: the order of its members does not change what a line says.
         #[test]
         fn members_stand_in_any_order(
-            (line, other) in subsequence(vec![
-                r#""jsonrpc":"2.0""#, r#""id":5"#, r#""method":"half""#, r#""method":"whole""#, r#""params":14"#, r#""params":"x""#,
-                r#""params":null"#, r#""more":1"#,
-            ], 0..=5).prop_flat_map(|members| (Just(members.clone()).prop_shuffle(), Just(members).prop_shuffle()))
+            (line, other) in (
+                select(vec![r#""method":"half""#, r#""method":"whole""#, r#""method":"\u0068alf""#]),
+                subsequence(vec![
+                    r#""id":-5"#, r#""id":"x""#, r#""params":14"#, r#""params":"x""#, r#""params":null"#, r#""more":1"#,
+                ], 0..=3),
+            ).prop_flat_map(|(method, rest)| {
+                let members = [vec![r#""jsonrpc":"2.0""#, method], rest].concat();
+                (Just(members.clone()).prop_shuffle(), Just(members).prop_shuffle())
+            })
         ) {
             let [line, other] = [line, other].map(|members| format!("{{{}}}", members.join(",")));
-            prop_assert_eq!(params(&line), params(&other), "{} and {}", line, other);
+            let id = |line| read::<Half>(line).map(|call| call.id);
+            prop_assert_eq!((id(&line), params(&line)), (id(&other), params(&other)), "{} and {}", line, other);
         }
     }
 
